@@ -1,0 +1,34 @@
+// swift-tools-version: 6.2
+import CompilerPluginSupport
+import PackageDescription
+
+let package = Package(
+    name: "caesura",
+    platforms: [.macOS(.v26)],
+    products: [
+        .library(name: "CaesuraFormat", targets: ["CaesuraFormat"])
+    ],
+    dependencies: [],
+    targets: [
+        .systemLibrary(
+            name: "CZstd", pkgConfig: "libzstd",
+            providers: [.apt(["libzstd-dev"]), .brew(["zstd"])]),
+        .systemLibrary(
+            name: "CXXHash", pkgConfig: "libxxhash",
+            providers: [.apt(["libxxhash-dev"]), .brew(["xxhash"])]),
+        .target(name: "CaesuraFormat", dependencies: ["CZstd", "CXXHash"]),
+        .testTarget(name: "CaesuraFormatTests", dependencies: ["CaesuraFormat"]),
+    ],
+    swiftLanguageModes: [.v6]
+)
+
+for target in package.targets where target.type != .system {
+    var settings = target.swiftSettings ?? []
+    settings += [
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .strictMemorySafety(),
+    ]
+    target.swiftSettings = settings
+}

@@ -1,0 +1,87 @@
+/// A field of a struct: a stable number, a name, a type, and what a reader does without it.
+public struct Field: Hashable, Sendable {
+    /// The number that identifies the field for ever, from 1 to 65,535.
+    public var number: UInt16
+    /// The name people see.
+    public var name: String
+    /// What the bytes mean.
+    public var type: FieldType
+    /// The value a reader uses where the writer did not know the field.
+    public var defaultValue: Value?
+    /// The schema version that added the field.
+    public var since: UInt32
+    /// Properties beside the type.
+    public var flags: Flags
+
+    /// Properties of a field beside its type.
+    public struct Flags: OptionSet, Hashable, Sendable {
+        /// The bits as they are written in a schema.
+        public var rawValue: UInt8
+
+        /// Creates flags from bits.
+        public init(rawValue: UInt8) { self.rawValue = rawValue }
+
+        /// The value is not for logs, exports or eyes.
+        public static let sensitive = Flags(rawValue: 1)
+    }
+
+    /// Creates a field.
+    public init(
+        number: UInt16, name: String, type: FieldType, defaultValue: Value? = nil,
+        since: UInt32 = 1, flags: Flags = []
+    ) {
+        self.number = number
+        self.name = name
+        self.type = type
+        self.defaultValue = defaultValue
+        self.since = since
+        self.flags = flags
+    }
+}
+
+/// The fields of one struct at one version.
+public struct Schema: Hashable, Sendable {
+    /// The name people see.
+    public var name: String
+    /// Grows by one with each change that ships.
+    public var version: UInt32
+    /// The fields in declaration order.
+    public var fields: [Field]
+
+    /// Creates a schema.
+    public init(name: String, version: UInt32 = 1, fields: [Field]) {
+        self.name = name
+        self.version = version
+        self.fields = fields
+    }
+}
+
+/// What a region is.
+public enum RegionKind: UInt8, Hashable, Sendable {
+    case table = 1
+    case log = 2
+    case cell = 3
+}
+
+/// A region's name, kind and schemas: everything a reader needs to decode its chunks.
+public struct RegionSchema: Hashable, Sendable {
+    /// The region's name, unique in its store.
+    public var name: String
+    /// What the region is.
+    public var kind: RegionKind
+    /// The key's fields; only tables have one.
+    ///
+    /// A key that is a single scalar, string or bytes is one
+    /// field, number 1, named `key`.
+    public var key: Schema?
+    /// The row's fields.
+    public var row: Schema
+
+    /// Creates a region schema.
+    public init(name: String, kind: RegionKind, key: Schema?, row: Schema) {
+        self.name = name
+        self.kind = kind
+        self.key = key
+        self.row = row
+    }
+}
