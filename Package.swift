@@ -17,7 +17,9 @@ let package = Package(
             name: "CXXHash", pkgConfig: "libxxhash",
             providers: [.apt(["libxxhash-dev"]), .brew(["xxhash"])]),
         .target(name: "CaesuraFormat", dependencies: ["CZstd", "CXXHash"]),
+        .target(name: "CaesuraRoutes"),
         .testTarget(name: "CaesuraFormatTests", dependencies: ["CaesuraFormat"]),
+        .testTarget(name: "CaesuraRoutesTests", dependencies: ["CaesuraRoutes"]),
     ],
     swiftLanguageModes: [.v6]
 )
