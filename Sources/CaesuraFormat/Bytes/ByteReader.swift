@@ -24,6 +24,9 @@ public struct ByteReader {
         FormatError(code, message, at: origin + position)
     }
 
+    /// The byte that is read next; nil at the end.
+    public var nextByte: UInt8? { remaining > 0 ? unsafe bytes[position] : nil }
+
     /// Reads one byte.
     public mutating func byte(_ what: @autoclosure () -> String) throws(FormatError) -> UInt8 {
         guard remaining >= 1 else { throw error(.truncated, "the input ends before \(what())") }

@@ -39,7 +39,7 @@ public struct HashKey: Hashable, Sendable {
     @inlinable
     public func hash(bytes: UnsafeRawBufferPointer) -> UInt64 {
         var state = SipState(self)
-        let count = unsafe bytes.count
+        let count = bytes.count
         var offset = 0
         while offset &+ 8 <= count {
             // SAFETY: `offset + 8 <= count`.
@@ -88,7 +88,7 @@ public struct KeyHasher: Sendable {
     /// Absorbs raw bytes.
     @inlinable
     public mutating func absorb(_ bytes: UnsafeRawBufferPointer) {
-        let count = unsafe bytes.count
+        let count = bytes.count
         var offset = 0
         while offset &+ 8 <= count {
             // SAFETY: `offset + 8 <= count`.

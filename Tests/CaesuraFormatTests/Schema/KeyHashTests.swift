@@ -6,7 +6,7 @@ import Testing
     let key = HashKey(k0: 0x0706_0504_0302_0100, k1: 0x0F0E_0D0C_0B0A_0908)
 
     func hash(_ message: [UInt8]) -> UInt64 {
-        message.withUnsafeBytes { unsafe key.hash(bytes: $0) }
+        unsafe message.withUnsafeBytes { unsafe key.hash(bytes: $0) }
     }
 
     @Test(
@@ -30,8 +30,8 @@ import Testing
         for length in [0, 1, 5, 8, 13, 16, 31, 255, 256, 300] {
             for cut in 0...min(length, 20) {
                 var hasher = KeyHasher(key: key)
-                message[..<cut].withUnsafeBytes { unsafe hasher.absorb($0) }
-                message[cut..<length].withUnsafeBytes { unsafe hasher.absorb($0) }
+                unsafe message[..<cut].withUnsafeBytes { unsafe hasher.absorb($0) }
+                unsafe message[cut..<length].withUnsafeBytes { unsafe hasher.absorb($0) }
                 #expect(hasher.finalize() == hash(Array(message[..<length])))
             }
         }

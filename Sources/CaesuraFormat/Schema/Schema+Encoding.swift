@@ -1,0 +1,124 @@
+// The binary coding of schemas: `docs/FORMAT.md`, "Coding of a region".
+
+extension RegionSchema {
+    /// Appends the region's coding.
+    ///
+    /// - Precondition: ``validate()`` accepts the region.
+    public func encode(into writer: inout ByteWriter) {
+        writer.append(string: name)
+        writer.append(kind.rawValue)
+        writer.append(key == nil ? 0 : 1)
+        key?.encode(into: &writer)
+        row.encode(into: &writer)
+    }
+}
+
+extension Schema {
+    func encode(into writer: inout ByteWriter) {
+        writer.append(string: name)
+        writer.append(varint: UInt64(version))
+        Field.encode(fields, into: &writer)
+    }
+}
+
+extension Field {
+    static func encode(_ fields: [Field], into writer: inout ByteWriter) {
+        writer.append(varint: UInt64(fields.count))
+        for field in fields {
+            writer.append(varint: UInt64(field.number))
+            writer.append(string: field.name)
+            writer.append(varint: UInt64(field.since))
+            writer.append(field.flags.rawValue)
+            field.type.encode(into: &writer)
+            writer.append(field.defaultValue == nil ? 0 : 1)
+            field.defaultValue?.encode(as: field.type, into: &writer)
+        }
+    }
+}
+
+extension FieldType {
+    /// The byte that says which type follows: 1...16 are the scalars' raw values.
+    enum Tag {
+        static let string: UInt8 = 32
+        static let bytes: UInt8 = 33
+        static let enumeration: UInt8 = 34
+        static let optional: UInt8 = 35
+        static let array: UInt8 = 36
+        static let structure: UInt8 = 37
+    }
+
+    func encode(into writer: inout ByteWriter) {
+        switch self {
+        case .scalar(let scalar): writer.append(scalar.rawValue)
+        case .string: writer.append(Tag.string)
+        case .bytes: writer.append(Tag.bytes)
+        case .enumeration(let raw, let cases):
+            writer.append(Tag.enumeration)
+            raw.encode(into: &writer)
+            writer.append(varint: UInt64(cases.count))
+            for enumerationCase in cases {
+                writer.append(string: enumerationCase.name)
+                enumerationCase.raw.encode(as: raw, into: &writer)
+            }
+        case .optional(let wrapped):
+            writer.append(Tag.optional)
+            wrapped.encode(into: &writer)
+        case .array(let element):
+            writer.append(Tag.array)
+            writer.append(element.rawValue)
+        case .structure(let fields):
+            writer.append(Tag.structure)
+            Field.encode(fields, into: &writer)
+        }
+    }
+}
+
+extension Value {
+    /// Appends the value as its type says.
+    ///
+    /// - Precondition: ``problem(as:)`` finds none.
+    func encode(as type: FieldType, into writer: inout ByteWriter) {
+        switch (type, self) {
+        case (.scalar(let scalar), _): encode(as: scalar, into: &writer)
+        case (.string, .string(let string)): writer.append(string: string)
+        case (.bytes, .bytes(let bytes)):
+            writer.append(varint: UInt64(bytes.count))
+            writer.append(contentsOf: bytes)
+        case (.enumeration(let raw, _), _): encode(as: raw, into: &writer)
+        case (.optional, .none): writer.append(0)
+        case (.optional(let wrapped), _):
+            writer.append(1)
+            encode(as: wrapped, into: &writer)
+        case (.array(let element), .array(let values)):
+            writer.append(varint: UInt64(values.count))
+            for value in values { value.encode(as: element, into: &writer) }
+        case (.structure(let fields), .structure(let values)):
+            for (field, value) in zip(fields, values) {
+                value.encode(as: field.type, into: &writer)
+            }
+        default: preconditionFailure("a value that is not of its field's type")
+        }
+    }
+
+    private func encode(as scalar: ScalarType, into writer: inout ByteWriter) {
+        switch (scalar, self) {
+        case (.bool, .bool(let bool)): writer.append(bool ? 1 : 0)
+        case (.int8, .int(let int)): writer.append(littleEndian: Int8(int))
+        case (.int16, .int(let int)): writer.append(littleEndian: Int16(int))
+        case (.int32, .int(let int)): writer.append(littleEndian: Int32(int))
+        case (.int64, .int(let int)), (.timestamp, .int(let int)):
+            writer.append(littleEndian: Int64(int))
+        case (.int128, .int(let int)): writer.append(littleEndian: int)
+        case (.uint8, .uint(let uint)): writer.append(littleEndian: UInt8(uint))
+        case (.uint16, .uint(let uint)): writer.append(littleEndian: UInt16(uint))
+        case (.uint32, .uint(let uint)): writer.append(littleEndian: UInt32(uint))
+        case (.uint64, .uint(let uint)): writer.append(littleEndian: UInt64(uint))
+        case (.uint128, .uint(let uint)): writer.append(littleEndian: uint)
+        case (.float16, .float(let bits)), (.float32, .float(let bits)),
+            (.float64, .float(let bits)):
+            writer.append(littleEndian: bits)
+        case (.uuid, .uuid(let bytes)): writer.append(contentsOf: bytes)
+        default: preconditionFailure("a value that is not of its field's type")
+        }
+    }
+}

@@ -1,0 +1,228 @@
+// The rules a schema keeps: `docs/FORMAT.md`, "Coding of a region". One place for schemas that were read and
+// schemas that were written in Swift.
+
+extension RegionSchema {
+    /// Checks the rules that make the schema a schema.
+    ///
+    /// - Throws: `malformed` or `limitExceeded` with a sentence that names the struct and the field.
+    public func validate() throws(FormatError) {
+        try Self.checkName(name, of: "a region")
+        switch (kind, key) {
+        case (.table, nil): throw Self.problem("table \(name) has no key")
+        case (.log, _?), (.cell, _?): throw Self.problem("\(name) has a key and is no table")
+        default: break
+        }
+        if let key {
+            guard !key.fields.isEmpty else {
+                throw Self.problem("the key of \(name) has no fields")
+            }
+            try Self.check(key)
+        }
+        try Self.check(row)
+        let count = leafCount
+        guard count <= Limits.leavesPerRegion else {
+            throw FormatError(
+                .limitExceeded,
+                "region \(name) has \(count) columns, more than \(Limits.leavesPerRegion)", at: 0)
+        }
+    }
+
+    /// The number of ``leaves``, without building them.
+    var leafCount: Int {
+        func count(_ type: FieldType) -> Int {
+            switch type {
+            case .optional(let wrapped): 1 + count(wrapped)
+            case .structure(let fields): fields.reduce(0) { $0 + count($1.type) }
+            default: 1
+            }
+        }
+        return ((key?.fields ?? []) + row.fields).reduce(0) { $0 + count($1.type) }
+    }
+
+    private static func problem(_ message: String) -> FormatError {
+        FormatError(.malformed, message, at: 0)
+    }
+
+    private static func checkName(_ name: String, of what: String) throws(FormatError) {
+        let length = name.utf8.count
+        guard (1...Limits.nameBytes).contains(length) else {
+            throw FormatError(
+                length == 0 ? .malformed : .limitExceeded,
+                "the name of \(what) has \(length) bytes, not 1 to \(Limits.nameBytes)", at: 0)
+        }
+        for scalar in name.unicodeScalars {
+            guard scalar.value >= 0x20, !(0x7F...0x9F).contains(scalar.value) else {
+                throw problem("the name of \(what) has a control character")
+            }
+        }
+    }
+
+    private static func check(_ schema: Schema) throws(FormatError) {
+        try checkName(schema.name, of: "a schema")
+        guard schema.version > 0 else { throw problem("schema \(schema.name) has version 0") }
+        try check(schema.fields, of: schema.name, version: schema.version, depth: 1)
+    }
+
+    private static func check(
+        _ fields: [Field], of owner: String, version: UInt32, depth: Int
+    ) throws(FormatError) {
+        guard depth <= Limits.schemaDepth else {
+            throw FormatError(
+                .limitExceeded, "\(owner) nests deeper than \(Limits.schemaDepth)", at: 0)
+        }
+        var numbers: Set<UInt16> = []
+        var names: Set<[UInt8]> = []
+        for field in fields {
+            try checkName(field.name, of: "a field of \(owner)")
+            let place = "\(owner).\(field.name)"
+            guard !field.name.utf8.contains(UInt8(ascii: ".")) else {
+                throw problem("\(place) has a full stop in its name")
+            }
+            guard field.number > 0 else { throw problem("\(place) has number 0") }
+            guard numbers.insert(field.number).inserted else {
+                throw problem("\(place) has number \(field.number), as another field has")
+            }
+            guard names.insert(Array(field.name.utf8)).inserted else {
+                throw problem("\(place) has the name of another field")
+            }
+            guard field.since > 0, field.since <= version else {
+                throw problem("\(place) is since version \(field.since) of \(version)")
+            }
+            guard field.flags.subtracting(.sensitive).isEmpty else {
+                throw problem("\(place) has unknown flags")
+            }
+            try check(field.type, at: place, depth: depth)
+            if let problem = field.defaultValue?.problem(as: field.type) {
+                throw Self.problem("the default of \(place) \(problem)")
+            }
+        }
+    }
+
+    private static func check(
+        _ type: FieldType, at place: String, depth: Int
+    ) throws(FormatError) {
+        switch type {
+        case .scalar, .string, .bytes, .array: break
+        case .optional(.optional): throw problem("\(place) is an optional of an optional")
+        case .optional(let wrapped): try check(wrapped, at: place, depth: depth)
+        case .structure(let fields):
+            guard !fields.isEmpty else { throw problem("\(place) is a struct without fields") }
+            try check(fields, of: place, version: .max, depth: depth + 1)
+        case .enumeration(let raw, let cases): try check(cases, raw: raw, at: place)
+        }
+    }
+
+    private static func check(
+        _ cases: [EnumerationCase], raw: FieldType, at place: String
+    ) throws(FormatError) {
+        switch raw {
+        case .string: break
+        case .scalar(let scalar) where scalar.isEnumerationRaw: break
+        default:
+            throw problem(
+                "\(place) has raw values that are not integers of 8 to 64 bits or strings")
+        }
+        guard !cases.isEmpty else { throw problem("\(place) has no cases") }
+        guard cases.count <= Limits.enumerationCases else {
+            throw FormatError(
+                .limitExceeded,
+                "\(place) has \(cases.count) cases, more than \(Limits.enumerationCases)", at: 0)
+        }
+        var names: Set<[UInt8]> = []
+        var raws: Set<Value> = []
+        for enumerationCase in cases {
+            try checkName(enumerationCase.name, of: "a case of \(place)")
+            guard names.insert(Array(enumerationCase.name.utf8)).inserted else {
+                throw problem("\(place) has two cases of one name")
+            }
+            if let problem = enumerationCase.raw.problem(as: raw) {
+                throw Self.problem("case \(enumerationCase.name) of \(place) \(problem)")
+            }
+            guard raws.insert(enumerationCase.raw.inUTF8).inserted else {
+                throw problem("\(place) has two cases of one raw value")
+            }
+        }
+    }
+}
+
+extension ScalarType {
+    /// Whether an enumeration may have raw values of this type.
+    var isEnumerationRaw: Bool {
+        switch self {
+        case .int8, .int16, .int32, .int64, .uint8, .uint16, .uint32, .uint64: true
+        default: false
+        }
+    }
+}
+
+extension Value {
+    /// Why this is no value of a type, as the end of a sentence; nil when it is one.
+    ///
+    /// Recursion follows the type, whose depth is bounded.
+    public func problem(as type: FieldType) -> String? {
+        switch (type, self) {
+        case (.scalar(let scalar), _): return problem(as: scalar)
+        case (.string, .string(let string)): return Self.sizeProblem(string.utf8.count)
+        case (.bytes, .bytes(let bytes)): return Self.sizeProblem(bytes.count)
+        case (.enumeration(let raw, let cases), _):
+            return problem(as: raw)
+                ?? (cases.contains { $0.raw.inUTF8 == inUTF8 } ? nil : "is no case")
+        case (.optional, .none): return nil
+        case (.optional(let wrapped), _): return problem(as: wrapped)
+        case (.array(let element), .array(let values)):
+            return Self.sizeProblem(values.count * element.width)
+                ?? values.lazy.compactMap { $0.problem(as: element) }.first
+        case (.structure(let fields), .structure(let values)):
+            guard fields.count == values.count else { return "has another number of fields" }
+            return zip(fields, values).lazy.compactMap { $1.problem(as: $0.type) }.first
+        default: return "is of another type"
+        }
+    }
+
+    /// The value with a string as its UTF-8, because Swift's strings are equal when they look the same
+    /// and the format's when their bytes are.
+    fileprivate var inUTF8: Value {
+        if case .string(let string) = self { .bytes(Array(string.utf8)) } else { self }
+    }
+
+    private static func sizeProblem(_ bytes: Int) -> String? {
+        bytes <= Limits.defaultValueBytes ? nil : "is longer than \(Limits.defaultValueBytes) bytes"
+    }
+
+    private func problem(as scalar: ScalarType) -> String? {
+        let fits: Bool
+        switch (scalar, self) {
+        case (.bool, .bool): fits = true
+        case (.int8, .int(let int)): fits = Int8(exactly: int) != nil
+        case (.int16, .int(let int)): fits = Int16(exactly: int) != nil
+        case (.int32, .int(let int)): fits = Int32(exactly: int) != nil
+        case (.int64, .int(let int)), (.timestamp, .int(let int)): fits = Int64(exactly: int) != nil
+        case (.int128, .int): fits = true
+        case (.uint8, .uint(let uint)): fits = UInt8(exactly: uint) != nil
+        case (.uint16, .uint(let uint)): fits = UInt16(exactly: uint) != nil
+        case (.uint32, .uint(let uint)): fits = UInt32(exactly: uint) != nil
+        case (.uint64, .uint(let uint)): fits = UInt64(exactly: uint) != nil
+        case (.uint128, .uint): fits = true
+        case (.float16, .float(let bits)), (.float32, .float(let bits)),
+            (.float64, .float(let bits)):
+            fits = Self.isExact(bits, scalar)
+        case (.uuid, .uuid(let bytes)): fits = bytes.count == 16
+        default: return "is of another type"
+        }
+        return fits ? nil : "does not fit its type"
+    }
+
+    /// Whether a Double's bits are those of a value of a float type; of the NaNs only the quiet one
+    /// without payload is.
+    private static func isExact(_ bits: UInt64, _ scalar: ScalarType) -> Bool {
+        let double = Double(bitPattern: bits)
+        if double.isNaN { return bits == Double.nan.bitPattern }
+        return switch scalar {
+        case .float32: Double(Float(double)).bitPattern == bits
+        #if !(os(macOS) && arch(x86_64))
+            case .float16: Double(Float16(double)).bitPattern == bits
+        #endif
+        default: true
+        }
+    }
+}
