@@ -1,0 +1,29 @@
+/// The first bytes of everything that a cut may still see after a writer has replaced it: pages,
+/// directory nodes, large values.
+///
+/// Born at `birth` and replaced at `retired`, it is seen by the cuts c with birth <= c < retired and by no
+/// others. Cuts are only ever taken at the present epoch, so once none of those is open, none ever will
+/// be, and the memory is free.
+@usableFromInline
+struct Retirable {
+    /// What follows this header in memory, so that it can be freed.
+    @usableFromInline
+    enum Kind: UInt8 {
+        case page, node, largeValue
+    }
+
+    /// The epoch in which it became reachable.
+    @usableFromInline var birth: UInt64
+    /// The epoch in which a writer replaced it; 0 while it is in use.
+    @usableFromInline var retired: UInt64
+    /// The next in a list of the retired or the free.
+    @usableFromInline var next: UnsafeMutableRawPointer?
+    @usableFromInline let kind: Kind
+
+    @usableFromInline init(kind: Kind, birth: UInt64 = 0) {
+        self.kind = kind
+        self.birth = birth
+        retired = 0
+        next = nil
+    }
+}

@@ -1,0 +1,178 @@
+public import CaesuraFormat
+
+/// A field value whose bytes lie in the page's heap.
+public protocol BytesFieldValue: FieldValue where Stored == HeapReference {
+    /// Calls `body` with the value's bytes where they lie.
+    static func withBytes<Result, Failure: Error>(
+        of value: Self, _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result
+}
+
+extension BytesFieldValue {
+    /// The bytes are in the page's heap or outside the page.
+    @inlinable public static var isInline: Bool { false }
+
+    /// Copies the bytes into the heap, or out of line when there are more than its limit.
+    @inlinable public static func place(_ value: Self, in heap: inout HeapWriter) -> HeapReference {
+        withBytes(of: value) { heap.place($0) }
+    }
+
+    /// Frees the bytes that lie out of line, once no cut sees them.
+    @inlinable public static func discard(
+        _ stored: HeapReference, from heap: inout HeapWriter
+    ) { heap.discard(stored) }
+
+    /// Copies the bytes when there are more than `limit`.
+    @inlinable public static func stage(
+        _ value: Self, upTo limit: Int, in staged: inout StagedValues
+    ) {
+        if heapByteCount(of: value, upTo: .max) > limit {
+            withBytes(of: value) { staged.append(copying: $0) }
+        }
+    }
+
+    /// Calls `body` with the bytes of a stored value, without building the value.
+    ///
+    /// Bytes of a value of more than 256 KiB are copied together first.
+    @inlinable public static func withBytes<Result>(
+        of stored: HeapReference, in heap: HeapView, _ body: (RawSpan) throws -> Result
+    ) rethrows -> Result {
+        try heap.withBytes(of: stored) { try body($0.bytes) }
+    }
+}
+
+extension String: BytesFieldValue, TableKey {
+    public typealias Stored = HeapReference
+
+    /// A string.
+    public static var fieldType: FieldType { .string }
+
+    /// Adds one leaf.
+    public static func describe(at offset: Int, in layout: inout RowLayout.Builder) {
+        layout.add(.bytes(utf8: true), at: offset)
+    }
+
+    /// The bytes of its UTF-8.
+    @inlinable public static func heapByteCount(of value: String, upTo limit: Int) -> Int {
+        HeapWriter.heapByteCount(of: value.utf8.count, upTo: limit)
+    }
+
+    /// Calls `body` with the UTF-8.
+    @inlinable public static func withBytes<Result, Failure: Error>(
+        of value: String, _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        var value = value
+        value.makeContiguousUTF8()
+        let span = value.utf8Span.span.bytes
+        return try span.withUnsafeBytes(body)
+    }
+
+    /// Builds the string.
+    @inlinable public static func load(_ stored: HeapReference, from heap: HeapView) -> String {
+        // Only UTF-8 is placed: by `place`, or by a decoder that has validated it.
+        heap.withBytes(of: stored) { String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// The hash of the UTF-8.
+    @inlinable public func hash(with hashKey: HashKey) -> UInt64 {
+        Self.withBytes(of: self) { hashKey.hash(bytes: $0) }
+    }
+
+    /// Feeds the number of bytes and the UTF-8.
+    @inlinable public func absorb(into hasher: inout KeyHasher) {
+        Self.withBytes(of: self) { bytes in
+            hasher.absorb(littleEndian: UInt32(bytes.count))
+            hasher.absorb(bytes)
+        }
+    }
+
+    /// Whether the UTF-8 is the same.
+    @inlinable public static func matches(
+        _ stored: HeapReference, _ key: String, in heap: HeapView
+    ) -> Bool {
+        if !stored.isOutOfLine, Int(stored.length) != key.utf8.count { return false }
+        return heap.withBytes(of: stored) { stored in
+            Self.withBytes(of: key) { stored.elementsEqual($0) }
+        }
+    }
+
+    /// The string.
+    public static func value(of value: String) -> Value { .string(value) }
+}
+
+extension Array: FieldValue where Element: ArrayElement {
+    public typealias Stored = HeapReference
+
+    /// Bytes for `[UInt8]`, otherwise an array of the scalar.
+    public static var fieldType: FieldType {
+        Element.self == UInt8.self ? .bytes : .array(Element.scalarType)
+    }
+
+    /// Adds one leaf.
+    public static func describe(at offset: Int, in layout: inout RowLayout.Builder) {
+        layout.add(
+            Element.self == UInt8.self ? .bytes(utf8: false) : .array(Element.scalarType),
+            at: offset)
+    }
+
+    /// The bytes of the elements.
+    @inlinable public static func heapByteCount(of value: [Element], upTo limit: Int) -> Int {
+        HeapWriter.heapByteCount(of: value.count * MemoryLayout<Element>.stride, upTo: limit)
+    }
+
+    /// Builds the array.
+    @inlinable public static func load(_ stored: HeapReference, from heap: HeapView) -> [Element] {
+        heap.withBytes(of: stored) { bytes in
+            [Element](unsafeUninitializedCapacity: bytes.count / MemoryLayout<Element>.stride) {
+                buffer, count in
+                count = bytes.count / MemoryLayout<Element>.stride
+                UnsafeMutableRawBufferPointer(buffer).copyMemory(from: bytes)
+            }
+        }
+    }
+
+    /// The elements, or the bytes.
+    public static func value(of value: [Element]) -> Value {
+        if let bytes = value as? [UInt8] { return .bytes(bytes) }
+        return .array(value.map { Element.value(of: $0) })
+    }
+}
+
+extension Array: BytesFieldValue where Element: ArrayElement {
+    /// Calls `body` with the bytes of the elements.
+    @inlinable public static func withBytes<Result, Failure: Error>(
+        of value: [Element], _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try value.span.bytes.withUnsafeBytes(body)
+    }
+}
+
+extension Array: TableKey where Element: ArrayElement & Hashable {
+    /// The hash of the bytes.
+    @inlinable public func hash(with hashKey: HashKey) -> UInt64 {
+        Self.withBytes(of: self) { bytes in
+            if Element.self == UInt8.self { return hashKey.hash(bytes: bytes) }
+            var hasher = KeyHasher(key: hashKey)
+            hasher.absorb(littleEndian: UInt32(bytes.count))
+            hasher.absorb(bytes)
+            return hasher.finalize()
+        }
+    }
+
+    /// Feeds the number of bytes and the bytes.
+    @inlinable public func absorb(into hasher: inout KeyHasher) {
+        Self.withBytes(of: self) { bytes in
+            hasher.absorb(littleEndian: UInt32(bytes.count))
+            hasher.absorb(bytes)
+        }
+    }
+
+    /// Whether the bytes are the same.
+    @inlinable public static func matches(
+        _ stored: HeapReference, _ key: [Element], in heap: HeapView
+    ) -> Bool {
+        heap.withBytes(of: stored) { stored in
+            Self.withBytes(of: key) { stored.elementsEqual($0) }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+public import CaesuraFormat
+
+/// A type that a field can have.
+///
+/// A value has two forms: the Swift value, and its ``Stored`` twin, which is bitwise-copyable and lies
+/// in a row of a page. Bytes of variable length lie in the heap of the same page and `Stored` refers to
+/// them. Storing goes in three steps, so that a page never moves while values are being placed in it:
+/// measure (``heapByteCount(of:upTo:)``), reserve (the page may move), place
+/// (``place(_:in:)``).
+///
+/// The library conforms Bool, all fixed-width integers and floats, String, `[UInt8]`, arrays of scalars,
+/// ``UUID``, ``Timestamp`` and optionals of these. `@Schema` conforms structs. An enum with a raw value
+/// conforms by declaring ``SchemaEnum``.
+public protocol FieldValue: Sendable {
+    /// The form in a page's row. All-zero bytes must be a valid value of it.
+    associatedtype Stored: BitwiseCopyable & Sendable
+
+    /// The type in the schema.
+    static var fieldType: FieldType { get }
+
+    /// Whether `Stored` holds the whole value and nothing of it lies in the page's heap.
+    static var isInline: Bool { get }
+
+    /// Adds the leaves of this type, whose `Stored` starts at byte `offset` of the row.
+    static func describe(at offset: Int, in layout: inout RowLayout.Builder)
+
+    /// The bytes that ``place(_:in:)`` will take from the page's heap when values of more than `limit`
+    /// bytes live outside the page.
+    static func heapByteCount(of value: Self, upTo limit: Int) -> Int
+
+    /// Stores a value, putting what does not fit in `Stored` into the page's heap.
+    ///
+    /// The caller has reserved what ``heapByteCount(of:upTo:)`` said for the writer's limit.
+    static func place(_ value: Self, in heap: inout HeapWriter) -> Stored
+
+    /// Builds the Swift value.
+    static func load(_ stored: Stored, from heap: HeapView) -> Self
+
+    /// Gives up what lies outside the page for a value that is about to be overwritten or removed.
+    static func discard(_ stored: Stored, from heap: inout HeapWriter)
+
+    /// Copies values of more than `limit` bytes out of line before the partition is locked, in the
+    /// order in which ``place(_:in:)`` will ask for them.
+    static func stage(_ value: Self, upTo limit: Int, in staged: inout StagedValues)
+
+    /// The value in the form that schemas and tools use.
+    static func value(of value: Self) -> Value
+}
+
+extension FieldValue {
+    /// Nothing lies outside the page.
+    @inlinable public static func discard(_ stored: Stored, from heap: inout HeapWriter) {}
+
+    /// Nothing is staged.
+    @inlinable public static func stage(
+        _ value: Self, upTo limit: Int, in staged: inout StagedValues
+    ) {}
+}
+
+/// A type that can be the key of a table.
+///
+/// Equal keys absorb equal bytes, different keys different bytes: the canonical bytes of the key in
+/// `docs/FORMAT.md`.
+public protocol TableKey: FieldValue, Hashable {
+    /// The hash of the key's canonical bytes.
+    func hash(with hashKey: HashKey) -> UInt64
+
+    /// Feeds the canonical bytes as one of several leaves of a key.
+    func absorb(into hasher: inout KeyHasher)
+
+    /// Whether `stored` is this key.
+    static func matches(_ stored: Stored, _ key: Self, in heap: HeapView) -> Bool
+}
+
+extension TableKey {
+    /// The hash of a key of several leaves: what ``absorb(into:)`` feeds.
+    @inlinable public func hash(with hashKey: HashKey) -> UInt64 {
+        var hasher = KeyHasher(key: hashKey)
+        absorb(into: &hasher)
+        return hasher.finalize()
+    }
+}
+
+/// A struct whose fields are a schema: what `@Schema` makes of a plain Swift struct.
+public protocol SchemaStruct: FieldValue {
+    /// Reads the fields of one row in a page, without building the struct.
+    associatedtype Reader: RowReading & ~Copyable
+    /// Reads and writes the fields of one row in a page.
+    associatedtype Editor: RowEditing & ~Copyable
+
+    /// The fields, with their numbers, types and defaults.
+    static var schema: Schema { get }
+}
+
+extension SchemaStruct {
+    /// A nested struct of this schema's fields.
+    public static var fieldType: FieldType { .structure(schema.fields) }
+}
+
+/// What `@Schema` generates to read a row's fields.
+///
+/// It cannot be copied, so it cannot outlive the closure that is given it.
+public protocol RowReading: ~Copyable {
+    /// Creates a reader of a row.
+    init(_ row: RowView)
+}
+
+/// What `@Schema` generates to write a row's fields.
+public protocol RowEditing: ~Copyable {
+    /// Creates an editor of a row.
+    init(_ cursor: RowCursor)
+    /// Where the row is now, and which fields have changed.
+    var cursor: RowCursor { get }
+}

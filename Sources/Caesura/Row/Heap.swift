@@ -1,0 +1,211 @@
+import CaesuraFormat
+
+/// Where the bytes of a string, a byte array or an array lie: in the heap of the row's page.
+///
+///     length 0             empty; offset is not used
+///     length 1...1024      `length` bytes at byte `offset` of the page
+///     length 0xFFFF        a ``LargeValueRecord`` at byte `offset` of the page: the bytes lie outside
+///
+/// Pages are at most 64 KiB, so 16 bits reach everything. All-zero bytes are the empty value.
+@frozen
+public struct HeapReference: BitwiseCopyable, Sendable {
+    /// Bytes from the start of the page.
+    @usableFromInline var offset: UInt16
+    /// Bytes of the value, or ``outOfLine``.
+    @usableFromInline var length: UInt16
+
+    @inlinable init(offset: UInt16, length: UInt16) {
+        self.offset = offset
+        self.length = length
+    }
+
+    /// The empty value.
+    @inlinable public init() {
+        self.init(offset: 0, length: 0)
+    }
+
+    /// The length that says that the bytes lie outside the page.
+    @usableFromInline static let outOfLine: UInt16 = 0xFFFF
+
+    @inlinable var isOutOfLine: Bool { length == Self.outOfLine }
+
+    /// Bytes of the page's heap that this reference takes up.
+    @inlinable var heapByteCount: Int {
+        isOutOfLine ? MemoryLayout<LargeValueRecord>.size : Int(length)
+    }
+}
+
+/// What a page's heap holds for a value that lies outside the page.
+@frozen @usableFromInline
+struct LargeValueRecord: BitwiseCopyable {
+    @usableFromInline var address: UInt64
+    @usableFromInline var byteCount: UInt64
+
+    @inlinable init(address: UInt64, byteCount: UInt64) {
+        self.address = address
+        self.byteCount = byteCount
+    }
+}
+
+/// The heap of a page, to read.
+@frozen
+public struct HeapView {
+    @usableFromInline let page: UnsafeRawPointer
+
+    @inlinable init(page: UnsafeRawPointer) {
+        self.page = page
+    }
+
+    /// The large value a reference that is out of line stands for.
+    @inlinable func largeValue(_ reference: HeapReference) -> LargeValue {
+        // SAFETY: a reference that is out of line was placed with its record (HeapWriter.place), and
+        // whoever holds the view keeps the page and its values alive.
+        let record = page.loadUnaligned(
+            fromByteOffset: Int(reference.offset), as: LargeValueRecord.self)
+        return LargeValue(base: UnsafeMutableRawPointer(bitPattern: UInt(record.address))!)
+    }
+
+    /// The number of bytes of a value.
+    @inlinable func byteCount(of reference: HeapReference) -> Int {
+        reference.isOutOfLine ? largeValue(reference).byteCount : Int(reference.length)
+    }
+
+    /// Calls `body` with the bytes of a value; a value outside the page is copied into one piece first.
+    @inlinable func withBytes<Result>(
+        of reference: HeapReference, _ body: (UnsafeRawBufferPointer) throws -> Result
+    ) rethrows -> Result {
+        if reference.isOutOfLine {
+            return try largeValue(reference).withContiguousBytes(body)
+        }
+        return try body(
+            UnsafeRawBufferPointer(
+                start: page + Int(reference.offset), count: Int(reference.length)))
+    }
+}
+
+/// The heap of a page, to write, under its partition's lock.
+@frozen
+public struct HeapWriter {
+    @usableFromInline var page: UnsafeMutableRawPointer
+    /// Values of more bytes than this go outside the page.
+    @usableFromInline var limit: Int
+    /// Values that were copied before the lock was taken, or nil.
+    @usableFromInline var staged: UnsafeMutablePointer<StagedValues>?
+    /// Whose page it is, or nil for a page that no partition owns.
+    @usableFromInline let partition: UnsafeMutablePointer<Partition>?
+
+    @inlinable init(
+        page: UnsafeMutableRawPointer, limit: Int, staged: UnsafeMutablePointer<StagedValues>?,
+        partition: UnsafeMutablePointer<Partition>?
+    ) {
+        self.page = page
+        self.limit = limit
+        self.staged = staged
+        self.partition = partition
+    }
+
+    /// The same heap, to read.
+    @inlinable public var view: HeapView { HeapView(page: UnsafeRawPointer(page)) }
+
+    /// Bytes that are left.
+    @inlinable var room: Int { Page(base: page).heapRoom }
+
+    /// Bytes of the heap that a value of `byteCount` bytes takes.
+    @inlinable static func heapByteCount(of byteCount: Int, upTo limit: Int) -> Int {
+        byteCount <= limit ? byteCount : MemoryLayout<LargeValueRecord>.size
+    }
+
+    /// Puts bytes into space that has been reserved.
+    @inlinable mutating func place(_ bytes: UnsafeRawBufferPointer) -> HeapReference {
+        if bytes.count == 0 { return HeapReference() }
+        if bytes.count > limit { return placeOutOfLine(bytes) }
+        let header = page.assumingMemoryBound(to: PageHeader.self)
+        let offset = Int(header.pointee.heapTop)
+        assert(offset + bytes.count <= Int(header.pointee.blockSize), "heap space was not reserved")
+        // SAFETY: the caller reserved the bytes, so they end within the block.
+        (page + offset).copyMemory(from: bytes.baseAddress!, byteCount: bytes.count)
+        header.pointee.heapTop = UInt32(truncatingIfNeeded: offset &+ bytes.count)
+        return HeapReference(
+            offset: UInt16(truncatingIfNeeded: offset),
+            length: UInt16(truncatingIfNeeded: bytes.count))
+    }
+
+    @inlinable mutating func placeOutOfLine(_ bytes: UnsafeRawBufferPointer) -> HeapReference {
+        // Values of more than Page.valueLimit bytes were staged; smaller ones come here only where a page
+        // has no room for them.
+        let value =
+            bytes.count > Page.valueLimit
+            ? staged?.pointee.next(matching: bytes.count) ?? LargeValue.make(copying: bytes)
+            : LargeValue.make(copying: bytes)
+        return place(value)
+    }
+
+    /// Puts a value that is already outside into the page.
+    @usableFromInline mutating func place(_ value: LargeValue) -> HeapReference {
+        let header = page.assumingMemoryBound(to: PageHeader.self)
+        let offset = Int(header.pointee.heapTop)
+        let size = MemoryLayout<LargeValueRecord>.size
+        precondition(
+            offset + size <= Int(header.pointee.blockSize), "heap space was not reserved")
+        value.header.pointee.retirable.birth = partition?.pointee.writeEpoch ?? 0
+        page.storeBytes(
+            of: LargeValueRecord(
+                address: UInt64(UInt(bitPattern: value.base)), byteCount: UInt64(value.byteCount)),
+            toByteOffset: offset, as: LargeValueRecord.self)
+        header.pointee.heapTop += UInt32(size)
+        return HeapReference(offset: UInt16(offset), length: HeapReference.outOfLine)
+    }
+
+    /// Overwrites a value in its place, when its bytes have the same number.
+    @inlinable func overwrite(_ reference: HeapReference, with bytes: UnsafeRawBufferPointer)
+        -> Bool
+    {
+        guard !reference.isOutOfLine, Int(reference.length) == bytes.count, bytes.count > 0 else {
+            return false
+        }
+        (page + Int(reference.offset)).copyMemory(
+            from: bytes.baseAddress!, byteCount: bytes.count)
+        return true
+    }
+
+    /// Gives up a value that is about to be overwritten.
+    @inlinable func discard(_ reference: HeapReference) {
+        if reference.isOutOfLine { discardOutOfLine(reference) }
+    }
+
+    @usableFromInline func discardOutOfLine(_ reference: HeapReference) {
+        let value = view.largeValue(reference)
+        if let partition {
+            partition.pointee.retire(value)
+        } else {
+            value.deallocate()
+        }
+    }
+}
+
+/// Large values that a writer copies before it takes a lock, in the order they will be placed.
+public struct StagedValues: ~Copyable {
+    private var values: [LargeValue] = []
+    private var taken = 0
+
+    /// Creates an empty list.
+    public init() {}
+
+    deinit {
+        for value in values[taken...] { value.deallocate() }
+    }
+
+    @usableFromInline mutating func append(copying bytes: UnsafeRawBufferPointer) {
+        values.append(LargeValue.make(copying: bytes))
+    }
+
+    /// The next value. Values are staged and placed in the same order; the count is compared to notice
+    /// a type that does not keep to it.
+    @usableFromInline mutating func next(matching byteCount: Int) -> LargeValue? {
+        guard taken < values.count else { return nil }
+        precondition(
+            values[taken].byteCount == byteCount, "values were not placed in the order of staging")
+        defer { taken += 1 }
+        return values[taken]
+    }
+}

@@ -1,0 +1,122 @@
+public import CaesuraFormat
+import Synchronization
+
+/// A frozen, consistent view of a whole store at an epoch.
+///
+/// While it is open, each page it sees is copied before a writer changes it for the first time. Close
+/// it when done (or let it go): that is when the memory comes back, on the thread that closes it. A cut
+/// that keeps more than ``Store/Configuration/retainedByteLimit`` is cancelled: reading it throws
+/// `cutCancelled` from then on, and the service goes on as if it had never been.
+public final class Cut: Sendable {
+    /// The epoch that the cut ended.
+    public let epoch: Epoch
+    /// How long taking the cut took, from the epoch's end until the last writer of that epoch was done.
+    public let pause: Duration
+    let tables: [FrozenTable]
+    let store: StoreCore
+    private let access: CutAccess
+
+    init(access: CutAccess, tables: [FrozenTable], pause: Duration, store: StoreCore) {
+        epoch = Epoch(rawValue: access.epoch)
+        self.access = access
+        self.tables = tables
+        self.pause = pause
+        self.store = store
+    }
+
+    deinit { close() }
+
+    /// Frees the memory that only this cut needs. Further calls do nothing.
+    ///
+    /// - Complexity: O(pages that writers have replaced).
+    public func close() {
+        guard !access.isClosed else { return }
+        if access.close() { store.forgetGoneCuts() }
+    }
+
+    /// Whether the cut was given up because it kept too much memory.
+    public var isCancelled: Bool { access.isCancelled }
+
+    /// The number of rows of a table at the cut.
+    public func rowCount(of region: String) -> Int? {
+        tables.first { $0.table.schema.name == region }?.rowCount
+    }
+
+    /// The store's regions at the cut, sorted by name.
+    public var regions: [RegionSchema] {
+        tables.map(\.table.schema).sorted { $0.name < $1.name }
+    }
+
+    /// Runs `body` while no page of the cut can change.
+    ///
+    /// A cancellation waits for bodies that run, so each should be short: a page, a chunk.
+    func read<Result, Failure: Error>(
+        _ body: () throws(Failure) -> Result, cancelled: (StoreError) -> Failure
+    ) throws(Failure) -> Result {
+        let isAdmitted = access.enter()
+        defer { if access.leave() { store.forgetGoneCuts() } }
+        guard isAdmitted else { throw cancelled(refusal) }
+        return try body()
+    }
+
+    /// Runs `body` while no page of the cut can change.
+    func read<Result>(_ body: () throws(StoreError) -> Result) throws(StoreError) -> Result {
+        try read(body, cancelled: { $0 })
+    }
+
+    private var refusal: StoreError {
+        access.isClosed
+            ? StoreError(.cutClosed, "it was closed before it was read to the end", epoch: epoch)
+            : StoreError(
+                .cutCancelled,
+                "it kept more memory than retainedByteLimit allows; raise the limit or take another cut "
+                    + "when fewer writes run", epoch: epoch)
+    }
+}
+
+/// One table of a cut.
+struct FrozenTable: @unchecked Sendable {
+    // @unchecked: the pages below `roots` do not change while the cut is open.
+
+    let table: TableCore
+    /// The partitions' directories.
+    private(set) var roots: [DirectoryEntry] = []
+    /// The partitions' numbers of rows.
+    private(set) var rowCounts: [Int] = []
+
+    init(table: TableCore) {
+        self.table = table
+        roots.reserveCapacity(table.partitionCount)
+        rowCounts.reserveCapacity(table.partitionCount)
+    }
+
+    /// The table's number of rows.
+    var rowCount: Int { rowCounts.reduce(0, +) }
+
+    /// Takes the partitions' roots as of the end of `epoch`, passing through each lock once.
+    mutating func freeze(at epoch: UInt64) {
+        for index in 0..<table.partitionCount {
+            let partition = table.partition(index)
+            partition.pointee.mutex._unsafeLock()
+            let (root, rowCount) = partition.pointee.frozen(at: epoch)
+            partition.pointee.mutex._unsafeUnlock()
+            roots.append(root)
+            rowCounts.append(rowCount)
+        }
+    }
+
+    /// Calls `body` with each page of a directory, in hash order.
+    static func forEachPage<Failure: Error>(
+        below entry: DirectoryEntry, _ body: (Page) throws(Failure) -> Void
+    ) throws(Failure) {
+        guard !entry.isEmpty else { return }
+        guard entry.isNode else { return try body(entry.page) }
+        var index = 0
+        while index < 64 {
+            let child = entry.node.entries[index]
+            try forEachPage(below: child, body)
+            // A page stands in all the entries that its bits cover.
+            index += child.isNode ? 1 : 1 << (entry.node.depth + DirectoryNode.bits - child.depth)
+        }
+    }
+}

@@ -1,0 +1,230 @@
+import CaesuraFormat
+import Synchronization
+
+/// What tables, partitions and cuts share of a store.
+final class StoreCore: @unchecked Sendable {
+    // @unchecked: `control` points at atomics and lives as long as this object; the rest is immutable
+    // or under a mutex.
+
+    let pool = PagePool()
+    let hashKey: HashKey
+    let partitionBits: Int
+    let control: UnsafeMutablePointer<StoreControl>
+    private let registry = Mutex(Registry())
+    /// Held for the length of a cut, so that cuts come one after the other.
+    private let cutting = Mutex<Void>(())
+
+    private struct Registry {
+        var tables: [TableCore] = []
+        var openCuts: [CutAccess] = []
+    }
+
+    init(hashKey: HashKey, partitionBits: Int, retainedLimit: Int) {
+        self.hashKey = hashKey
+        self.partitionBits = partitionBits
+        control = .allocate(capacity: 1)
+        control.initialize(to: StoreControl(retainedLimit: retainedLimit))
+    }
+
+    deinit {
+        control.deinitialize(count: 1)
+        control.deallocate()
+    }
+
+    // MARK: Regions
+
+    var tables: [TableCore] { registry.withLock { $0.tables } }
+
+    func table(named name: String) -> TableCore? {
+        registry.withLock { registry in registry.tables.first { $0.schema.name == name } }
+    }
+
+    /// The table of that name, created if there is none.
+    func table(_ schema: RegionSchema, layout: () -> RowLayout) throws(StoreError) -> TableCore {
+        let layout = layout()
+        try TableCore.check(schema, layout)
+        // The table is made outside the lock, and dropped if another thread was first.
+        let new = TableCore(schema: schema, layout: layout, store: self)
+        let table = registry.withLock { registry in
+            if let present = registry.tables.first(where: { $0.schema.name == schema.name }) {
+                return present
+            }
+            new.ordinal = registry.tables.count
+            registry.tables.append(new)
+            return new
+        }
+        guard table.schema == schema, table.layout.matches(layout) else {
+            throw StoreError(
+                .regionConflict,
+                "the store has a table of this name with another schema; choose another name",
+                region: schema.name)
+        }
+        return table
+    }
+
+    // MARK: Cuts
+
+    /// Ends the present epoch and freezes it.
+    func cut() -> Cut {
+        cutting.withLock { _ in
+            let tables = tables
+            var frozen = tables.map { FrozenTable(table: $0) }
+            let epoch = control.pointee.epoch.load(ordering: .relaxed)
+            let access = CutAccess(epoch: epoch)
+            registry.withLock { registry in
+                registry.openCuts.append(access)
+                protect(registry)
+            }
+            let start = ContinuousClock.now
+            // From here on writers stamp the next epoch. One that has the lock of its partition may still
+            // be writing in this epoch; passing through each lock once waits for those, and only for
+            // those, on this thread.
+            control.pointee.epoch.store(epoch + 1, ordering: .sequentiallyConsistent)
+            for index in frozen.indices { frozen[index].freeze(at: epoch) }
+            let pause = ContinuousClock.now - start
+            return Cut(access: access, tables: frozen, pause: pause, store: self)
+        }
+    }
+
+    /// Forgets the cuts that are gone and frees what only they saw. The work of whoever held the cut, or
+    /// was its last reader; never a writer's.
+    func forgetGoneCuts() {
+        registry.withLock { registry in
+            registry.openCuts.removeAll { $0.isGone }
+            protect(registry)
+        }
+        reclaim()
+    }
+
+    /// Gives up all open cuts, because they keep too much memory.
+    private func cancelCuts() {
+        registry.withLock { registry in
+            for access in registry.openCuts { access.cancel() }
+            protect(registry)
+        }
+    }
+
+    private func protect(_ registry: Registry) {
+        let latest = registry.openCuts.lazy.filter { !$0.isGone }.map(\.epoch).max() ?? 0
+        control.pointee.protected.store(latest, ordering: .releasing)
+    }
+
+    // MARK: What writers have replaced
+
+    /// Counts bytes that are kept for cuts only. Called by writers.
+    func retained(_ byteCount: Int) {
+        let total = control.pointee.retained.add(byteCount, ordering: .relaxed).newValue
+        if total > control.pointee.retainedLimit.load(ordering: .relaxed) { cancelCuts() }
+    }
+
+    /// Frees what no open cut sees.
+    ///
+    /// A cut that is opened meanwhile sees nothing of it: what has been replaced was so in an epoch not
+    /// later than the new cut's.
+    func reclaim() {
+        let open = registry.withLock { registry in
+            registry.openCuts.filter { !$0.isGone }.map(\.epoch)
+        }
+        for table in tables {
+            for index in 0..<table.partitionCount { reclaim(table.partition(index), open) }
+        }
+    }
+
+    private func reclaim(_ partition: UnsafeMutablePointer<Partition>, _ open: [UInt64]) {
+        var next = partition.pointee.mutex.withLock { _ in
+            unsafe Sendability(pointer: partition.pointee.takeRetired())
+        }.pointer
+        var kept: (first: UnsafeMutableRawPointer, last: UnsafeMutableRawPointer)?
+        var freed = 0
+        while let block = next {
+            let retirable = block.assumingMemoryBound(to: Retirable.self)
+            next = retirable.pointee.next
+            let (birth, retired) = (retirable.pointee.birth, retirable.pointee.retired)
+            if open.contains(where: { birth <= $0 && $0 < retired }) {
+                retirable.pointee.next = kept?.first
+                kept = (block, kept?.last ?? block)
+            } else {
+                freed += free(block)
+            }
+        }
+        if let kept {
+            nonisolated(unsafe) let kept = kept
+            partition.pointee.mutex.withLock { _ in
+                partition.pointee.putBackRetired(kept.first, last: kept.last)
+            }
+        }
+        control.pointee.retained.subtract(freed, ordering: .relaxed)
+    }
+
+    /// Frees a block and says how many bytes it was counted as.
+    func free(_ block: UnsafeMutableRawPointer) -> Int {
+        switch block.assumingMemoryBound(to: Retirable.self).pointee.kind {
+        case .page:
+            let header = Page(base: block).header.pointee
+            pool.free(block, sizeClass: Int(header.sizeClass))
+            return Int(header.blockSize)
+        case .node:
+            pool.free(block, sizeClass: PagePool.sizeClass(atLeast: DirectoryNode.byteCount).index)
+            return DirectoryNode.byteCount
+        case .largeValue:
+            let value = LargeValue(base: block)
+            let footprint = value.footprint
+            value.deallocate()
+            return footprint
+        }
+    }
+}
+
+/// Carries a pointer out of a lock's closure.
+private struct Sendability: @unchecked Sendable {
+    // @unchecked: the pointer is owned by whoever took it.
+    let pointer: UnsafeMutableRawPointer?
+}
+
+/// Whether a cut is read, and whether it still may be.
+///
+///     bit 0      cancelled: it keeps too much memory
+///     bit 1      closed by its holder
+///     bits 2-    readers
+///
+/// Either bit admits no more readers and lets those inside finish; when the last has left, the cut is
+/// gone: writers stop copying for it.
+final class CutAccess: Sendable {
+    let epoch: UInt64
+    private let state = Atomic<Int>(0)
+
+    private static let cancelled = 1
+    private static let closed = 2
+    private static let reader = 4
+
+    init(epoch: UInt64) { self.epoch = epoch }
+
+    private static func isGone(_ state: Int) -> Bool { state != 0 && state < reader }
+
+    /// Whether nobody reads the cut and nobody will.
+    var isGone: Bool { Self.isGone(state.load(ordering: .acquiring)) }
+
+    var isCancelled: Bool { state.load(ordering: .acquiring) & Self.cancelled != 0 }
+
+    func cancel() { state.bitwiseOr(Self.cancelled, ordering: .acquiringAndReleasing) }
+
+    /// Closes the cut; whether it is gone by that.
+    func close() -> Bool {
+        Self.isGone(
+            state.bitwiseOr(Self.closed, ordering: .acquiringAndReleasing).newValue)
+    }
+
+    /// Whether the holder has closed the cut.
+    var isClosed: Bool { state.load(ordering: .acquiring) & Self.closed != 0 }
+
+    /// Admits a reader, unless the cut is cancelled or closed.
+    func enter() -> Bool {
+        state.add(Self.reader, ordering: .acquiringAndReleasing).oldValue & 3 == 0
+    }
+
+    /// Lets a reader go (also one that was not admitted); whether the cut is gone by that.
+    func leave() -> Bool {
+        Self.isGone(
+            state.subtract(Self.reader, ordering: .acquiringAndReleasing).newValue)
+    }
+}

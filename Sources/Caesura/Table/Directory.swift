@@ -1,0 +1,115 @@
+/// One entry of a partition's directory: a page, a node, or nothing, with the epoch of the last write
+/// below it.
+///
+///     word    bits 0-47  address of the page or node, 0 when there is none
+///             bits 48-55 slots of the page; 0 for a node
+///             bits 56-61 depth: leading hash bits that everything below shares (0...63)
+///             bit 63     set for a node
+///     epoch   of the last write below; a delta skips what is not newer than its base
+@frozen @usableFromInline
+struct DirectoryEntry: BitwiseCopyable {
+    @usableFromInline var word: UInt64
+    @usableFromInline var epoch: UInt64
+
+    @inlinable init(word: UInt64, epoch: UInt64) {
+        self.word = word
+        self.epoch = epoch
+    }
+
+    private static let addressMask: UInt64 = (1 << 48) - 1
+
+    /// No page yet for hashes that share `depth` bits.
+    init(emptyAtDepth depth: Int) {
+        self.init(word: UInt64(depth) << 56, epoch: 0)
+    }
+
+    init(_ page: Page, epoch: UInt64) {
+        let address = UInt64(UInt(bitPattern: page.base))
+        assert(address & Self.addressMask == address, "user addresses have 48 bits")
+        self.init(
+            word: address | UInt64(page.header.pointee.slotCount) << 48
+                | UInt64(page.header.pointee.depth) << 56,
+            epoch: epoch)
+    }
+
+    init(_ node: DirectoryNode, epoch: UInt64) {
+        self.init(
+            word: UInt64(UInt(bitPattern: node.base)) | UInt64(node.depth) << 56 | 1 << 63,
+            epoch: epoch)
+    }
+
+    @inlinable var isNode: Bool { word >> 63 != 0 }
+    @inlinable var isEmpty: Bool { word & ((1 << 48) - 1) == 0 }
+    @inlinable var slotCount: Int { Int(truncatingIfNeeded: (word &>> 48) & 0xFF) }
+    @inlinable var depth: Int { Int(truncatingIfNeeded: (word &>> 56) & 0x3F) }
+
+    /// The address, of a page or node that is there.
+    @inlinable var address: UnsafeMutableRawPointer {
+        // SAFETY: entries that are not empty hold the address of a live block.
+        UnsafeMutableRawPointer(bitPattern: UInt(word & ((1 << 48) - 1))).unsafelyUnwrapped
+    }
+    @inlinable var page: Page { Page(base: address) }
+    @inlinable var node: DirectoryNode { DirectoryNode(base: address) }
+}
+
+/// A node of the radix tree over the hash: 64 entries for the next 6 bits.
+///
+/// A page whose depth is less than the node's depth + 6 stands in all the entries whose bits it covers.
+/// Copied like a page when a cut sees it.
+@frozen @usableFromInline
+struct DirectoryNode {
+    @usableFromInline let base: UnsafeMutableRawPointer
+
+    @usableFromInline struct Header {
+        var retirable: Retirable
+        var depth: Int
+    }
+
+    @inlinable init(base: UnsafeMutableRawPointer) {
+        self.base = base
+    }
+
+    @usableFromInline static let bits = 6
+    static let headerSize = 48
+    static let byteCount = headerSize + 64 * MemoryLayout<DirectoryEntry>.stride
+
+    var header: UnsafeMutablePointer<Header> { base.assumingMemoryBound(to: Header.self) }
+
+    /// Leading hash bits that everything below the node shares.
+    var depth: Int { header.pointee.depth }
+
+    @inlinable var entries: UnsafeMutablePointer<DirectoryEntry> {
+        (base + 48).assumingMemoryBound(to: DirectoryEntry.self)
+    }
+
+    /// Which of the node's entries a hash goes to.
+    @inlinable static func index(of hash: UInt64, depth: Int) -> Int {
+        Int(truncatingIfNeeded: (hash &<< UInt64(truncatingIfNeeded: depth)) &>> 58)
+    }
+
+    /// A node all of whose entries are `entry`.
+    static func make(
+        depth: Int, filling entry: DirectoryEntry, birth: UInt64, pool: PagePool
+    ) -> DirectoryNode {
+        let node = DirectoryNode(base: pool.allocate(atLeast: byteCount).base)
+        node.header.initialize(
+            to: Header(retirable: Retirable(kind: .node, birth: birth), depth: depth))
+        node.entries.initialize(repeating: entry, count: 64)
+        return node
+    }
+
+    func copy(birth: UInt64, pool: PagePool) -> DirectoryNode {
+        let node = DirectoryNode(base: pool.allocate(atLeast: Self.byteCount).base)
+        node.base.copyMemory(from: base, byteCount: Self.byteCount)
+        node.header.pointee.retirable = Retirable(kind: .node, birth: birth)
+        return node
+    }
+
+    /// The entries that a page or gap of `depth` stands in, for one of its hashes.
+    func range(of hash: UInt64, entryDepth: Int) -> Range<Int> {
+        let index = Self.index(of: hash, depth: depth)
+        let span = 1 << (depth + Self.bits - entryDepth)
+        let start = index & ~(span - 1)
+        return start..<start + span
+    }
+}

@@ -1,0 +1,74 @@
+import CaesuraFormat
+
+/// How to hash a key that lies in an entry, without knowing its Swift type.
+///
+/// Gives the same as ``TableKey/hash(with:)``: the hash of the key's canonical bytes.
+struct KeyLayout: Sendable {
+    private enum Shape: Sendable {
+        /// One leaf of fixed width up to 8 bytes, 8 or 16 bytes wide keys being the most frequent.
+        case fixed(offset: Int, width: Int)
+        /// One leaf of bytes.
+        case bytes(offset: Int)
+        case leaves([RowLayout.Leaf])
+    }
+
+    let hashKey: HashKey
+    private let shape: Shape
+    let leaves: [RowLayout.Leaf]
+
+    init(_ layout: RowLayout, hashKey: HashKey) {
+        self.hashKey = hashKey
+        leaves = Array(layout.leaves[..<layout.keyLeafCount])
+        switch (leaves.count, leaves.first?.kind) {
+        case (1, .fixed(let scalar)): shape = .fixed(offset: leaves[0].offset, width: scalar.width)
+        case (1, .bytes): shape = .bytes(offset: leaves[0].offset)
+        default: shape = .leaves(leaves)
+        }
+    }
+
+    /// The hash of the key in an entry.
+    func hash(_ entry: UnsafeRawPointer, _ heap: HeapView) -> UInt64 {
+        switch shape {
+        case .fixed(let offset, 8):
+            return hashKey.hash(entry.load(fromByteOffset: offset, as: UInt64.self))
+        case .fixed(let offset, let width):
+            return hashKey.hash(bytes: UnsafeRawBufferPointer(start: entry + offset, count: width))
+        case .bytes(let offset):
+            let reference = entry.load(fromByteOffset: offset, as: HeapReference.self)
+            return heap.withBytes(of: reference) { hashKey.hash(bytes: $0) }
+        case .leaves(let leaves):
+            var hasher = KeyHasher(key: hashKey)
+            absorb(leaves, entry, heap, into: &hasher)
+            return hasher.finalize()
+        }
+    }
+
+    private func absorb(
+        _ leaves: [RowLayout.Leaf], _ entry: UnsafeRawPointer, _ heap: HeapView,
+        into hasher: inout KeyHasher
+    ) {
+        for leaf in leaves {
+            if let scope = leaf.scope, !isPresent(scope, leaves, entry) { continue }
+            switch leaf.kind {
+            case .presence:
+                hasher.absorb(littleEndian: entry.load(fromByteOffset: leaf.offset, as: UInt8.self))
+            case .fixed(let scalar):
+                hasher.absorb(
+                    UnsafeRawBufferPointer(start: entry + leaf.offset, count: scalar.width))
+            case .bytes, .array:
+                let reference = entry.load(fromByteOffset: leaf.offset, as: HeapReference.self)
+                heap.withBytes(of: reference) { bytes in
+                    hasher.absorb(littleEndian: UInt32(bytes.count))
+                    hasher.absorb(bytes)
+                }
+            }
+        }
+    }
+
+    private func isPresent(
+        _ index: Int, _ leaves: [RowLayout.Leaf], _ entry: UnsafeRawPointer
+    ) -> Bool {
+        if let outer = leaves[index].scope, !isPresent(outer, leaves, entry) { return false }
+        return entry.load(fromByteOffset: leaves[index].offset, as: UInt8.self) != 0
+    }
+}

@@ -1,0 +1,381 @@
+import CaesuraFormat
+public import Synchronization
+
+/// A slice of a table by key hash: a lock, a directory, and what its writers have replaced.
+///
+///     lock ─► writeEpoch = the store's epoch ─► directory ─► page, copied if a cut sees it ─► entry
+///
+/// Everything but the lock is read and written under it. The core knows no Swift types: it moves entries
+/// by the table's ``PageLayout``.
+///
+/// Invariants, while the lock is free:
+/// - `root.epoch` is the epoch of the last write. `frozenRoot` is the root as it stood at the end of the
+///   epoch before that write's, so whoever closes epoch e finds the partition as of e in one of them.
+/// - What a directory entry of epoch e points at was not written after e.
+@usableFromInline
+struct Partition: ~Copyable {
+    @usableFromInline let mutex = Mutex<Void>(())
+    /// The directory's root. It lies just before the partition, in the same cache line.
+    @usableFromInline let rootPointer: UnsafeMutablePointer<DirectoryEntry>
+    /// The epoch of the writer that holds the lock.
+    @usableFromInline var writeEpoch: UInt64 = 0
+    @usableFromInline var rowCount = 0
+    var frozenRoot: DirectoryEntry
+    var frozenRowCount = 0
+    /// Replaced pages, nodes and values that a cut may still see: a list through ``Retirable``.
+    private var retiredHead: UnsafeMutableRawPointer?
+    /// Leading hash bits that all rows of the partition share.
+    @usableFromInline let depth: Int
+    @usableFromInline let layout: PageLayout
+    let keys: KeyLayout
+    unowned(unsafe) let pool: PagePool
+    unowned(unsafe) let store: StoreCore
+    @usableFromInline let control: UnsafeMutablePointer<StoreControl>
+
+    init(
+        root: UnsafeMutablePointer<DirectoryEntry>, depth: Int, layout: PageLayout, keys: KeyLayout,
+        store: StoreCore
+    ) {
+        rootPointer = root
+        root.initialize(to: DirectoryEntry(emptyAtDepth: depth))
+        self.depth = depth
+        self.layout = layout
+        self.keys = keys
+        self.store = store
+        pool = store.pool
+        control = store.control
+        frozenRoot = root.pointee
+    }
+
+    @inlinable var root: DirectoryEntry { rootPointer.pointee }
+
+    // MARK: Searching
+
+    /// The directory entry that a hash leads to.
+    @inlinable func leaf(of hash: UInt64) -> DirectoryEntry {
+        var entry = root
+        var depth = depth
+        while entry.isNode {
+            // SAFETY: an index of 6 bits into 64 entries.
+            entry = entry.node.entries[DirectoryNode.index(of: hash, depth: depth)]
+            depth &+= DirectoryNode.bits
+        }
+        return entry
+    }
+
+    /// Calls `isMatch` with the candidates for a hash until it says yes; the entry's address and slot.
+    @inlinable @inline(__always)
+    func search(
+        _ leaf: DirectoryEntry, hash: UInt64, stride: Int,
+        isMatch: (UnsafeMutableRawPointer) -> Bool
+    ) -> (entry: UnsafeMutableRawPointer, slot: Int)? {
+        guard !leaf.isEmpty else { return nil }
+        let slotCount = leaf.slotCount
+        let entries = leaf.address + Page.entriesOffset(slotCount: slotCount)
+        var slot = Page.home(tag: Page.tag(of: hash, depth: leaf.depth), slotCount: slotCount)
+        var entry = entries + slot &* stride
+        // A page has at least one unused slot, so this ends.
+        while entry.load(as: UInt64.self) != 0 {
+            if isMatch(entry) { return (entry, slot) }
+            slot &+= 1
+            entry += stride
+            if slot == slotCount {
+                slot = 0
+                entry = entries
+            }
+        }
+        return nil
+    }
+
+    // MARK: Writing
+
+    /// Notes the epoch that the writer who has just taken the lock writes in.
+    @inlinable mutating func beginWriting() {
+        writeEpoch = control.pointee.epoch.load(ordering: .acquiring)
+    }
+
+    /// The page for a hash that is in the table, made writable: copied if a cut sees it.
+    @usableFromInline mutating func writablePage(for hash: UInt64) -> Page {
+        let (entries, range) = writableLeaf(for: hash)
+        return entries[range.lowerBound].page
+    }
+
+    /// The directory entries that lead a hash to its page, on a path that no cut sees.
+    ///
+    /// Cost: nothing but the walk, when the page was written in this epoch before; otherwise the copies
+    /// of one page and, the first time below each, of at most log64(pages) nodes of 1 KiB.
+    private mutating func writableLeaf(
+        for hash: UInt64
+    ) -> (entries: UnsafeMutablePointer<DirectoryEntry>, range: Range<Int>) {
+        let epoch = writeEpoch
+        let protected = control.pointee.protected.load(ordering: .acquiring)
+        if root.epoch != epoch {
+            frozenRoot = root
+            frozenRowCount = rowCount
+        }
+        var entries = rootPointer
+        var range = 0..<1
+        while true {
+            let entry = entries[range.lowerBound]
+            if entry.isNode {
+                var node = entry.node
+                if entry.epoch != epoch {
+                    if entry.epoch <= protected {
+                        let copy = node.copy(birth: epoch, pool: pool)
+                        retireBlock(node.base, DirectoryNode.byteCount)
+                        node = copy
+                    }
+                    entries[range.lowerBound] = DirectoryEntry(node, epoch: epoch)
+                }
+                entries = node.entries
+                let index = DirectoryNode.index(of: hash, depth: node.depth)
+                range = node.range(of: hash, entryDepth: entries[index].depth)
+            } else {
+                if entry.isEmpty || entry.epoch == epoch { return (entries, range) }
+                var page = entry.page
+                if entry.epoch <= protected {
+                    let copy = page.copy(birth: epoch, pool: pool)
+                    retireBlock(page.base, Int(page.header.pointee.blockSize))
+                    page = copy
+                }
+                let written = DirectoryEntry(page, epoch: epoch)
+                for index in range { entries[index] = written }
+                return (entries, range)
+            }
+        }
+    }
+
+    /// A slot for a new row: its entry is zeroed and stamped, and the page has `heap` bytes of room.
+    ///
+    /// The page may be rebuilt with more room, or split in two.
+    @usableFromInline mutating func insertSlot(
+        for hash: UInt64, heap: Int
+    ) -> (page: Page, slot: Int) {
+        while true {
+            let (entries, range) = writableLeaf(for: hash)
+            let entry = entries[range.lowerBound]
+            guard !entry.isEmpty else {
+                let page = makePage(depth: entry.depth, rows: 1, liveHeap: 0, heapNeeded: heap)
+                let written = DirectoryEntry(page, epoch: writeEpoch)
+                for index in range { entries[index] = written }
+                continue
+            }
+            let page = entry.page
+            let rows = Int(page.header.pointee.rowCount)
+            if rows < Self.capacity(slotCount: entry.slotCount), page.heapRoom >= heap {
+                let slot = page.takeSlot(
+                    tag: Page.tag(of: hash, depth: entry.depth), stamp: writeEpoch << 16 | 0xFFFF,
+                    stride: layout.stride)
+                rowCount += 1
+                return (page, slot)
+            }
+            makeRoom(in: entries, range, hash: hash, rows: rows + 1, heap: heap, following: nil)
+        }
+    }
+
+    /// Makes `heap` bytes of room in a writable page; the row in `slot` may move, with its page.
+    ///
+    /// Returns nil when even a page for this row alone would be too large.
+    @usableFromInline mutating func reserveHeap(
+        _ heap: Int, for hash: UInt64, slot: Int
+    ) -> (page: Page, slot: Int)? {
+        var slot = slot
+        while true {
+            let (entries, range) = writableLeaf(for: hash)
+            let page = entries[range.lowerBound].page
+            if page.heapRoom >= heap { return (page, slot) }
+            let rows = Int(page.header.pointee.rowCount)
+            if rows == 1 {
+                let live = page.liveHeapByteCount(layout: layout)
+                let needed = Page.byteCount(
+                    slotCount: 2, stride: layout.stride, heap: live + heap)
+                if needed > Page.maximumSize { return nil }
+            }
+            slot = makeRoom(in: entries, range, hash: hash, rows: rows, heap: heap, following: slot)
+        }
+    }
+
+    /// Removes the row in `slot` of the page for `hash`, which is writable.
+    ///
+    /// What the row keeps outside the page has been discarded.
+    @usableFromInline mutating func removeSlot(_ slot: Int, for hash: UInt64) {
+        let (entries, range) = writableLeaf(for: hash)
+        let page = entries[range.lowerBound].page
+        page.emptySlot(slot, stride: layout.stride)
+        rowCount -= 1
+        guard page.header.pointee.rowCount == 0 else { return }
+        var gap = DirectoryEntry(emptyAtDepth: Int(page.header.pointee.depth))
+        gap.epoch = writeEpoch
+        for index in range { entries[index] = gap }
+        giveUp(page)
+    }
+
+    /// Rows that a page of so many slots takes: an eighth stays unused, so that searches stay short.
+    static func capacity(slotCount: Int) -> Int {
+        slotCount - max(1, slotCount / 8)
+    }
+
+    /// Replaces the page by a roomier one, or by two; returns where the row in `following` is now.
+    @discardableResult
+    private mutating func makeRoom(
+        in entries: UnsafeMutablePointer<DirectoryEntry>, _ range: Range<Int>, hash: UInt64,
+        rows: Int, heap: Int, following: Int?
+    ) -> Int {
+        let page = entries[range.lowerBound].page
+        let live = page.liveHeapByteCount(layout: layout)
+        let slots = slotCount(forRows: rows)
+        let size = Page.byteCount(slotCount: slots, stride: layout.stride, heap: live + heap)
+        let tooLarge = size > Page.softSize && page.header.pointee.rowCount > 1
+        if rows > Self.capacity(slotCount: layout.maximumSlots) || tooLarge {
+            return split(page, in: entries, range, hash: hash, following: following)
+        }
+        let grown = makePage(
+            depth: Int(page.header.pointee.depth), rows: rows, liveHeap: live, heapNeeded: heap)
+        var followed = 0
+        for slot in 0..<Int(page.header.pointee.slotCount)
+        where page.stamp(slot, stride: layout.stride) != 0 {
+            let new = grown.adopt(slot: slot, of: page, tag: page.tags[slot], layout: layout)
+            if slot == following { followed = new }
+        }
+        let written = DirectoryEntry(grown, epoch: writeEpoch)
+        for index in range { entries[index] = written }
+        giveUp(page)
+        return followed
+    }
+
+    /// Splits a page by the next bit of the hash.
+    private mutating func split(
+        _ page: Page, in entries: UnsafeMutablePointer<DirectoryEntry>, _ range: Range<Int>,
+        hash: UInt64, following: Int?
+    ) -> Int {
+        let depth = Int(page.header.pointee.depth)
+        precondition(depth < 63, "more rows share a hash than fit in a page")
+        if range.count == 1 {
+            // The next bit is beyond this node: put a node below, and split there.
+            let node = DirectoryNode.make(
+                depth: depth, filling: entries[range.lowerBound], birth: writeEpoch, pool: pool)
+            entries[range.lowerBound] = DirectoryEntry(node, epoch: writeEpoch)
+            return split(page, in: node.entries, 0..<64, hash: hash, following: following)
+        }
+        var rows = (0, 0)
+        var heaps = (0, 0)
+        let slotCount = Int(page.header.pointee.slotCount)
+        return withUnsafeTemporaryAllocation(of: UInt64.self, capacity: slotCount) { hashes in
+            for slot in 0..<slotCount where page.stamp(slot, stride: layout.stride) != 0 {
+                let entry = page.entries + slot * layout.stride
+                let hash = keys.hash(entry, HeapView(page: UnsafeRawPointer(page.base)))
+                hashes[slot] = hash
+                let heap = page.heapByteCount(ofSlot: slot, layout: layout)
+                if (hash << UInt64(depth)) >> 63 == 0 {
+                    rows.0 += 1
+                    heaps.0 += heap
+                } else {
+                    rows.1 += 1
+                    heaps.1 += heap
+                }
+            }
+            let pages = (
+                makeHalf(depth: depth + 1, rows: rows.0, liveHeap: heaps.0),
+                makeHalf(depth: depth + 1, rows: rows.1, liveHeap: heaps.1)
+            )
+            var followed = 0
+            for slot in 0..<slotCount where page.stamp(slot, stride: layout.stride) != 0 {
+                let half = (hashes[slot] << UInt64(depth)) >> 63 == 0 ? pages.0! : pages.1!
+                let new = half.adopt(
+                    slot: slot, of: page, tag: Page.tag(of: hashes[slot], depth: depth + 1),
+                    layout: layout)
+                if slot == following { followed = new }
+            }
+            var gap = DirectoryEntry(emptyAtDepth: depth + 1)
+            gap.epoch = writeEpoch
+            let written = (
+                pages.0.map { DirectoryEntry($0, epoch: writeEpoch) } ?? gap,
+                pages.1.map { DirectoryEntry($0, epoch: writeEpoch) } ?? gap
+            )
+            let middle = range.lowerBound + range.count / 2
+            for index in range { entries[index] = index < middle ? written.0 : written.1 }
+            giveUp(page)
+            return followed
+        }
+    }
+
+    private func makeHalf(depth: Int, rows: Int, liveHeap: Int) -> Page? {
+        rows == 0 ? nil : makePage(depth: depth, rows: rows, liveHeap: liveHeap, heapNeeded: 0)
+    }
+
+    /// The slots of a page that is to take `rows` rows and some more.
+    private func slotCount(forRows rows: Int) -> Int {
+        // Seven eighths are usable; room for about a sixth more, in steps of 8, keeps pages near full
+        // and rebuilds them about every 8 insertions.
+        let wanted = (rows + rows / 6 + 2) * 8 / 7
+        let stepped = wanted <= 4 ? 4 : wanted <= 8 ? 8 : wanted.rounded(upToMultipleOf: 8)
+        return min(layout.maximumSlots, stepped)
+    }
+
+    /// An empty page with room for `rows` rows whose heap takes `liveHeap`, `heapNeeded` more, and what
+    /// the rows that still fit will probably take.
+    func makePage(depth: Int, rows: Int, liveHeap: Int, heapNeeded: Int) -> Page {
+        let slots = slotCount(forRows: rows)
+        let fixed = Page.byteCount(slotCount: slots, stride: layout.stride, heap: 0)
+        let needed = liveHeap + heapNeeded
+        let perRow = (needed + rows - 1) / max(1, rows)
+        let spare = (Self.capacity(slotCount: slots) - rows) * perRow + needed / 16
+        let roomy = needed + max(0, min(spare, Page.softSize - fixed - needed))
+        return Page.make(
+            slotCount: slots, depth: depth, heap: layout.references.isEmpty ? 0 : roomy,
+            birth: writeEpoch, layout: layout, pool: pool)
+    }
+
+    // MARK: Giving up memory
+
+    /// Frees a page that this writer has replaced, or keeps it for the cuts that see it.
+    private mutating func giveUp(_ page: Page) {
+        if page.header.pointee.retirable.birth
+            <= control.pointee.protected.load(ordering: .acquiring)
+        {
+            retireBlock(page.base, Int(page.header.pointee.blockSize))
+        } else {
+            pool.free(page.base, sizeClass: Int(page.header.pointee.sizeClass))
+        }
+    }
+
+    private mutating func retireBlock(_ base: UnsafeMutableRawPointer, _ byteCount: Int) {
+        let retirable = base.assumingMemoryBound(to: Retirable.self)
+        retirable.pointee.retired = writeEpoch
+        retirable.pointee.next = retiredHead
+        retiredHead = base
+        store.retained(byteCount)
+    }
+
+    /// Keeps a replaced value for the cuts that see it, or frees it.
+    @usableFromInline mutating func retire(_ value: LargeValue) {
+        if value.header.pointee.retirable.birth
+            <= control.pointee.protected.load(ordering: .acquiring)
+        {
+            retireBlock(value.base, value.footprint)
+        } else {
+            value.deallocate()
+        }
+    }
+
+    /// Takes the list of what has been replaced, for whoever frees it outside the lock.
+    mutating func takeRetired() -> UnsafeMutableRawPointer? {
+        defer { retiredHead = nil }
+        return retiredHead
+    }
+
+    /// Puts back what a cut still sees: a list from `first` to `last`.
+    mutating func putBackRetired(
+        _ first: UnsafeMutableRawPointer, last: UnsafeMutableRawPointer
+    ) {
+        last.assumingMemoryBound(to: Retirable.self).pointee.next = retiredHead
+        retiredHead = first
+    }
+
+    // MARK: Cuts
+
+    /// The partition as it stood at the end of `epoch`, which has ended.
+    func frozen(at epoch: UInt64) -> (root: DirectoryEntry, rowCount: Int) {
+        root.epoch > epoch ? (frozenRoot, frozenRowCount) : (root, rowCount)
+    }
+}

@@ -1,0 +1,266 @@
+public import CaesuraFormat
+public import Synchronization
+
+/// A mutable table of rows by key, which a cut freezes without a pause.
+///
+///     let sessions = try store.table("sessions", key: UUID.self, row: Session.self)
+///     sessions[id] = Session(user: 7, token: "...")
+///     sessions.update(id) { $0.visits += 1 }
+///     let visits = sessions.read(id) { $0.visits }
+///
+/// Each access takes the lock of one of the table's partitions; accesses to rows of different partitions
+/// do not meet. A closure runs under that lock: keep it short, and do not use the store inside it (a row
+/// of the same partition would wait for itself). For several rows at once, see
+/// ``Store/transaction(_:_:)``.
+///
+/// Rows lie in pages in the order of their keys' hashes: this is no table for ranges of keys.
+public final class Table<Key: TableKey, Row: SchemaStruct>: Sendable {
+    @usableFromInline let core: TableCore
+    @usableFromInline nonisolated(unsafe) let block: UnsafeMutableRawPointer
+    @usableFromInline let shift: UInt64
+    @usableFromInline let hashKey: HashKey
+
+    init(core: TableCore) {
+        self.core = core
+        block = core.block
+        shift = UInt64(64 - core.partitionBits)
+        hashKey = core.store.hashKey
+    }
+
+    /// The table's name and schemas.
+    public var schema: RegionSchema { core.schema }
+
+    /// The number of rows. While others write, each partition's is of its own instant; a cut has an
+    /// exact one.
+    ///
+    /// - Complexity: O(partitions).
+    public var count: Int { core.count }
+
+    // MARK: Access to one row
+
+    /// The row of a key: a copy, with its strings built.
+    ///
+    /// Setting nil removes the row. Setting a row replaces all fields; ``update(_:_:)`` touches only
+    /// those it sets. Values of more than 1 KiB are copied before the partition is locked.
+    @inlinable public subscript(key: Key) -> Row? {
+        get {
+            let hash = key.hash(with: hashKey)
+            let partition = lock(hash)
+            defer { partition.pointee.mutex._unsafeUnlock() }
+            return partition.pointee.load(key, hash, as: Row.self)
+        }
+        set {
+            if let newValue {
+                set(newValue, for: key)
+            } else {
+                remove(key)
+            }
+        }
+    }
+
+    /// Reads a row in place: `body` takes what it needs from the fields, and no string is built for it.
+    ///
+    /// - Returns: What `body` returns, or nil when there is no such row.
+    @inlinable public func read<Result>(
+        _ key: Key, _ body: (borrowing Row.Reader) throws -> Result
+    ) rethrows -> Result? {
+        let hash = key.hash(with: hashKey)
+        let partition = lock(hash)
+        defer { partition.pointee.mutex._unsafeUnlock() }
+        return try partition.pointee.read(key, hash, as: Row.self, body)
+    }
+
+    /// Changes a row in place: only the fields that `body` sets are written.
+    ///
+    /// Copies one page (a few KiB) if a cut sees it and this is the first write to it since. When `body`
+    /// throws, what it has set stays set.
+    ///
+    /// - Returns: What `body` returns, or nil when there is no such row.
+    @inlinable @discardableResult public func update<Result>(
+        _ key: Key, _ body: (inout Row.Editor) throws -> Result
+    ) rethrows -> Result? {
+        let hash = key.hash(with: hashKey)
+        let partition = lock(hash)
+        defer { partition.pointee.mutex._unsafeUnlock() }
+        partition.pointee.beginWriting()
+        return try partition.update(key, hash, as: Row.self, body)
+    }
+
+    /// Inserts a row or replaces it.
+    @inlinable public func set(_ row: Row, for key: Key) {
+        var staged = StagedValues()
+        Row.stage(row, upTo: Page.valueLimit, in: &staged)
+        let hash = key.hash(with: hashKey)
+        let partition = lock(hash)
+        defer { partition.pointee.mutex._unsafeUnlock() }
+        partition.pointee.beginWriting()
+        withUnsafeMutablePointer(to: &staged) { partition.set(row, for: key, hash, staged: $0) }
+    }
+
+    /// Removes a row; whether there was one.
+    @inlinable @discardableResult public func remove(_ key: Key) -> Bool {
+        let hash = key.hash(with: hashKey)
+        let partition = lock(hash)
+        defer { partition.pointee.mutex._unsafeUnlock() }
+        partition.pointee.beginWriting()
+        return partition.remove(key, hash, as: Row.self)
+    }
+
+    /// Whether there is a row of that key.
+    @inlinable public func contains(_ key: Key) -> Bool {
+        let hash = key.hash(with: hashKey)
+        let partition = lock(hash)
+        defer { partition.pointee.mutex._unsafeUnlock() }
+        return partition.pointee.find(key, hash, as: Row.self) != nil
+    }
+
+    /// The partition of a hash.
+    @inlinable func partition(of hash: UInt64) -> UnsafeMutablePointer<Partition> {
+        // A shift by 64, for one partition, gives 0.
+        let index = Int(truncatingIfNeeded: hash >> shift)
+        return (block + (index &* TableCore.blockSize &+ TableCore.rootSize)).assumingMemoryBound(
+            to: Partition.self)
+    }
+
+    @inlinable func lock(_ hash: UInt64) -> UnsafeMutablePointer<Partition> {
+        let partition = partition(of: hash)
+        partition.pointee.mutex._unsafeLock()
+        return partition
+    }
+}
+
+// MARK: - Typed access to a partition, under its lock
+
+extension Partition {
+    /// The entry of a key, and its slot and page.
+    @inlinable @inline(__always) func find<Key: TableKey, Row: SchemaStruct>(
+        _ key: Key, _ hash: UInt64, as type: Row.Type
+    ) -> (entry: UnsafeMutableRawPointer, slot: Int, leaf: DirectoryEntry)? {
+        let leaf = leaf(of: hash)
+        let keyOffset = EntryShape<Key, Row>.keyOffset
+        guard
+            let found = search(
+                leaf, hash: hash, stride: EntryShape<Key, Row>.stride,
+                isMatch: { entry in
+                    Key.matches(
+                        entry.load(fromByteOffset: keyOffset, as: Key.Stored.self), key,
+                        in: HeapView(page: leaf.address))
+                })
+        else { return nil }
+        return (found.entry, found.slot, leaf)
+    }
+
+    @inlinable func load<Key: TableKey, Row: SchemaStruct>(
+        _ key: Key, _ hash: UInt64, as type: Row.Type
+    ) -> Row? {
+        guard let found = find(key, hash, as: type) else { return nil }
+        return Row.load(
+            found.entry.load(
+                fromByteOffset: EntryShape<Key, Row>.rowOffset, as: Row.Stored.self),
+            from: HeapView(page: found.leaf.address))
+    }
+
+    @inlinable @inline(__always) func read<Key: TableKey, Row: SchemaStruct, Result>(
+        _ key: Key, _ hash: UInt64, as type: Row.Type,
+        _ body: (borrowing Row.Reader) throws -> Result
+    ) rethrows -> Result? {
+        guard let found = find(key, hash, as: type) else { return nil }
+        return try body(
+            Row.Reader(
+                RowView(
+                    row: found.entry + EntryShape<Key, Row>.rowOffset,
+                    heap: HeapView(page: found.leaf.address))))
+    }
+}
+
+extension UnsafeMutablePointer where Pointee == Partition {
+    /// A cursor on a row that is there, its page made writable.
+    @inlinable @inline(__always) func cursor<Key: TableKey, Row: SchemaStruct>(
+        _ key: Key, _ hash: UInt64, as type: Row.Type,
+        staged: UnsafeMutablePointer<StagedValues>?
+    ) -> RowCursor? {
+        guard let found = pointee.find(key, hash, as: type) else { return nil }
+        var page = Page(base: found.leaf.address)
+        var entry = found.entry
+        if found.leaf.epoch != pointee.writeEpoch {
+            page = pointee.writablePage(for: hash)
+            // A copy has its rows in the same slots.
+            entry = page.base + (entry - found.leaf.address)
+        }
+        return RowCursor(
+            entry: entry, slot: found.slot, rowOffset: EntryShape<Key, Row>.rowOffset, hash: hash,
+            heap: HeapWriter(
+                page: page.base, limit: Page.valueLimit, staged: staged, partition: self))
+    }
+
+    /// Stamps a row as changed in this epoch.
+    @inlinable func stamp(_ cursor: RowCursor) {
+        guard cursor.changes != 0 else { return }
+        let old = cursor.entry.load(as: UInt64.self)
+        let base = pointee.control.pointee.deltaBase.load(ordering: .relaxed)
+        // The mask collects all changes since the epoch the next delta is based on.
+        let mask =
+            old &>> 16 > base ? UInt16(truncatingIfNeeded: old) | cursor.changes : cursor.changes
+        cursor.entry.storeBytes(
+            of: pointee.writeEpoch &<< 16 | UInt64(mask), as: UInt64.self)
+    }
+
+    @inlinable @inline(__always) func update<Key: TableKey, Row: SchemaStruct, Result>(
+        _ key: Key, _ hash: UInt64, as type: Row.Type, _ body: (inout Row.Editor) throws -> Result
+    ) rethrows -> Result? {
+        guard let cursor = cursor(key, hash, as: type, staged: nil) else { return nil }
+        var editor = Row.Editor(cursor)
+        defer { stamp(editor.cursor) }
+        return try body(&editor)
+    }
+
+    @inlinable func set<Key: TableKey, Row: SchemaStruct>(
+        _ row: Row, for key: Key, _ hash: UInt64, staged: UnsafeMutablePointer<StagedValues>
+    ) {
+        if var cursor = cursor(key, hash, as: Row.self, staged: staged) {
+            cursor.reserve(for: row)
+            let stored = cursor.stored(as: Row.Stored.self)
+            Row.discard(stored.pointee, from: &cursor.heap)
+            stored.pointee = Row.place(row, in: &cursor.heap)
+            cursor.changes = 0xFFFF
+            stamp(cursor)
+            return
+        }
+        var limit = Page.valueLimit
+        var heap = 0
+        if !(Key.isInline && Row.isInline) {
+            heap =
+                Key.heapByteCount(of: key, upTo: limit) + Row.heapByteCount(of: row, upTo: limit)
+            if heap > Page.softSize / 2 {
+                // Many values that would each fit: a page must hold more than one such row.
+                limit = 0
+                heap = Key.heapByteCount(of: key, upTo: 0) + Row.heapByteCount(of: row, upTo: 0)
+            }
+        }
+        let (page, slot) = pointee.insertSlot(for: hash, heap: heap)
+        var writer = HeapWriter(page: page.base, limit: limit, staged: nil, partition: self)
+        let entry = page.entries + slot &* EntryShape<Key, Row>.stride
+        entry.storeBytes(
+            of: Key.place(key, in: &writer), toByteOffset: EntryShape<Key, Row>.keyOffset,
+            as: Key.Stored.self)
+        writer.staged = staged
+        entry.storeBytes(
+            of: Row.place(row, in: &writer), toByteOffset: EntryShape<Key, Row>.rowOffset,
+            as: Row.Stored.self)
+    }
+
+    @inlinable func remove<Key: TableKey, Row: SchemaStruct>(
+        _ key: Key, _ hash: UInt64, as type: Row.Type
+    ) -> Bool {
+        guard var cursor = cursor(key, hash, as: type, staged: nil) else { return false }
+        if !(Key.isInline && Row.isInline) {
+            Row.discard(cursor.stored(as: Row.Stored.self).pointee, from: &cursor.heap)
+            Key.discard(
+                cursor.entry.load(
+                    fromByteOffset: EntryShape<Key, Row>.keyOffset, as: Key.Stored.self),
+                from: &cursor.heap)
+        }
+        pointee.removeSlot(cursor.slot, for: hash)
+        return true
+    }
+}

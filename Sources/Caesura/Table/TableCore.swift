@@ -1,0 +1,133 @@
+import CaesuraFormat
+import Synchronization
+
+/// A table without its Swift types: schema, layout, partitions.
+@usableFromInline
+final class TableCore: @unchecked Sendable {
+    // @unchecked: `block` is written at creation; what it holds is under the partitions' locks.
+    // `ordinal` is set once, under the store's registry lock, before anybody else sees the table.
+
+    let schema: RegionSchema
+    let leaves: [LeafColumn]
+    let layout: RowLayout
+    let keys: KeyLayout
+    @usableFromInline let pageLayout: PageLayout
+    @usableFromInline let partitionBits: Int
+    let partitionCount: Int
+    let store: StoreCore
+    /// Position among the store's tables: the order in which a transaction locks.
+    var ordinal = 0
+
+    /// One block a partition: its root entry, then the partition. 256 bytes, so that the locks of two
+    /// partitions never share a pair of cache lines.
+    @usableFromInline let block: UnsafeMutableRawPointer
+    @usableFromInline static let blockSize = 256
+    @usableFromInline static let rootSize = 16
+
+    init(schema: RegionSchema, layout: RowLayout, store: StoreCore) {
+        self.schema = schema
+        leaves = schema.leaves
+        self.layout = layout
+        keys = KeyLayout(layout, hashKey: store.hashKey)
+        pageLayout = PageLayout(layout)
+        partitionBits = store.partitionBits
+        partitionCount = 1 << store.partitionBits
+        self.store = store
+        precondition(
+            MemoryLayout<Partition>.size <= Self.blockSize - Self.rootSize,
+            "a partition fits in its block")
+        block = .allocate(byteCount: partitionCount * Self.blockSize, alignment: Self.blockSize)
+        for index in 0..<partitionCount {
+            let base = block + index * Self.blockSize
+            (base + Self.rootSize).bindMemory(to: Partition.self, capacity: 1).initialize(
+                to: Partition(
+                    root: base.bindMemory(to: DirectoryEntry.self, capacity: 1),
+                    depth: partitionBits, layout: pageLayout, keys: keys, store: store))
+        }
+    }
+
+    deinit {
+        for index in 0..<partitionCount {
+            let partition = partition(index)
+            var next = partition.pointee.takeRetired()
+            while let block = next {
+                next = block.assumingMemoryBound(to: Retirable.self).pointee.next
+                _ = store.free(block)
+            }
+            freeAll(below: partition.pointee.root)
+            partition.deinitialize(count: 1)
+        }
+        block.deallocate()
+        pageLayout.deallocate()
+    }
+
+    /// Frees the large values of all rows; pages and nodes go with the pool.
+    private func freeAll(below root: DirectoryEntry) {
+        guard !pageLayout.references.isEmpty else { return }
+        FrozenTable.forEachPage(below: root) { page in
+            for slot in 0..<Int(page.header.pointee.slotCount)
+            where page.stamp(slot, stride: pageLayout.stride) != 0 {
+                let entry = page.entries + slot * pageLayout.stride
+                let heap = HeapView(page: UnsafeRawPointer(page.base))
+                for offset in pageLayout.references {
+                    let reference = entry.load(
+                        fromByteOffset: Int(offset), as: HeapReference.self)
+                    if reference.isOutOfLine { heap.largeValue(reference).deallocate() }
+                }
+            }
+        }
+    }
+
+    /// The partition of that index; its address never changes.
+    @inlinable func partition(_ index: Int) -> UnsafeMutablePointer<Partition> {
+        (block + (index &* Self.blockSize &+ Self.rootSize)).assumingMemoryBound(
+            to: Partition.self)
+    }
+
+    /// The number of rows, each partition's at its own instant.
+    var count: Int {
+        var total = 0
+        for index in 0..<partitionCount {
+            let partition = partition(index)
+            partition.pointee.mutex._unsafeLock()
+            total += partition.pointee.rowCount
+            partition.pointee.mutex._unsafeUnlock()
+        }
+        return total
+    }
+
+    /// Checks that pages can hold the rows and that the layout is the schema's.
+    static func check(_ schema: RegionSchema, _ layout: RowLayout) throws(StoreError) {
+        func refuse(_ message: String) -> StoreError {
+            StoreError(.unsupportedSchema, message, region: schema.name)
+        }
+        let leaves = schema.leaves
+        guard
+            leaves.count == layout.leaves.count,
+            zip(leaves, layout.leaves).allSatisfy({ $0.kind == $1.kind && $0.scope == $1.scope })
+        else { throw refuse("the stored layout is not that of the schema") }
+        let references = leaves.count {
+            switch $0.kind {
+            case .bytes, .array: true
+            case .presence, .fixed: false
+            }
+        }
+        // Two entries, and for one of them all values out of line, must fit in a page.
+        let least = Page.byteCount(
+            slotCount: 8, stride: layout.stride,
+            heap: 2 * references * MemoryLayout<LargeValueRecord>.size)
+        guard least <= Page.maximumSize else {
+            throw refuse(
+                "a row takes \(layout.stride) bytes and has \(references) fields of variable length, more "
+                    + "than a page of 64 KiB holds eight of; split it into two tables")
+        }
+    }
+}
+
+extension RowLayout {
+    /// Whether entries of both look the same in memory.
+    func matches(_ other: RowLayout) -> Bool {
+        stride == other.stride && keyOffset == other.keyOffset && rowOffset == other.rowOffset
+            && leaves.map(\.offset) == other.leaves.map(\.offset)
+    }
+}
