@@ -22,4 +22,21 @@ let package = Package(
             // Lets a protocol have noncopyable associated types: a schema's Reader and Editor.
             swiftSettings: [.enableExperimentalFeature("SuppressedAssociatedTypes")]),
         .target(name: "CaesuraFormat", dependencies: ["CZstd", "CXXHash"]),
+        .target(name: "CaesuraRoutes"),
         .testTarget(name: "CaesuraTests", dependencies: ["Caesura"]),
+        .testTarget(name: "CaesuraFormatTests", dependencies: ["CaesuraFormat"]),
+        .testTarget(name: "CaesuraRoutesTests", dependencies: ["CaesuraRoutes"]),
+    ],
+    swiftLanguageModes: [.v6]
+)
+
+for target in package.targets where target.type != .system {
+    var settings = target.swiftSettings ?? []
+    settings += [
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .strictMemorySafety(),
+    ]
+    target.swiftSettings = settings
+}
