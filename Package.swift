@@ -6,11 +6,18 @@ let package = Package(
     name: "caesura",
     platforms: [.macOS(.v26)],
     products: [
+        .executable(name: "caesura", targets: ["CaesuraTool"]),
         .library(name: "Caesura", targets: ["Caesura"]),
         .library(name: "CaesuraFormat", targets: ["CaesuraFormat"]),
     ],
-    dependencies: [],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+    ],
     targets: [
+        .systemLibrary(
+            name: "CZlib", pkgConfig: "zlib",
+            providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
         .systemLibrary(
             name: "CZstd", pkgConfig: "libzstd",
             providers: [.apt(["libzstd-dev"]), .brew(["zstd"])]),
@@ -23,9 +30,17 @@ let package = Package(
             swiftSettings: [.enableExperimentalFeature("SuppressedAssociatedTypes")]),
         .target(name: "CaesuraFormat", dependencies: ["CZstd", "CXXHash"]),
         .target(name: "CaesuraRoutes"),
+        .executableTarget(
+            name: "CaesuraTool",
+            dependencies: [
+                "CZlib", "CaesuraRoutes",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ]),
         .testTarget(name: "CaesuraTests", dependencies: ["Caesura"]),
         .testTarget(name: "CaesuraFormatTests", dependencies: ["CaesuraFormat"]),
         .testTarget(name: "CaesuraRoutesTests", dependencies: ["CaesuraRoutes"]),
+        .testTarget(name: "CaesuraToolTests", dependencies: ["CaesuraTool"]),
     ],
     swiftLanguageModes: [.v6]
 )

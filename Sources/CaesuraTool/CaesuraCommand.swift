@@ -1,0 +1,46 @@
+import ArgumentParser
+import Foundation
+
+/// The `caesura` command.
+@main
+struct CaesuraCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "caesura",
+        abstract: "Snapshots of in-memory state that do not pause its writers.",
+        discussion: """
+            Exit codes: 0 done; 1 failed, or damage was found; 64 wrong command line; 130 interrupted.
+            Results go to standard output, progress and errors to standard error.
+            """,
+        subcommands: [Demo.self])
+
+    /// Runs the command line and turns every failure into an error, a hint and an exit code.
+    static func main() async {
+        Interruption.install()
+        do {
+            var command = try parseAsRoot()
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+        } catch let error as ToolError {
+            fail(error)
+        } catch {
+            if exitCode(for: error) == .success { exit(withError: error) }
+            fail(usageError(error))
+        }
+    }
+
+    /// What the argument parser found, in the words of our other errors.
+    static func usageError(_ error: any Error) -> ToolError {
+        let message = message(for: error)
+        // Its first letter would be the only capital behind our colon.
+        let lowered = (message.first?.lowercased() ?? "") + message.dropFirst()
+        return ToolError(lowered, hint: "caesura help lists the commands", exitCode: .usage)
+    }
+
+    private static func fail(_ error: ToolError) -> Never {
+        FileHandle.standardError.write(Data(error.text.utf8))
+        Foundation.exit(error.exitCode.rawValue)
+    }
+}

@@ -1,0 +1,59 @@
+/// Runs an operation at fixed moments and measures from the moment it was *due*.
+///
+/// A loop that waits for one operation before it times the next leaves out the operations that should have
+/// started meanwhile, so a pause of a second counts once. Here the schedule never waits: after a pause, every
+/// operation that came due in it is late, and counts as late.
+///
+/// While nothing is due, the thread reads the clock, and what interrupts it then is the machine's noise floor,
+/// seen by the same thread in the same run.
+struct OpenLoop {
+    /// Time between two operations, in nanoseconds.
+    let interval: UInt64
+    /// Latencies of operations that touched no checkpoint.
+    private(set) var calm = LatencyHistogram()
+    /// Latencies of operations that were due, or done, while a checkpoint ran.
+    private(set) var duringCheckpoint = LatencyHistogram()
+    /// What the machine did to the thread while it had nothing to do.
+    private(set) var floor = NoiseFloor()
+    /// The same latencies in the order of time.
+    private(set) var timeline: LatencyTimeline
+    /// When the next operation is due.
+    private var due: UInt64
+
+    /// Creates a loop that begins now.
+    init(perSecond: Double, duration: UInt64, window: UInt64) {
+        interval = UInt64(1e9 / perSecond)
+        due = MonotonicClock.now()
+        timeline = LatencyTimeline(start: due, window: window, duration: duration)
+    }
+
+    /// Runs operations until the schedule passes `end`, or the operation returns false.
+    ///
+    /// - Parameters:
+    ///   - end: A moment on the monotonic clock.
+    ///   - isCheckpointing: Whether a checkpoint runs; asked before and after each operation.
+    ///   - operation: The work; it returns false when there is no more.
+    mutating func run(
+        until end: UInt64, isCheckpointing: () -> Bool, operation: () -> Bool
+    ) {
+        var now = MonotonicClock.now()
+        while due < end {
+            while now < due {
+                let earlier = now
+                now = MonotonicClock.now()
+                floor.record(from: earlier, to: now)
+            }
+            let touched = isCheckpointing()
+            guard operation() else { return }
+            now = MonotonicClock.now()
+            let latency = now &- due
+            if touched || isCheckpointing() {
+                duringCheckpoint.record(latency)
+            } else {
+                calm.record(latency)
+            }
+            timeline.record(due: due, latency: latency)
+            due &+= interval
+        }
+    }
+}

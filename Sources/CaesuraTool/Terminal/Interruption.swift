@@ -1,0 +1,28 @@
+import Foundation
+import Synchronization
+
+/// Ctrl-C and `kill`: the first asks the work to stop and clean up, the second ends the process at once.
+enum Interruption {
+    private static let requested = Atomic(false)
+
+    /// Whether the person wants the work to stop.
+    static var isRequested: Bool { requested.load(ordering: .relaxed) }
+
+    /// Throws ``ToolError/interrupted`` if the person wants the work to stop; call it in every long loop.
+    static func check() throws(ToolError) {
+        if isRequested { throw .interrupted }
+    }
+
+    /// Listens from now on.
+    static func install() {
+        // A global is set up at its first use, which must not be inside the handler.
+        _ = isRequested
+        var action = sigaction()
+        unsafe action.__sigaction_handler.sa_handler = { _ in
+            Interruption.requested.store(true, ordering: .relaxed)
+        }
+        // No SA_RESTART: a read that waits for a pipe comes back. SA_RESETHAND: the second signal kills.
+        action.sa_flags = Int32(bitPattern: UInt32(SA_RESETHAND))
+        for signal in [SIGINT, SIGTERM] { unsafe sigaction(signal, &action, nil) }
+    }
+}

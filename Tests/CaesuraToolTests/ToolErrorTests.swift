@@ -1,0 +1,35 @@
+import ArgumentParser
+import Testing
+
+@testable import CaesuraTool
+
+@Suite struct ToolErrorTests {
+    @Test func `an error says what happened, then what to do`() {
+        let error = ToolError("cannot open rib.gz: Permission denied", hint: "try sudo")
+        #expect(
+            error.text == """
+                caesura: error: cannot open rib.gz: Permission denied
+                caesura: hint: try sudo
+
+                """)
+    }
+
+    @Test func `an error without a hint is one line`() {
+        #expect(ToolError.interrupted.text == "caesura: error: interrupted\n")
+        #expect(ToolError.interrupted.exitCode.rawValue == 130)
+    }
+
+    @Test func `a wrong command line is a usage error`() {
+        let error = #expect(throws: (any Error).self) {
+            try CaesuraCommand.parseAsRoot(["demo", "--nonsense"])
+        }
+        let usage = error.map { CaesuraCommand.usageError($0) }
+        #expect(
+            usage?.text == """
+                caesura: error: unknown option '--nonsense'
+                caesura: hint: caesura help lists the commands
+
+                """)
+        #expect(usage?.exitCode.rawValue == 64)
+    }
+}
