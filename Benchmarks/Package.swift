@@ -1,0 +1,27 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let package = Package(
+    name: "caesura-benchmarks",
+    platforms: [.macOS(.v26)],
+    dependencies: [
+        .package(name: "caesura", path: ".."),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", exact: "0.2.0"),
+        .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-protobuf", exact: "1.39.0"),
+    ],
+    targets: [
+        .target(name: "CMachine"),
+        .executableTarget(
+            name: "caesura-bench",
+            dependencies: [
+                "CMachine",
+                .product(name: "CaesuraFormat", package: "caesura"),
+                .product(name: "HashTreeCollections", package: "swift-collections"),
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            path: "Sources/CaesuraBench"),
+    ],
+    swiftLanguageModes: [.v6]
+)

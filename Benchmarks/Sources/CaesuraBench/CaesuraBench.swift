@@ -1,0 +1,24 @@
+import Foundation
+
+/// The benchmarks of docs/BENCHMARKS.md: one subcommand an experiment, `all` for the table.
+@main
+enum CaesuraBench {
+    static func main() {
+        do {
+            let arguments = CommandLine.arguments.dropFirst()
+            let options = try Options(arguments.dropFirst())
+            switch arguments.first {
+            case "table": try TableBenchmark.run(options)
+            case "encode": try EncodeBenchmark.run(options)
+            case "pause": try PauseBenchmark.run(options)
+            case "redis": try RedisPeer.run(options)
+            case "all": try Report.run(options)
+            default:
+                throw Failure("usage: caesura-bench all | table | encode | pause | latency | redis")
+            }
+        } catch {
+            FileHandle.standardError.write(Data("caesura-bench: error: \(error)\n".utf8))
+            exit(1)
+        }
+    }
+}
