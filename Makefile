@@ -1,0 +1,29 @@
+# Everything a newcomer needs: `make demo` shows what this is, `make test` shows that it works.
+
+SWIFT ?= swift
+PEERS ?= 0
+
+.PHONY: demo test bench lint fuzz-replay libraries
+
+# A million sessions saved under load, the usual way and with Caesura; writes demo/report.html.
+demo: libraries
+	$(SWIFT) build -c release --product caesura
+	.build/release/caesura demo --directory demo
+
+test: libraries
+	$(SWIFT) test
+
+# One table of measurements; PEERS=1 also installs and measures other systems.
+bench: libraries
+	PEERS=$(PEERS) $(SWIFT) run -c release --package-path Benchmarks
+
+lint:
+	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests \
+	    $(wildcard Benchmarks/Package.swift Benchmarks/Sources Fuzz/Package.swift Fuzz/Sources)
+
+# Runs the fuzzers over their kept inputs, without searching for new ones.
+fuzz-replay: libraries
+	Fuzz/replay
+
+libraries:
+	@scripts/install-system-libraries
