@@ -57,6 +57,28 @@ public struct ByteWriter: ~Copyable {
         count = newCount
     }
 
+    /// Forgets the first bytes and moves the rest to the front.
+    public mutating func removeFirst(_ removed: Int) {
+        precondition(removed >= 0 && removed <= count, "removes what was not written")
+        count -= removed
+        // SAFETY: both ends lie within the bytes written; the areas may overlap.
+        unsafe base.copyMemory(from: base + removed, byteCount: count)
+    }
+
+    /// Replaces a byte that was written.
+    public mutating func overwrite(at offset: Int, with byte: UInt8) {
+        precondition(offset >= 0 && offset < count, "overwrites what was not written")
+        unsafe base.storeBytes(of: byte, toByteOffset: offset, as: UInt8.self)
+    }
+
+    /// Replaces bytes that were written.
+    public mutating func overwrite(at offset: Int, with source: UnsafeRawBufferPointer) {
+        let length = source.count
+        precondition(offset >= 0 && offset + length <= count, "overwrites what was not written")
+        guard let start = source.baseAddress else { return }
+        unsafe (base + offset).copyMemory(from: start, byteCount: length)
+    }
+
     /// Appends one byte.
     public mutating func append(_ byte: UInt8) {
         unsafe reserve(1).storeBytes(of: byte, as: UInt8.self)
@@ -89,14 +111,14 @@ public struct ByteWriter: ~Copyable {
 
     /// Appends raw bytes.
     public mutating func append(_ source: UnsafeRawBufferPointer) {
-        guard let start = unsafe source.baseAddress else { return }
+        guard let start = source.baseAddress else { return }
         unsafe reserve(source.count).copyMemory(from: start, byteCount: source.count)
         count += source.count
     }
 
     /// Appends raw bytes.
     public mutating func append(contentsOf source: [UInt8]) {
-        source.withUnsafeBytes { unsafe append($0) }
+        unsafe source.withUnsafeBytes { unsafe append($0) }
     }
 
     /// Appends a string's length in bytes as a varint, then its UTF-8.

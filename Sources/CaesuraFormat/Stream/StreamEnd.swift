@@ -1,0 +1,68 @@
+/// The totals of a stream: the content of its end chunk.
+public struct StreamEnd: Hashable, Sendable {
+    /// What a region had.
+    public struct Totals: Hashable, Sendable {
+        /// Rows in the region's chunks.
+        public var rows: UInt64 = 0
+        /// The region's chunks.
+        public var chunks: UInt64 = 0
+
+        /// Creates totals of nothing.
+        public init() {}
+    }
+
+    /// Chunks before the end chunk.
+    public var chunkCount: UInt64
+    /// Bytes before the end chunk.
+    public var byteCount: UInt64
+    /// A chain of XXH3-64 over the identities of those chunks in their order.
+    public var digest: UInt64
+    /// What each region had, in the order of the metadata.
+    public var regions: [Totals]
+
+    /// The totals of a stream without chunks.
+    init(regionCount: Int) {
+        chunkCount = 0
+        byteCount = 0
+        digest = 0
+        regions = Array(repeating: Totals(), count: regionCount)
+    }
+
+    /// Counts a chunk.
+    mutating func add(_ header: ChunkHeader) {
+        chunkCount += 1
+        byteCount += UInt64(header.chunkLength)
+        digest = Checksum.of(digest, header.identity)
+        guard header.role != .metadata, header.role != .end else { return }
+        regions[header.region].rows += UInt64(header.rowCount)
+        regions[header.region].chunks += 1
+    }
+
+    /// Appends the body of the end chunk: `docs/FORMAT.md`, "End body".
+    func encode(into writer: inout ByteWriter) {
+        writer.append(varint: chunkCount)
+        writer.append(varint: byteCount)
+        writer.append(littleEndian: digest)
+        writer.append(varint: UInt64(regions.count))
+        for region in regions {
+            writer.append(varint: region.rows)
+            writer.append(varint: region.chunks)
+        }
+    }
+
+    /// Reads the body of an end chunk.
+    init(reading reader: inout ByteReader, limits: Limits) throws(FormatError) {
+        chunkCount = try reader.varint("a stream's chunk count")
+        byteCount = try reader.varint("a stream's byte count")
+        digest = try reader.integer(UInt64.self, "a stream's digest")
+        let count = try reader.varint(upTo: limits.regions, "the number of regions")
+        var regions: [Totals] = []
+        for _ in 0..<count {
+            var totals = Totals()
+            totals.rows = try reader.varint("a region's row count")
+            totals.chunks = try reader.varint("a region's chunk count")
+            regions.append(totals)
+        }
+        self.regions = regions
+    }
+}
