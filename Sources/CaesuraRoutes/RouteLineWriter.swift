@@ -207,14 +207,17 @@ public struct RouteLineWriter: Sendable {
             bytes.append(UInt8(ascii: "0") + UInt8(number))
             return
         }
-        let start = bytes.count
+        // 64 bits are at most 20 digits; they come out last first.
+        var digits = InlineArray<20, UInt8>(repeating: 0)
+        var first = digits.count
         var rest = number
         while rest > 0 {
             let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
-            bytes.append(UInt8(ascii: "0") + UInt8(digit))
+            first -= 1
+            digits[first] = UInt8(ascii: "0") + UInt8(digit)
             rest = quotient
         }
-        bytes[start...].reverse()
+        for index in first..<digits.count { bytes.append(digits[index]) }
     }
 
     private mutating func append(_ text: StaticString) {

@@ -1,0 +1,51 @@
+import Foundation
+import Synchronization
+
+/// A service's writer: a thread that writes at a steady rate, whatever else goes on, until it is told to end.
+final class WriterThread: Sendable {
+    private let isSaving = Atomic(false)
+    private let isEnding = Atomic(false)
+    private let result = Mutex<OpenLoop?>(nil)
+    private let ended = DispatchSemaphore(value: 0)
+    /// When the thread began, on the monotonic clock.
+    let start: UInt64
+
+    /// Starts the thread.
+    ///
+    /// - Parameters:
+    ///   - perSecond: Writes due each second.
+    ///   - duration: About how long it will run, in nanoseconds, so that nothing is allocated meanwhile.
+    ///   - window: The width of the timeline's windows, in nanoseconds.
+    ///   - makeWrite: Called on the thread; the closure it returns is one write, false when there is no more.
+    init(
+        perSecond: Double, duration: UInt64, window: UInt64,
+        makeWrite: @escaping @Sendable () -> (() -> Bool)
+    ) {
+        start = MonotonicClock.now()
+        Thread.detachNewThread { [self] in
+            let write = makeWrite()
+            var loop = OpenLoop(perSecond: perSecond, duration: duration, window: window)
+            loop.run(
+                until: .max,
+                isCheckpointing: { isSaving.load(ordering: .relaxed) },
+                operation: { !isEnding.load(ordering: .relaxed) && write() })
+            result.withLock { $0 = loop }
+            ended.signal()
+        }
+    }
+
+    /// Marks the writes that meet `body`, which saves the state.
+    func whileSaving<Result>(_ body: () async throws -> Result) async rethrows -> Result {
+        isSaving.store(true, ordering: .relaxed)
+        defer { isSaving.store(false, ordering: .relaxed) }
+        return try await body()
+    }
+
+    /// Ends the thread, if it has not ended by itself, and returns what it measured; call once.
+    func finish() -> OpenLoop {
+        isEnding.store(true, ordering: .relaxed)
+        ended.wait()
+        // The thread stores its result before it signals.
+        return result.withLock { $0 }!
+    }
+}
