@@ -9,6 +9,7 @@ let package = Package(
         .executable(name: "caesura", targets: ["CaesuraTool"]),
         .library(name: "Caesura", targets: ["Caesura"]),
         .library(name: "CaesuraFormat", targets: ["CaesuraFormat"]),
+        .library(name: "CaesuraRepository", targets: ["CaesuraRepository"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -29,6 +30,7 @@ let package = Package(
             // Lets a protocol have noncopyable associated types: a schema's Reader and Editor.
             swiftSettings: [.enableExperimentalFeature("SuppressedAssociatedTypes")]),
         .target(name: "CaesuraFormat", dependencies: ["CZstd", "CXXHash"]),
+        .target(name: "CaesuraRepository", dependencies: ["CaesuraFormat", "CXXHash"]),
         .target(name: "CaesuraRoutes"),
         .executableTarget(
             name: "CaesuraTool",
@@ -39,6 +41,7 @@ let package = Package(
             ]),
         .testTarget(name: "CaesuraTests", dependencies: ["Caesura"]),
         .testTarget(name: "CaesuraFormatTests", dependencies: ["CaesuraFormat"]),
+        .testTarget(name: "CaesuraRepositoryTests", dependencies: ["CaesuraRepository"]),
         .testTarget(name: "CaesuraRoutesTests", dependencies: ["CaesuraRoutes"]),
         .testTarget(name: "CaesuraToolTests", dependencies: ["CaesuraTool"]),
     ],

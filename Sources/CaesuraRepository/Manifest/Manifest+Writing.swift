@@ -1,0 +1,83 @@
+extension Manifest {
+    /// The file: JSON whose last member is the digest of every byte before the digest's own digits.
+    public var encoded: [UInt8] {
+        var json = JSONWriter()
+        json.openDocument()
+        json.string("format", Self.format)
+        json.number("version", Self.version)
+        json.number("epoch", epoch)
+        if let previousEpoch { json.number("previous", previousEpoch) }
+        json.string("created", created.description)
+        json.string("writer", writer)
+        json.number("partitionBits", partitionBits)
+        json.string("hashKey", Hexadecimal.text(hashKey))
+        json.string("codec", codec)
+        json.object("totals") { json in
+            json.number("rows", rows)
+            json.number("chunks", chunks.count)
+            json.number("storedBytes", storedBytes)
+        }
+        json.object("nanoseconds") { json in
+            json.number("pause", timings.pause)
+            json.number("encode", timings.encode)
+            json.number("write", timings.write)
+            json.number("total", timings.total)
+        }
+        json.array("regions") { json in
+            for region in regions { json.object { region.write(to: &$0) } }
+        }
+        json.array("packs") { json in
+            for (index, pack) in packs.enumerated() {
+                json.object(compact: true) { json in
+                    json.string("name", Layout.packName(epoch, index))
+                    json.number("bytes", pack.bytes)
+                    json.string("digest", pack.digest.description)
+                }
+            }
+        }
+        json.array("chunks") { json in
+            for chunk in chunks { json.object(compact: true) { chunk.write(to: &$0) } }
+        }
+        json.begin("digest")
+        let covered = json.bytes + CollectionOfOne(UInt8(ascii: "\""))
+        let digest = unsafe Digest(of: covered.span.bytes)
+        return covered + Array(digest.description.utf8) + Self.ending
+    }
+
+    /// What the member `format` says.
+    static let format = "caesura-manifest"
+    /// What follows the digest's digits, to the end of the file.
+    static let ending = Array("\"\n}\n".utf8)
+}
+
+extension Manifest.Region {
+    fileprivate func write(to json: inout JSONWriter) {
+        json.string("name", name)
+        json.string("kind", kind.rawValue)
+        json.number("rows", rows)
+        json.number("storedBytes", storedBytes)
+        json.string("wireFingerprint", Hexadecimal.text(wireFingerprint))
+        json.string("resolutionFingerprint", Hexadecimal.text(resolutionFingerprint))
+        json.array("schema") { json in
+            for line in schemaText { json.string(nil, line) }
+        }
+        json.string("schemaBytes", Hexadecimal.text(schema))
+    }
+}
+
+extension Manifest.Chunk {
+    fileprivate func write(to json: inout JSONWriter) {
+        json.number("pack", pack)
+        json.number("offset", offset)
+        json.number("length", facts.length)
+        json.string("role", facts.role.rawValue)
+        if let region = facts.region {
+            json.number("region", region)
+            json.number("partition", facts.partition)
+            json.number("prefixBits", facts.prefixBits)
+            json.string("prefix", Hexadecimal.text(facts.prefix))
+            json.number("rows", facts.rows)
+        }
+        json.string("checksum", Hexadecimal.text(facts.checksum))
+    }
+}
