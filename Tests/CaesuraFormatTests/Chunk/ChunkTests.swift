@@ -3,14 +3,14 @@ import Testing
 
 /// A chunk of some rows, as bytes.
 func encodeChunk(
-    _ layout: RegionLayout, rows: [[Value]], compression: Compression = .none,
+    _ layout: RegionLayout, region: Int = 0, rows: [[Value]], compression: Compression = .none,
     range: HashRange = .all, sequence: UInt64 = 0, partition: Int = 0, epoch: UInt64 = 7
 ) -> [UInt8] {
     var encoder = ChunkEncoder(compression: compression)
     encoder.encode(
         core: ColumnBatch(layout, rows: rows),
         header: ChunkHeader(
-            role: .core, region: 0, fingerprint: layout.wireFingerprint, partition: partition,
+            role: .core, region: region, fingerprint: layout.wireFingerprint, partition: partition,
             range: range, sequence: sequence, targetEpoch: epoch))
     return unsafe [UInt8](encoder.bytes)
 }
