@@ -115,9 +115,9 @@ extension ColumnBuffer {
         count += 1
         guard bytes.count <= Limits.inlineValueBytes else { return }
         reserveContent(contentByteCount + bytes.count)
-        for (index, byte) in bytes.enumerated() {
-            unsafe content.storeBytes(
-                of: byte, toByteOffset: contentByteCount + index, as: UInt8.self)
+        unsafe bytes.withUnsafeBytes { source in
+            guard let start = source.baseAddress else { return }
+            unsafe (content + contentByteCount).copyMemory(from: start, byteCount: source.count)
         }
         contentByteCount += bytes.count
     }
@@ -134,9 +134,8 @@ extension ColumnBuffer {
         cursor.index += 1
         guard byteCount <= Limits.inlineValueBytes else { return [] }
         defer { cursor.offset += byteCount }
-        return (0..<byteCount).map {
-            unsafe content.load(fromByteOffset: cursor.offset + $0, as: UInt8.self)
-        }
+        return unsafe [UInt8](
+            UnsafeRawBufferPointer(start: content + cursor.offset, count: byteCount))
     }
 }
 
