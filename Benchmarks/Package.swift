@@ -16,12 +16,15 @@ let package = Package(
             name: "caesura-bench",
             dependencies: [
                 "CMachine",
+                .product(name: "Caesura", package: "caesura"),
                 .product(name: "CaesuraFormat", package: "caesura"),
                 .product(name: "HashTreeCollections", package: "swift-collections"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
-            path: "Sources/CaesuraBench"),
+            path: "Sources/CaesuraBench",
+            // What Caesura's protocols are declared with.
+            swiftSettings: [.enableExperimentalFeature("SuppressedAssociatedTypes")]),
     ],
     swiftLanguageModes: [.v6]
 )

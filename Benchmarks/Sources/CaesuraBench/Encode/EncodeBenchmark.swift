@@ -4,6 +4,7 @@ enum EncodeBenchmark {
         let rows = try options.int("rows", default: 1_000_000)
         let passes = try options.int("passes", default: 3)
         switch try options.string("subject") {
+        case "columns": try ColumnsEncoding.run(rows: rows, passes: passes)
         case "swift-protobuf": try SwiftProtobufEncoding.run(rows: rows, passes: passes)
         case "json": try JSONEncoding.run(rows: rows)
         case let other: throw Failure("no such subject: \(other)")

@@ -1,4 +1,5 @@
 import CMachine
+import Caesura
 import Synchronization
 
 /// `pause`: how long a cut, or a fork, holds up a writer at full speed.
@@ -11,6 +12,13 @@ enum PauseBenchmark {
         let rows = state / Session.stateBytes
         let scale = sizeName(state)
         switch try options.string("subject") {
+        case "caesura":
+            let table = try CaesuraTable()
+            _ = table.fill(rows: rows)
+            let cuts = try options.int("cuts", default: 200)
+            measureCuts(table, rows: rows, cuts: cuts, scale: scale)
+            // Last, because a fork slows the writer long after it: each page faults once.
+            try measureForks(table, rows: rows, forks: forks, scale: scale)
         case "dictionary":
             let table = DictionaryTable()
             _ = table.fill(rows: rows)
@@ -21,6 +29,32 @@ enum PauseBenchmark {
 
     static func sizeName(_ bytes: Int) -> String {
         bytes >= 1_000_000_000 ? "\(bytes / 1_000_000_000) GB" : "\(bytes / 1_000_000) MB"
+    }
+
+    private static func measureCuts(
+        _ table: CaesuraTable, rows: Int, cuts: Int, scale: String
+    ) {
+        let subject = CaesuraTable.subject
+        let resident = Memory.residentBytes()
+        Result("pause resident", subject, scale, "MB", Double(resident) / 1e6).print()
+        var releases: [UInt64] = []
+        let measured = underWriter(table, rows: rows) { windows in
+            for _ in 0..<cuts {
+                windows.control()
+                var cut: Cut?
+                windows.pause { cut = table.store.cut() }
+                let start = now()
+                cut?.close()
+                releases.append(now() - start)
+                windows.settle()
+            }
+        }
+        reportPercentiles("pause call", subject, scale, measured.calls)
+        reportPercentiles("pause call", "floor, spinning", scale, measured.spinning)
+        reportPercentiles("pause writer gap", subject, scale, measured.pausedGaps)
+        reportPercentiles("pause writer gap", "floor, same writer", scale, measured.controlGaps)
+        reportPercentiles("pause release", subject, scale, releases)
+        Result("pause writes", subject, scale, "M/s", measured.writes / 1e6).print()
     }
 
     /// Forks under the writer; the child holds the state for a window, as a cut would be held.

@@ -1,5 +1,5 @@
 /// The session row of docs/BENCHMARKS.md, without its key.
-struct Session: Codable, Equatable {
+struct Session: Codable, Equatable, Sendable {
     var user: UInt64
     var created: Int64
     var lastSeen: Int64
@@ -18,18 +18,18 @@ struct Session: Codable, Equatable {
         UInt64(truncatingIfNeeded: i) &* 0x9E37_79B9_7F4A_7C15
     }
 
+}
+
+extension Session {
     /// Row `i`.
     init(_ i: Int) {
         let h = Session.id(i)
-        user = UInt64(i)
-        created = 1_700_000_000_000 + Int64(i % 86_400_000)
-        lastSeen = 1_700_000_100_000 + Int64(h % 86_400_000)
-        visits = UInt32(h % 977)
-        ip = UInt32(truncatingIfNeeded: h >> 13)
-        flags = UInt8(h & 7)
-        cart = Double(h % 100_000) / 100
-        token = Session.token(h)
-        country = Session.countries[Int(h % 5)]
+        self.init(
+            user: UInt64(i), created: 1_700_000_000_000 + Int64(i % 86_400_000),
+            lastSeen: 1_700_000_100_000 + Int64(h % 86_400_000), visits: UInt32(h % 977),
+            ip: UInt32(truncatingIfNeeded: h >> 13), flags: UInt8(h & 7),
+            cart: Double(h % 100_000) / 100, token: Session.token(h),
+            country: Session.countries[Int(h % 5)])
     }
 
     static let countries = ["US", "DE", "IN", "BR", "JP"]

@@ -4,6 +4,7 @@ enum TableBenchmark {
         let rows = try options.int("rows", default: 1_000_000)
         let operations = try options.int("operations", default: 2_000_000)
         switch try options.string("subject") {
+        case "caesura": try measure(CaesuraTable.self, rows, operations)
         case "dictionary": try measure(DictionaryTable.self, rows, operations)
         case "tree": try measure(TreeTable.self, rows, operations)
         case let other: throw Failure("no such subject: \(other)")
