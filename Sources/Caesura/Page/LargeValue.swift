@@ -69,6 +69,18 @@ struct LargeValue: @unchecked Sendable {
         return value
     }
 
+    /// Makes a value of segments that are already written: all of ``segmentBytes``, but for the last.
+    static func make(adopting segments: [UnsafeMutableRawPointer], byteCount: Int) -> LargeValue {
+        precondition(segments.count == segmentCount(byteCount), "segments that are not full")
+        let value = LargeValue(
+            base: .allocate(
+                byteCount: MemoryLayout<Header>.stride + segments.count * 8, alignment: 16))
+        value.header.initialize(
+            to: Header(retirable: Retirable(kind: .largeValue), byteCount: byteCount))
+        value.table.initialize(from: segments, count: segments.count)
+        return value
+    }
+
     /// Copies bytes into a new value.
     @usableFromInline static func make(copying bytes: UnsafeRawBufferPointer) -> LargeValue {
         let value = make(byteCount: bytes.count)

@@ -15,6 +15,8 @@ struct PageHeader {
     /// Leading bits of the hash that all its rows share.
     @usableFromInline let depth: UInt8
     let sizeClass: UInt8
+    /// Whether a row may refer to a large value: a planner then has to look at the rows.
+    @usableFromInline var hasOutOfLine = false
 }
 
 /// A page: up to 64 rows of one table whose hashes share their first `depth` bits, with the bytes of
@@ -212,6 +214,8 @@ struct Page {
         }
         assert(top <= Int(header.pointee.blockSize))
         header.pointee.heapTop = UInt32(top)
+        header.pointee.hasOutOfLine =
+            header.pointee.hasOutOfLine || source.header.pointee.hasOutOfLine
         return new
     }
 }

@@ -118,6 +118,11 @@ final class PagePool: @unchecked Sendable {
         state.free[index] = block
     }
 
+    /// Takes a page back.
+    func free(_ page: Page) {
+        free(page.base, sizeClass: Int(page.header.pointee.sizeClass))
+    }
+
     static func size(ofClass index: Int) -> Int {
         let base = smallestBlock << (index / classesPerDoubling)
         return base + index % classesPerDoubling * (base / classesPerDoubling)

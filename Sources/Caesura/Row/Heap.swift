@@ -153,6 +153,7 @@ public struct HeapWriter {
                 address: UInt64(UInt(bitPattern: value.base)), byteCount: UInt64(value.byteCount)),
             toByteOffset: offset, as: LargeValueRecord.self)
         header.pointee.heapTop += UInt32(size)
+        header.pointee.hasOutOfLine = true
         return HeapReference(offset: UInt16(offset), length: HeapReference.outOfLine)
     }
 

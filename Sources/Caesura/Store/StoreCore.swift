@@ -7,7 +7,7 @@ final class StoreCore: @unchecked Sendable {
     // or under a mutex.
 
     let pool = PagePool()
-    let hashKey: HashKey
+    var hashKey: HashKey { control.pointee.hashKey }
     let partitionBits: Int
     let control: UnsafeMutablePointer<StoreControl>
     private let registry = Mutex(Registry())
@@ -20,10 +20,9 @@ final class StoreCore: @unchecked Sendable {
     }
 
     init(hashKey: HashKey, partitionBits: Int, retainedLimit: Int) {
-        self.hashKey = hashKey
         self.partitionBits = partitionBits
         control = .allocate(capacity: 1)
-        control.initialize(to: StoreControl(retainedLimit: retainedLimit))
+        control.initialize(to: StoreControl(hashKey: hashKey, retainedLimit: retainedLimit))
     }
 
     deinit {
@@ -60,6 +59,42 @@ final class StoreCore: @unchecked Sendable {
                 region: schema.name)
         }
         return table
+    }
+
+    /// Prepares an empty store for the rows of a cut: takes over its hash key and its epoch.
+    ///
+    /// A table hashes a key before it takes a lock; an insertion that used the old hash key notices by
+    /// ``StoreControl/keyGeneration``, which changes under all the locks.
+    func beginRestore(epoch: UInt64, hashKey: HashKey) throws(StoreError) {
+        let (tables, hasOpenCuts) = registry.withLock { ($0.tables, !$0.openCuts.isEmpty) }
+        guard !hasOpenCuts else {
+            throw StoreError(.notEmpty, "close the store's cuts before a restore")
+        }
+        for table in tables {
+            for index in 0..<table.partitionCount {
+                table.partition(index).pointee.mutex._unsafeLock()
+            }
+        }
+        defer {
+            for table in tables {
+                for index in 0..<table.partitionCount {
+                    table.partition(index).pointee.mutex._unsafeUnlock()
+                }
+            }
+        }
+        for table in tables {
+            for index in 0..<table.partitionCount
+            where table.partition(index).pointee.rowCount != 0 {
+                throw StoreError(
+                    .notEmpty, "restore into a store that has no rows yet",
+                    region: table.schema.name)
+            }
+        }
+        control.pointee.setHashKey(hashKey)
+        for table in tables { table.forgetDirectories() }
+        let present = control.pointee.epoch.load(ordering: .relaxed)
+        control.pointee.epoch.store(max(present, epoch + 1), ordering: .releasing)
+        control.pointee.deltaBase.store(epoch, ordering: .releasing)
     }
 
     // MARK: Cuts

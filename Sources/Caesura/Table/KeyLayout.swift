@@ -3,7 +3,9 @@ import CaesuraFormat
 /// How to hash a key that lies in an entry, without knowing its Swift type.
 ///
 /// Gives the same as ``TableKey/hash(with:)``: the hash of the key's canonical bytes.
-struct KeyLayout: Sendable {
+struct KeyLayout: @unchecked Sendable {
+    // @unchecked: `control` points at atomics that outlive every table of the store.
+
     private enum Shape: Sendable {
         /// One leaf of fixed width up to 8 bytes, 8 or 16 bytes wide keys being the most frequent.
         case fixed(offset: Int, width: Int)
@@ -12,12 +14,12 @@ struct KeyLayout: Sendable {
         case leaves([RowLayout.Leaf])
     }
 
-    let hashKey: HashKey
+    private let control: UnsafeMutablePointer<StoreControl>
     private let shape: Shape
     let leaves: [RowLayout.Leaf]
 
-    init(_ layout: RowLayout, hashKey: HashKey) {
-        self.hashKey = hashKey
+    init(_ layout: RowLayout, control: UnsafeMutablePointer<StoreControl>) {
+        self.control = control
         leaves = Array(layout.leaves[..<layout.keyLeafCount])
         switch (leaves.count, leaves.first?.kind) {
         case (1, .fixed(let scalar)): shape = .fixed(offset: leaves[0].offset, width: scalar.width)
@@ -28,6 +30,7 @@ struct KeyLayout: Sendable {
 
     /// The hash of the key in an entry.
     func hash(_ entry: UnsafeRawPointer, _ heap: HeapView) -> UInt64 {
+        let hashKey = control.pointee.hashKey
         switch shape {
         case .fixed(let offset, 8):
             return hashKey.hash(entry.load(fromByteOffset: offset, as: UInt64.self))
@@ -63,6 +66,28 @@ struct KeyLayout: Sendable {
                 }
             }
         }
+    }
+
+    /// The canonical bytes of the key in an entry, to compare two of equal hash.
+    func canonicalBytes(_ entry: UnsafeRawPointer, _ heap: HeapView) -> [UInt8] {
+        var bytes: [UInt8] = []
+        for leaf in leaves {
+            if let scope = leaf.scope, !isPresent(scope, leaves, entry) { continue }
+            switch leaf.kind {
+            case .presence: bytes.append(entry.load(fromByteOffset: leaf.offset, as: UInt8.self))
+            case .fixed(let scalar):
+                bytes += UnsafeRawBufferPointer(start: entry + leaf.offset, count: scalar.width)
+            case .bytes, .array:
+                let reference = entry.load(fromByteOffset: leaf.offset, as: HeapReference.self)
+                heap.withBytes(of: reference) { content in
+                    if leaves.count > 1 {
+                        withUnsafeBytes(of: UInt32(content.count).littleEndian) { bytes += $0 }
+                    }
+                    bytes += content
+                }
+            }
+        }
+        return bytes
     }
 
     private func isPresent(

@@ -314,7 +314,9 @@ struct Partition: ~Copyable {
 
     /// An empty page with room for `rows` rows whose heap takes `liveHeap`, `heapNeeded` more, and what
     /// the rows that still fit will probably take.
-    func makePage(depth: Int, rows: Int, liveHeap: Int, heapNeeded: Int) -> Page {
+    func makePage(
+        depth: Int, rows: Int, liveHeap: Int, heapNeeded: Int, birth: UInt64? = nil
+    ) -> Page {
         let slots = slotCount(forRows: rows)
         let fixed = Page.byteCount(slotCount: slots, stride: layout.stride, heap: 0)
         let needed = liveHeap + heapNeeded
@@ -323,7 +325,35 @@ struct Partition: ~Copyable {
         let roomy = needed + max(0, min(spare, Page.softSize - fixed - needed))
         return Page.make(
             slotCount: slots, depth: depth, heap: layout.references.isEmpty ? 0 : roomy,
-            birth: writeEpoch, layout: layout, pool: pool)
+            birth: birth ?? writeEpoch, layout: layout, pool: pool)
+    }
+
+    // MARK: Restoring
+
+    /// Puts a page that was built elsewhere into an empty part of the directory; whether it was empty.
+    mutating func attach(_ page: Page, _ range: HashRange, epoch: UInt64) -> Bool {
+        writeEpoch = epoch
+        let depth = range.prefixBits
+        while true {
+            let (entries, aliases) = writableLeaf(for: range.first)
+            let gap = entries[aliases.lowerBound]
+            guard gap.isEmpty, gap.depth <= depth else { return false }
+            if gap.depth == depth {
+                let written = DirectoryEntry(page, epoch: epoch)
+                for index in aliases { entries[index] = written }
+                rowCount += Int(page.header.pointee.rowCount)
+                return true
+            }
+            var half = DirectoryEntry(emptyAtDepth: gap.depth + 1)
+            half.epoch = epoch
+            if aliases.count == 1 {
+                let node = DirectoryNode.make(
+                    depth: gap.depth, filling: half, birth: epoch, pool: pool)
+                entries[aliases.lowerBound] = DirectoryEntry(node, epoch: epoch)
+            } else {
+                for index in aliases { entries[index] = half }
+            }
+        }
     }
 
     // MARK: Giving up memory
@@ -335,7 +365,7 @@ struct Partition: ~Copyable {
         {
             retireBlock(page.base, Int(page.header.pointee.blockSize))
         } else {
-            pool.free(page.base, sizeClass: Int(page.header.pointee.sizeClass))
+            pool.free(page)
         }
     }
 

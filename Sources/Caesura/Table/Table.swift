@@ -18,13 +18,13 @@ public final class Table<Key: TableKey, Row: SchemaStruct>: Sendable {
     @usableFromInline let core: TableCore
     @usableFromInline nonisolated(unsafe) let block: UnsafeMutableRawPointer
     @usableFromInline let shift: UInt64
-    @usableFromInline let hashKey: HashKey
+    @usableFromInline nonisolated(unsafe) let control: UnsafeMutablePointer<StoreControl>
 
     init(core: TableCore) {
         self.core = core
         block = core.block
         shift = UInt64(64 - core.partitionBits)
-        hashKey = core.store.hashKey
+        control = core.store.control
     }
 
     /// The table's name and schemas.
@@ -44,7 +44,7 @@ public final class Table<Key: TableKey, Row: SchemaStruct>: Sendable {
     /// those it sets. Values of more than 1 KiB are copied before the partition is locked.
     @inlinable public subscript(key: Key) -> Row? {
         get {
-            let hash = key.hash(with: hashKey)
+            let hash = key.hash(with: control.pointee.hashKey)
             let partition = lock(hash)
             defer { partition.pointee.mutex._unsafeUnlock() }
             return partition.pointee.load(key, hash, as: Row.self)
@@ -64,7 +64,7 @@ public final class Table<Key: TableKey, Row: SchemaStruct>: Sendable {
     @inlinable public func read<Result>(
         _ key: Key, _ body: (borrowing Row.Reader) throws -> Result
     ) rethrows -> Result? {
-        let hash = key.hash(with: hashKey)
+        let hash = key.hash(with: control.pointee.hashKey)
         let partition = lock(hash)
         defer { partition.pointee.mutex._unsafeUnlock() }
         return try partition.pointee.read(key, hash, as: Row.self, body)
@@ -79,7 +79,7 @@ public final class Table<Key: TableKey, Row: SchemaStruct>: Sendable {
     @inlinable @discardableResult public func update<Result>(
         _ key: Key, _ body: (inout Row.Editor) throws -> Result
     ) rethrows -> Result? {
-        let hash = key.hash(with: hashKey)
+        let hash = key.hash(with: control.pointee.hashKey)
         let partition = lock(hash)
         defer { partition.pointee.mutex._unsafeUnlock() }
         partition.pointee.beginWriting()
@@ -90,16 +90,22 @@ public final class Table<Key: TableKey, Row: SchemaStruct>: Sendable {
     @inlinable public func set(_ row: Row, for key: Key) {
         var staged = StagedValues()
         Row.stage(row, upTo: Page.valueLimit, in: &staged)
-        let hash = key.hash(with: hashKey)
-        let partition = lock(hash)
-        defer { partition.pointee.mutex._unsafeUnlock() }
-        partition.pointee.beginWriting()
-        withUnsafeMutablePointer(to: &staged) { partition.set(row, for: key, hash, staged: $0) }
+        while true {
+            let generation = control.pointee.keyGeneration.load(ordering: .acquiring)
+            let hash = key.hash(with: control.pointee.hashKey)
+            let partition = lock(hash)
+            defer { partition.pointee.mutex._unsafeUnlock() }
+            // A restore has changed the hash key meanwhile: the row belongs elsewhere.
+            if control.pointee.keyGeneration.load(ordering: .relaxed) != generation { continue }
+            partition.pointee.beginWriting()
+            withUnsafeMutablePointer(to: &staged) { partition.set(row, for: key, hash, staged: $0) }
+            return
+        }
     }
 
     /// Removes a row; whether there was one.
     @inlinable @discardableResult public func remove(_ key: Key) -> Bool {
-        let hash = key.hash(with: hashKey)
+        let hash = key.hash(with: control.pointee.hashKey)
         let partition = lock(hash)
         defer { partition.pointee.mutex._unsafeUnlock() }
         partition.pointee.beginWriting()
@@ -108,7 +114,7 @@ public final class Table<Key: TableKey, Row: SchemaStruct>: Sendable {
 
     /// Whether there is a row of that key.
     @inlinable public func contains(_ key: Key) -> Bool {
-        let hash = key.hash(with: hashKey)
+        let hash = key.hash(with: control.pointee.hashKey)
         let partition = lock(hash)
         defer { partition.pointee.mutex._unsafeUnlock() }
         return partition.pointee.find(key, hash, as: Row.self) != nil

@@ -28,7 +28,7 @@ final class TableCore: @unchecked Sendable {
         self.schema = schema
         leaves = schema.leaves
         self.layout = layout
-        keys = KeyLayout(layout, hashKey: store.hashKey)
+        keys = KeyLayout(layout, control: store.control)
         pageLayout = PageLayout(layout)
         partitionBits = store.partitionBits
         partitionCount = 1 << store.partitionBits
@@ -94,6 +94,21 @@ final class TableCore: @unchecked Sendable {
             partition.pointee.mutex._unsafeUnlock()
         }
         return total
+    }
+
+    /// Forgets the directories of an empty table, whose locks the caller has and which no cut sees.
+    func forgetDirectories() {
+        for index in 0..<partitionCount {
+            let partition = partition(index)
+            freeNodes(below: partition.pointee.root)
+            partition.pointee.rootPointer.pointee = DirectoryEntry(emptyAtDepth: partitionBits)
+        }
+    }
+
+    private func freeNodes(below entry: DirectoryEntry) {
+        guard entry.isNode else { return }
+        for index in 0..<64 { freeNodes(below: entry.node.entries[index]) }
+        _ = store.free(entry.address)
     }
 
     /// Checks that pages can hold the rows and that the layout is the schema's.

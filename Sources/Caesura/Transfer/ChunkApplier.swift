@@ -1,0 +1,311 @@
+public import CaesuraFormat
+import Synchronization
+
+/// Brings a stream's chunks into an empty store.
+///
+///     let applier = try ChunkApplier(store, metadata: metadata)
+///     // for each chunk, any number of threads, but those of one partition in their order:
+///     try applier.apply(chunk, with: worker)
+///     try applier.finish()
+///
+/// The store takes over the stream's hash key and its epoch. Regions that the store does not declare are
+/// kept too, so that nothing is lost by a program that does not know them. A chunk is applied whole or not
+/// at all; after an error the store holds the chunks applied so far.
+public final class ChunkApplier: Sendable {
+    /// What the stream says of itself.
+    public let metadata: StreamMetadata
+    private let store: StoreCore
+    private let tables: [TableCore]
+    private let layouts: [RegionLayout]
+    private let pending = Mutex<[Place: PendingSegments]>([:])
+    private let rows = Atomic<Int>(0)
+
+    private struct Place: Hashable {
+        var region: Int
+        var partition: Int
+    }
+
+    /// The memory that decoding reuses. One a thread.
+    public final class Worker {
+        var decoder: ChunkDecoder
+        var batches: [ColumnBatch?]
+
+        /// Creates a worker.
+        ///
+        /// - Parameter limits: What a chunk may ask for.
+        public init(for applier: ChunkApplier, limits: Limits = Limits()) {
+            decoder = ChunkDecoder(limits: limits)
+            batches = Array(repeating: nil, count: applier.tables.count)
+        }
+    }
+
+    /// Prepares a store.
+    ///
+    /// - Throws: `notEmpty` when the store has rows or an open cut; `schemaMismatch` when a table of the
+    ///   store has other fields than the stream's; `unsupportedSchema`.
+    public init(_ store: Store, metadata: StreamMetadata) throws(StoreError) {
+        self.metadata = metadata
+        self.store = store.core
+        var tables: [TableCore] = []
+        var layouts: [RegionLayout] = []
+        for region in metadata.regions {
+            guard region.kind == .table else {
+                throw StoreError(
+                    .unsupportedSchema, "it is not a table; use a newer version of this program",
+                    region: region.name)
+            }
+            if let present = store.core.table(named: region.name) {
+                guard present.schema.wireFingerprint == region.wireFingerprint else {
+                    throw StoreError(
+                        .schemaMismatch,
+                        "the data has the fields of version \(region.row.version), the program those of "
+                            + "version \(present.schema.row.version), and they differ; restore with the "
+                            + "program that wrote it", region: region.name)
+                }
+            } else {
+                try store.declareTable(region)
+            }
+            guard let table = store.core.table(named: region.name) else {
+                preconditionFailure("the table is there or was declared")
+            }
+            tables.append(table)
+            do throws(FormatError) {
+                layouts.append(try RegionLayout(region))
+            } catch {
+                throw StoreError(.unsupportedSchema, error.message, region: region.name)
+            }
+        }
+        self.tables = tables
+        self.layouts = layouts
+        try store.core.beginRestore(epoch: metadata.epoch, hashKey: metadata.hashKey)
+    }
+
+    deinit {
+        pending.withLock { pending in
+            for segments in pending.values { segments.discard() }
+        }
+    }
+
+    /// The number of rows applied so far.
+    public var rowCount: Int { rows.load(ordering: .relaxed) }
+
+    /// Applies a core or segment chunk whose checksums were verified.
+    ///
+    /// Chunks of one partition must come in their order and one at a time; those of different partitions
+    /// may come side by side.
+    ///
+    /// - Throws: `malformed` and others with the chunk's offset, when the bytes break the format's rules.
+    public func apply(_ chunk: VerifiedChunk, with worker: Worker) throws(FormatError) {
+        let header = chunk.header
+        guard header.region < tables.count else {
+            throw FormatError(.malformed, "a chunk of a region there is not", at: chunk.offset)
+        }
+        guard header.partition < 1 << metadata.partitionBits,
+            HashRange(partition: header.partition, bits: metadata.partitionBits)
+                .contains(header.range)
+        else {
+            throw FormatError(
+                .malformed, "a chunk's hash range is not in its partition", at: chunk.offset)
+        }
+        let layout = layouts[header.region]
+        let place = Place(region: header.region, partition: header.partition)
+        switch header.role {
+        case .segment:
+            let segment = try worker.decoder.decode(segment: chunk, layout: layout)
+            let segments = pending.withLock { pending in
+                let present = pending[place] ?? PendingSegments()
+                pending[place] = present
+                return present
+            }
+            try segments.append(segment, at: chunk.offset)
+        case .core:
+            let batch = worker.batches[header.region] ?? ColumnBatch(leaves: layout.leaves)
+            worker.batches[header.region] = batch
+            try worker.decoder.decode(core: chunk, layout: layout, into: batch)
+            let segments =
+                pending.withLock { $0.removeValue(forKey: place) } ?? PendingSegments()
+            defer { segments.discard() }
+            try segments.settle(batch, at: chunk.offset)
+            try apply(batch, to: tables[header.region], header.range, segments, chunk.offset)
+            rows.add(batch.rowCount, ordering: .relaxed)
+        default:
+            throw FormatError(
+                .unsupported, "a snapshot has no chunks of role \(header.role)", at: chunk.offset)
+        }
+    }
+
+    /// Ends the restore.
+    ///
+    /// - Throws: `malformed` when segments came whose rows did not.
+    public func finish() throws(FormatError) {
+        if pending.withLock({ !$0.isEmpty }) {
+            throw FormatError(.malformed, "the data ends between a large value and its row", at: 0)
+        }
+    }
+
+    private func apply(
+        _ batch: ColumnBatch, to table: TableCore, _ range: HashRange, _ segments: PendingSegments,
+        _ offset: Int
+    ) throws(FormatError) {
+        var hasher = BatchHasher(
+            hashKey: metadata.hashKey, keyLeafCount: table.layout.keyLeafCount)
+        try hasher.hash(batch, in: range, at: offset) { segments.value(row: $0, leaf: $1) }
+        // Pages cover ranges no wider than a partition of this store.
+        let hashes = UnsafePointer(hasher.hashes)
+        var builder = PageBuilder(table, batch, hashes, epoch: metadata.epoch, segments)
+        builder.build(range, rows: 0..<batch.rowCount)
+        let pages = builder.finish()
+        for (index, built) in pages.enumerated() {
+            let partition = table.partition(
+                table.partitionBits == 0
+                    ? 0
+                    : Int(truncatingIfNeeded: built.range.first >> UInt64(64 - table.partitionBits))
+            )
+            let attached = partition.pointee.mutex.withLock { _ in
+                partition.pointee.attach(built.page, built.range, epoch: metadata.epoch)
+            }
+            guard attached else {
+                for page in pages[index...] { store.pool.free(page.page) }
+                throw FormatError(
+                    .malformed, "a chunk's hash range overlaps that of an earlier one", at: offset)
+            }
+        }
+        segments.taken()
+    }
+}
+
+/// Cuts a batch into pages.
+private struct PageBuilder: ~Copyable {
+    private let table: TableCore
+    private let hashes: UnsafePointer<UInt64>
+    private let epoch: UInt64
+    private let segments: PendingSegments
+    private let heapSums: [Int]
+    private var filler: PageFiller
+    private var pages: [(page: Page, range: HashRange)] = []
+
+    init(
+        _ table: TableCore, _ batch: ColumnBatch, _ hashes: UnsafePointer<UInt64>, epoch: UInt64,
+        _ segments: PendingSegments
+    ) {
+        self.table = table
+        self.hashes = hashes
+        self.epoch = epoch
+        self.segments = segments
+        filler = PageFiller(table, batch)
+        heapSums = filler.heapSums()
+    }
+
+    /// Builds the pages of the rows in `range`, halving it until a page takes them.
+    mutating func build(_ range: HashRange, rows: Range<Int>) {
+        if rows.isEmpty { return }
+        let heap = heapSums[rows.upperBound] - heapSums[rows.lowerBound]
+        let capacity = Partition.capacity(slotCount: table.pageLayout.maximumSlots)
+        let fixed = Page.byteCount(slotCount: rows.count + 8, stride: table.layout.stride, heap: 0)
+        // A page that is nearly full would split at once.
+        let fits =
+            rows.count <= capacity - capacity / 8 && fixed + heap + heap / 8 <= Page.softSize
+        if range.prefixBits >= table.partitionBits, fits || rows.count == 1 {
+            return add(range, rows, heap)
+        }
+        guard let (low, high) = range.halves else {
+            // Equal hashes: a page takes them all, their values outside it if need be.
+            return add(range, rows, heap)
+        }
+        var middle = rows.lowerBound
+        var end = rows.upperBound
+        while middle < end {
+            let probe = (middle + end) / 2
+            if hashes[probe] < high.first { middle = probe + 1 } else { end = probe }
+        }
+        build(low, rows: rows.lowerBound..<middle)
+        build(high, rows: middle..<rows.upperBound)
+    }
+
+    private mutating func add(_ range: HashRange, _ rows: Range<Int>, _ heap: Int) {
+        let references = table.pageLayout.references.count
+        var limit = Page.valueLimit
+        var heap = heap
+        let largest =
+            Page.maximumSize
+            - Page.byteCount(
+                slotCount: max(8, rows.count * 2), stride: table.layout.stride, heap: 0)
+        if heap > min(largest, Page.softSize) {
+            limit = 0
+            heap = rows.count * references * MemoryLayout<LargeValueRecord>.size
+        }
+        let page = table.partition(0).pointee.makePage(
+            depth: range.prefixBits, rows: rows.count, liveHeap: heap, heapNeeded: 0, birth: epoch)
+        let segments = segments
+        filler.fill(
+            page, row: rows.lowerBound, hashes: hashes + rows.lowerBound, count: rows.count,
+            epoch: epoch, limit: limit, segmented: { segments.value(row: $0, leaf: $1) })
+        pages.append((page, range))
+    }
+
+    consuming func finish() -> [(page: Page, range: HashRange)] { pages }
+}
+
+/// The segments of one partition that wait for their core chunk.
+private final class PendingSegments: @unchecked Sendable {
+    // @unchecked: chunks of one partition come one at a time.
+
+    private var ledger = SegmentLedger()
+    private var pieces: [Int: (segments: [UnsafeMutableRawPointer], byteCount: Int)] = [:]
+    private var values: [Int: LargeValue] = [:]
+
+    private static func place(_ row: Int, _ leaf: Int) -> Int { row << 10 | leaf }
+
+    /// Copies a piece into segments of its own: memory follows the bytes that came, not what they claim.
+    func append(_ segment: Segment, at offset: Int) throws(FormatError) {
+        try ledger.note(segment, at: offset)
+        let place = Self.place(segment.row, segment.leaf)
+        var (segments, byteCount) = pieces[place] ?? ([], 0)
+        var done = 0
+        while done < segment.bytes.count {
+            let size = min(LargeValue.segmentBytes, segment.bytes.count - done)
+            let memory = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 16)
+            memory.copyMemory(from: segment.bytes.baseAddress! + done, byteCount: size)
+            segments.append(memory)
+            done += size
+        }
+        byteCount += segment.bytes.count
+        pieces[place] = (segments, byteCount)
+    }
+
+    /// Checks that the pieces are those of the batch's segmented values, and makes values of them.
+    func settle(_ batch: ColumnBatch, at offset: Int) throws(FormatError) {
+        let expected = batch.segmentedValues
+        try ledger.settle(batch, at: offset)
+        for (place, piece) in pieces {
+            values[place] = LargeValue.make(adopting: piece.segments, byteCount: piece.byteCount)
+        }
+        pieces = [:]
+        for value in expected {
+            guard case .bytes(utf8: true) = batch.leaves[value.leaf].kind,
+                let large = values[Self.place(value.row, value.leaf)]
+            else { continue }
+            let isText = large.withContiguousBytes { bytes in
+                (try? UTF8Span(
+                    validating: Span(
+                        _unsafeElements: bytes.assumingMemoryBound(to: UInt8.self)))) != nil
+            }
+            guard isText else {
+                throw FormatError(.malformed, "a text in segments is not UTF-8", at: offset)
+            }
+        }
+    }
+
+    func value(row: Int, leaf: Int) -> LargeValue? { values[Self.place(row, leaf)] }
+
+    /// The values are in pages now.
+    func taken() { values = [:] }
+
+    /// Frees what no page has taken.
+    func discard() {
+        for piece in pieces.values { for segment in piece.segments { segment.deallocate() } }
+        for value in values.values { value.deallocate() }
+        pieces = [:]
+        values = [:]
+    }
+}
