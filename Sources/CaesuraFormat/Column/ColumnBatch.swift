@@ -13,6 +13,7 @@
 /// Filled by whoever gathers rows (pages, a decoder), read by whoever needs columns (an encoder, pages).
 /// Buffers are kept between chunks, so a worker that encodes many chunks allocates only while it warms
 /// up. Not thread-safe: one worker, one batch.
+@safe
 public final class ColumnBuffer {
     /// What the memory holds.
     public let kind: LeafColumn.Kind

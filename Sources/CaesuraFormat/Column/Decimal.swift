@@ -50,7 +50,8 @@ enum Decimal {
             let moved = value * powers + magics
             let number = unsafe unsafeBitCast(moved, to: SIMD2<UInt64>.self) &- zeros
             let back = (moved - magics) / powers
-            unsafe wrong |= unsafeBitCast(back, to: SIMD2<UInt64>.self)
+            unsafe wrong |=
+                unsafeBitCast(back, to: SIMD2<UInt64>.self)
                 ^ unsafeBitCast(value, to: SIMD2<UInt64>.self)
             wrong |= (number &+ (1 << 51)) &>> 52
             unsafe numbers.storeBytes(of: number, toByteOffset: i &* 8, as: SIMD2<UInt64>.self)
@@ -87,7 +88,7 @@ enum Decimal {
         let magics = SIMD2<Double>(repeating: magic)
         let zeros = SIMD2<UInt64>(repeating: magicBits)
         let numbers = unsafe UnsafeRawPointer(source)
-        let values = unsafe UnsafeMutableRawPointer(target)
+        let values = UnsafeMutableRawPointer(target)
         var i = 0
         while i &+ 2 <= count {
             let number = unsafe numbers.loadUnaligned(

@@ -100,7 +100,9 @@ struct DecimalEncoder: ~Copyable {
                 continue
             }
             needed = exponent + 1
-            while needed <= most, Decimal.number(value, Decimal.power(needed)) == nil { needed += 1 }
+            while needed <= most, Decimal.number(value, Decimal.power(needed)) == nil {
+                needed += 1
+            }
             if needed > most {
                 failures &+= 1
                 if failures &* 4 > samples { return nil }

@@ -17,16 +17,15 @@ enum HexPacking {
         while index < whole {
             // Looked at every 4 KiB, so that other text is given up soon.
             let end = min(index &+ 4096, whole)
-            var wrong = SIMD16<UInt8>()
+            var wrong = Wrong()
             while index < end {
                 let a = unsafe nibbles(source + index, gap, &wrong)
                 let b = unsafe nibbles(source + index + 16, gap, &wrong)
-                unsafe (target + index >> 1).storeBytes(of: a, as: SIMD8<UInt8>.self)
-                unsafe (target + index >> 1 + 8).storeBytes(of: b, as: SIMD8<UInt8>.self)
+                unsafe (target + index >> 1).storeBytes(
+                    of: SIMD32(lowHalf: a, highHalf: b).evenHalf, as: SIMD16<UInt8>.self)
                 index &+= 32
             }
-            let words = unsafe unsafeBitCast(wrong, to: SIMD2<UInt64>.self)
-            if words[0] | words[1] != 0 { return false }
+            if wrong.isSet { return false }
         }
         while index < count {
             guard let low = unsafe digit(source.load(fromByteOffset: index, as: UInt8.self), gap)
@@ -45,24 +44,44 @@ enum HexPacking {
         return true
     }
 
-    /// Sixteen digits as eight bytes; sets bits in `wrong` where a byte is not a digit.
+    /// What is wrong with some bytes, as bits that are looked at once for many of them.
+    private struct Wrong {
+        /// Bits 4 to 7 are set where a value is above 15.
+        var above = SIMD16<Int8>()
+        /// Bit 4 is set where a byte is above `9` and its value is not.
+        var between = SIMD16<Int8>()
+
+        var isSet: Bool {
+            let bits = (above & SIMD16(repeating: -16)) | (between & SIMD16(repeating: 16))
+            let words = unsafe unsafeBitCast(bits, to: SIMD2<UInt64>.self)
+            return words[0] | words[1] != 0
+        }
+    }
+
+    /// The values of sixteen digits, two to an even byte; the odd bytes are left over.
     @inline(__always)
     private static func nibbles(
-        _ source: UnsafeRawPointer, _ gap: UInt8, _ wrong: inout SIMD16<UInt8>
-    ) -> SIMD8<UInt8> {
+        _ source: UnsafeRawPointer, _ gap: UInt8, _ wrong: inout Wrong
+    ) -> SIMD16<UInt8> {
         let text = unsafe source.loadUnaligned(as: SIMD16<Int8>.self)
-        let isLetter = text .> 0x39
-        let zero = SIMD16<Int8>(repeating: 0x30)
-        let offset = zero.replacing(
-            with: SIMD16<Int8>(repeating: 0x30 &+ Int8(truncatingIfNeeded: gap)), where: isLetter)
-        let value = text &- offset
-        let isLarge = value .> 9
-        // A letter must have come out above 9 and a figure below 10, and nothing above 15.
-        wrong |= unsafe unsafeBitCast(value & -16, to: SIMD16<UInt8>.self)
-        wrong |= SIMD16<UInt8>().replacing(
-            with: SIMD16<UInt8>(repeating: 1), where: isLetter .^ isLarge)
+        let isLetter = mask(text, above: 0x39)
+        let gaps = SIMD16<Int8>(repeating: Int8(truncatingIfNeeded: gap))
+        let value = (text &- SIMD16(repeating: 0x30)) &- (isLetter & gaps)
+        wrong.above |= value
+        wrong.between |= isLetter & ~(value &+ SIMD16(repeating: 6))
         let pairs = unsafe unsafeBitCast(value, to: SIMD8<UInt16>.self)
-        return SIMD8<UInt8>(truncatingIfNeeded: pairs | pairs &>> 4)
+        return unsafe unsafeBitCast(
+            (pairs | pairs &>> 4) & SIMD8(repeating: 0x00FF), to: SIMD16<UInt8>.self)
+    }
+
+    /// All bits of a lane where a value is above `bound`.
+    ///
+    /// Spelled so that Swift 6.3 takes the vector comparison: with a scalar on the right, or a type that is
+    /// inferred from outside, it takes the generic one, which goes lane by lane through memory.
+    @inline(__always)
+    private static func mask(_ values: SIMD16<Int8>, above bound: Int8) -> SIMD16<Int8> {
+        let isAbove = values .> SIMD16<Int8>(repeating: bound)
+        return unsafe unsafeBitCast(isAbove, to: SIMD16<Int8>.self)
     }
 
     private static func digit(_ byte: UInt8, _ gap: UInt8) -> UInt8? {
@@ -75,20 +94,18 @@ enum HexPacking {
     static func unpack(
         _ source: UnsafeRawBufferPointer, count: Int, gap: UInt8, to target: UnsafeMutableRawPointer
     ) {
-        guard let start = unsafe source.baseAddress else { return }
+        guard let start = source.baseAddress else { return }
         let whole = count & ~15
         var index = 0
         while index < whole {
             let packed = unsafe (start + index >> 1).loadUnaligned(as: SIMD8<UInt8>.self)
-            let pairs = SIMD8<UInt16>(truncatingIfNeeded: packed)
+            var spread = SIMD16<UInt8>()
+            spread.evenHalf = packed
+            let pairs = unsafe unsafeBitCast(spread, to: SIMD8<UInt16>.self)
             let value = unsafe unsafeBitCast(
-                (pairs | pairs &<< 4) & 0x0F0F, to: SIMD16<Int8>.self)
-            let zero = SIMD16<Int8>(repeating: 0x30)
-            let text =
-                value
-                &+ zero.replacing(
-                    with: SIMD16<Int8>(repeating: 0x30 &+ Int8(truncatingIfNeeded: gap)),
-                    where: value .> 9)
+                (pairs | pairs &<< 4) & SIMD8(repeating: 0x0F0F), to: SIMD16<Int8>.self)
+            let gaps = SIMD16<Int8>(repeating: Int8(truncatingIfNeeded: gap))
+            let text = value &+ SIMD16(repeating: 0x30) &+ (mask(value, above: 9) & gaps)
             unsafe (target + index).storeBytes(of: text, as: SIMD16<Int8>.self)
             index &+= 16
         }

@@ -60,7 +60,7 @@ struct IntegerEncoder: ~Copyable {
             {
                 return
             }
-            if deltaBits < bits, count > 8,
+            if deltaBits &+ 1 < bits, count > 8,
                 unsafe encodeDeltas(
                     source, count: count, bits: bits, signed: signed, into: &writer)
             {
@@ -187,8 +187,19 @@ struct Bounds<T: FixedWidthInteger & UnsignedInteger & BitwiseCopyable> {
         // With the sign flipped, signed order is unsigned order.
         let flip: T = signed ? 1 << (T.bitWidth - 1) : 0
         var low0 = unsafe source[0] ^ flip
-        var low1 = low0
         var high0 = low0
+        if T.bitWidth < 64 {
+            for i in 1..<max(count, 1) {
+                let a = unsafe source[i] ^ flip
+                low0 = min(low0, a)
+                high0 = max(high0, a)
+            }
+            least = low0 ^ flip
+            span = high0 &- low0
+            return
+        }
+        // Words are quickest one by one, in two chains.
+        var low1 = low0
         var high1 = low0
         var i = 0
         while i &+ 1 < count {

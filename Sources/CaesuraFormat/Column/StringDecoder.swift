@@ -34,10 +34,10 @@ struct StringDecoder: ~Copyable {
                 try unsafe checkText(place, column.lengths, column.content, count, total)
             }
         case .dictionary:
-            try unsafe decodeDictionary(
+            try decodeDictionary(
                 &reader, count: count, utf8: utf8, limit: limit, integers: &integers, into: column)
         case .front:
-            try unsafe decodeFront(
+            try decodeFront(
                 &reader, count: count, limit: limit, integers: &integers, into: column)
             if utf8 {
                 try unsafe checkText(
@@ -83,7 +83,7 @@ struct StringDecoder: ~Copyable {
     ) throws(FormatError) -> Bool {
         guard packed else {
             let bytes = try unsafe reader.take(total, "content")
-            if let start = unsafe bytes.baseAddress {
+            if let start = bytes.baseAddress {
                 // SAFETY: the caller made room for `total` bytes.
                 unsafe target.copyMemory(from: start, byteCount: total)
             }

@@ -71,15 +71,15 @@ struct PlainColumn: Equatable, CustomStringConvertible {
             switch kind {
             case .presence, .fixed:
                 precondition(value.count == buffer.width)
-                value.withUnsafeBytes {
+                unsafe value.withUnsafeBytes {
                     unsafe (buffer.values + i * buffer.width).copyMemory(
                         from: $0.baseAddress!, byteCount: $0.count)
                 }
             case .bytes, .array:
                 unsafe buffer.lengths[i] =
                     segmented[i] ?? UInt32(value.count / buffer.width)
-                value.withUnsafeBytes {
-                    if let start = unsafe $0.baseAddress {
+                unsafe value.withUnsafeBytes {
+                    if let start = $0.baseAddress {
                         unsafe (buffer.content + buffer.contentByteCount).copyMemory(
                             from: start, byteCount: $0.count)
                     }
@@ -131,7 +131,7 @@ struct ColumnCoder: ~Copyable {
     }
 }
 
-/// A small, fast generator with a printed seed (SplitMix64, Steele et al. 2014).
+/// A small, fast generator with a printed seed: SplitMix64.
 struct SplitMix: RandomNumberGenerator {
     var state: UInt64
     init(seed: UInt64) { state = seed }
