@@ -35,7 +35,7 @@ let package = Package(
         .executableTarget(
             name: "CaesuraTool",
             dependencies: [
-                "CZlib", "CaesuraRoutes",
+                "Caesura", "CaesuraFormat", "CaesuraRoutes", "CZlib",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ]),
@@ -43,7 +43,8 @@ let package = Package(
         .testTarget(name: "CaesuraFormatTests", dependencies: ["CaesuraFormat"]),
         .testTarget(name: "CaesuraRepositoryTests", dependencies: ["CaesuraRepository"]),
         .testTarget(name: "CaesuraRoutesTests", dependencies: ["CaesuraRoutes"]),
-        .testTarget(name: "CaesuraToolTests", dependencies: ["CaesuraTool"]),
+        .testTarget(
+            name: "CaesuraToolTests", dependencies: ["CaesuraFormat", "CaesuraRoutes", "CaesuraTool"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -103,12 +103,6 @@ import Testing
         let html = ReportPage(report: report).html
         #expect(!html.contains("nan"))
     }
-
-    @Test func `the page can be looked at`() throws {
-        guard let path = ProcessInfo.processInfo.environment["CAESURA_REPORT"] else { return }
-        try ReportPage(report: Self.report).html.write(
-            toFile: path, atomically: true, encoding: .utf8)
-    }
 }
 
 private struct SplitMix: RandomNumberGenerator {
