@@ -2,6 +2,7 @@
 
 SWIFT ?= swift
 PEERS ?= 0
+QUICK ?= 0
 
 .PHONY: demo test bench lint fuzz-replay libraries
 
@@ -13,9 +14,10 @@ demo: libraries
 test: libraries
 	$(SWIFT) test
 
-# One table of measurements; PEERS=1 also installs and measures other systems.
+# One table of measurements with ratios; PEERS=1 also installs and measures other systems, QUICK=1 only
+# shows that it runs. What each number means: docs/BENCHMARKS.md.
 bench: libraries
-	PEERS=$(PEERS) $(SWIFT) run -c release --package-path Benchmarks
+	SWIFT="$(SWIFT)" PEERS=$(PEERS) QUICK=$(QUICK) Benchmarks/run
 
 lint:
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests \

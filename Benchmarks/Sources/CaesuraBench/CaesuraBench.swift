@@ -11,6 +11,7 @@ enum CaesuraBench {
             case "table": try TableBenchmark.run(options)
             case "encode": try EncodeBenchmark.run(options)
             case "pause": try PauseBenchmark.run(options)
+            case "latency": try LatencyBenchmark.run(options)
             case "redis": try RedisPeer.run(options)
             case "all": try Report.run(options)
             default:

@@ -1,9 +1,14 @@
+import CaesuraFormat
+
 /// `encode`: rows to bytes and back, one thread.
 enum EncodeBenchmark {
     static func run(_ options: Options) throws {
         let rows = try options.int("rows", default: 1_000_000)
         let passes = try options.int("passes", default: 3)
         switch try options.string("subject") {
+        case "caesura": try StoreEncoding.run(rows: rows, passes: passes, compression: .none)
+        case "caesura-zstd":
+            try StoreEncoding.run(rows: rows, passes: passes, compression: .zstd(level: 3))
         case "columns": try ColumnsEncoding.run(rows: rows, passes: passes)
         case "swift-protobuf": try SwiftProtobufEncoding.run(rows: rows, passes: passes)
         case "json": try JSONEncoding.run(rows: rows)

@@ -24,36 +24,58 @@ struct Plan {
     var experiments: [Experiment] = []
 
     init(quick: Bool, peers: Bool) {
-        let rowCounts = quick ? [("100k", 100_000)] : [("1M", 1_000_000), ("5M", 5_000_000)]
-        for (scale, rows) in rowCounts {
-            let large = rows > 1_000_000
-            var encode: [Experiment.Run] = [
-                Self.bench("encode --subject swift-protobuf --rows \(scale)")
-            ]
-            if !large { encode.append(Self.bench("encode --subject json --rows \(scale)")) }
-            if peers {
-                encode.append(
-                    Experiment.Run(program: .protobuf, arguments: ["\(rows)", scale, "3"]))
-                if !large { encode.append(Self.bench("redis --rows \(scale)")) }
-            }
-            add("encode and restore, \(scale) rows", quick ? 1 : 3, encode)
-            add(
-                "table, \(scale) rows", quick ? 1 : large ? 2 : 3,
-                ["dictionary", "tree"].map { Self.bench("table --subject \($0) --rows \(scale)") })
+        for (scale, rows) in quick ? [("100k", 100_000)] : [("1M", 1_000_000), ("5M", 5_000_000)] {
+            addTable(scale, repetitions: quick ? 1 : rows > 1_000_000 ? 2 : 3)
+            addEncoding(scale, rows: rows, repetitions: quick ? 1 : 3, peers: peers)
         }
-        for (size, cuts, forks) in quick
-            ? [("10M", 50, 5)]
-            : [("10M", 200, 20), ("100M", 200, 20), ("1G", 200, 20), ("4G", 200, 20)]
-        {
-            var runs: [Experiment.Run] = []
-            if size != "4G" {
-                runs.append(
-                    Self.bench("pause --subject dictionary --state \(size) --forks \(forks)"))
-                if peers { runs.append(Self.bench("redis --state \(size)")) }
-            }
-            keep(cuts)
-            add("pause, \(size)B of state", 1, runs)
+        for size in quick ? ["10M"] : ["10M", "100M", "1G", "4G"] {
+            addPause(size, peers: peers)
         }
+        addLatency(quick: quick)
+    }
+
+    private mutating func addTable(_ scale: String, repetitions: Int) {
+        add(
+            "table, \(scale) rows", repetitions,
+            ["caesura", "dictionary", "tree"].map {
+                Self.bench("table --subject \($0) --rows \(scale)")
+            })
+    }
+
+    private mutating func addEncoding(
+        _ scale: String, rows: Int, repetitions: Int, peers: Bool
+    ) {
+        // The slow ones and those whose cost a row does not depend on the number of rows: once a run.
+        let isLarge = rows > 1_000_000
+        var subjects = ["caesura", "columns", "caesura-zstd"]
+        if !isLarge { subjects += ["swift-protobuf", "json"] }
+        var runs = subjects.map { Self.bench("encode --subject \($0) --rows \(scale)") }
+        if peers {
+            runs.append(
+                Experiment.Run(program: .protobuf, arguments: ["\(rows)", scale, "3"]))
+            if !isLarge { runs.append(Self.bench("redis --rows \(scale)")) }
+        }
+        add("encode and restore, \(scale) rows", repetitions, runs)
+    }
+
+    private mutating func addPause(_ size: String, peers: Bool) {
+        var runs = [Self.bench("pause --subject caesura --state \(size)")]
+        // 4 GB of state are more than 13 GB in a Dictionary while it grows.
+        if size != "4G" {
+            runs.append(Self.bench("pause --subject dictionary --state \(size)"))
+            if peers { runs.append(Self.bench("redis --state \(size)")) }
+        }
+        add("pause, \(size)B of state", 1, runs)
+    }
+
+    private mutating func addLatency(quick: Bool) {
+        let rest = quick ? " --rows 100k --milliseconds 500" : ""
+        add(
+            "writer latency", quick ? 1 : 3,
+            [
+                Self.bench("latency" + rest),
+                Self.bench("latency --big-values \(quick ? 4 : 16)" + rest),
+            ])
     }
 
     private mutating func add(_ name: String, _ repetitions: Int, _ runs: [Experiment.Run]) {

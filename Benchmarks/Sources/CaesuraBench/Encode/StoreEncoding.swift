@@ -1,0 +1,84 @@
+import Caesura
+import CaesuraFormat
+
+/// From a store to chunks in memory and back into an empty store, on one thread.
+enum StoreEncoding {
+    static func run(rows: Int, passes: Int, compression: Compression) throws {
+        let scale = short(rows)
+        let subject = compression == .none ? Target.subject : Target.subject + ", zstd 3"
+        func report(_ metric: String, _ unit: String, _ value: Double) {
+            Result("encode \(metric)", subject, scale, unit, value).print()
+        }
+        let table = try CaesuraTable()
+        _ = table.fill(rows: rows)
+        var chunks: [UInt8] = []
+        chunks.reserveCapacity(rows * 64)
+        let encode = try EncodeBenchmark.best(of: passes, rows: rows) {
+            chunks.removeAll(keepingCapacity: true)
+            let cut = table.store.cut()
+            defer { cut.close() }
+            let source = try SnapshotSource(cut, compression: compression)
+            let worker = SnapshotSource.Worker(for: source)
+            while let job = try source.next() {
+                try source.encode(
+                    job, with: worker,
+                    emit: { (_, bytes) throws(StoreError) in unsafe chunks.append(contentsOf: bytes)
+                    },
+                    refused: { $0 })
+            }
+        }
+        report("populate + encode", "ns/row", encode)
+        report("state", "GB/s", Double(Session.stateBytes) / encode)
+        report("size", "B/row", Double(chunks.count) / Double(rows))
+
+        let cut = table.store.cut()
+        let metadata = try SnapshotSource(cut, compression: compression).metadata
+        cut.close()
+        let restore = try EncodeBenchmark.best(of: passes, rows: rows) {
+            let copy = try CaesuraTable()
+            let applier = try ChunkApplier(copy.store, metadata: metadata)
+            let worker = ChunkApplier.Worker(for: applier)
+            try chunks.withUnsafeBytes { bytes in
+                var start = 0
+                while start < bytes.count {
+                    let chunk = try unsafe VerifiedChunk(
+                        verifying: UnsafeRawBufferPointer(rebasing: bytes[start...]),
+                        origin: start)
+                    try applier.apply(chunk, with: worker)
+                    start += chunk.header.chunkLength
+                }
+            }
+            try applier.finish()
+            guard copy.count == rows else { throw Failure("\(copy.count) rows restored") }
+        }
+        report("restore", "ns/row", restore)
+    }
+}
+
+/// Cuts encoded one after the other, their bytes dropped.
+enum Checkpoints {
+    /// Goes on until told to stop, in the middle of a cut if need be; the number of cuts begun.
+    static func run(_ store: Store, until stop: Stop) -> Int {
+        var count = 0
+        var bytes = 0
+        while !stop.isSet {
+            count += 1
+            let cut = store.cut()
+            defer { cut.close() }
+            do {
+                let source = try SnapshotSource(cut)
+                let worker = SnapshotSource.Worker(for: source)
+                while !stop.isSet, let job = try source.next() {
+                    try source.encode(
+                        job, with: worker,
+                        emit: { (_, chunk) throws(StoreError) in bytes += chunk.count },
+                        refused: { $0 })
+                }
+            } catch {
+                fatalError("a checkpoint fails: \(error)")
+            }
+        }
+        keep(bytes)
+        return count
+    }
+}
