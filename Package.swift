@@ -14,6 +14,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+        .package(url: "https://github.com/swiftlang/swift-syntax", from: "603.0.1"),
     ],
     targets: [
         .systemLibrary(
@@ -30,6 +31,22 @@ let package = Package(
             // Lets a protocol have noncopyable associated types: a schema's Reader and Editor.
             swiftSettings: [.enableExperimentalFeature("SuppressedAssociatedTypes")]),
         .target(name: "CaesuraFormat", dependencies: ["CZstd", "CXXHash"]),
+        .target(
+            name: "CaesuraMacroExpansion",
+            dependencies: [
+                .product(name: "SwiftDiagnostics", package: "swift-syntax"),
+                .product(name: "SwiftSyntax", package: "swift-syntax"),
+                .product(name: "SwiftSyntaxBuilder", package: "swift-syntax"),
+                .product(name: "SwiftSyntaxMacros", package: "swift-syntax"),
+            ]),
+        .macro(
+            name: "CaesuraMacros",
+            dependencies: [
+                "CaesuraMacroExpansion",
+                .product(name: "SwiftCompilerPlugin", package: "swift-syntax"),
+                .product(name: "SwiftSyntax", package: "swift-syntax"),
+                .product(name: "SwiftSyntaxMacros", package: "swift-syntax"),
+            ]),
         .target(name: "CaesuraRepository", dependencies: ["CaesuraFormat", "CXXHash"]),
         .target(name: "CaesuraRoutes"),
         .executableTarget(
@@ -41,6 +58,17 @@ let package = Package(
             ]),
         .testTarget(name: "CaesuraTests", dependencies: ["Caesura"]),
         .testTarget(name: "CaesuraFormatTests", dependencies: ["CaesuraFormat"]),
+        .testTarget(
+            name: "CaesuraMacroExpansionTests",
+            dependencies: [
+                "CaesuraMacroExpansion",
+                .product(name: "SwiftParser", package: "swift-syntax"),
+                .product(name: "SwiftSyntax", package: "swift-syntax"),
+                .product(name: "SwiftSyntaxBuilder", package: "swift-syntax"),
+                .product(name: "SwiftSyntaxMacroExpansion", package: "swift-syntax"),
+                .product(name: "SwiftSyntaxMacros", package: "swift-syntax"),
+                .product(name: "SwiftSyntaxMacrosGenericTestSupport", package: "swift-syntax"),
+            ]),
         .testTarget(name: "CaesuraRepositoryTests", dependencies: ["CaesuraRepository"]),
         .testTarget(name: "CaesuraRoutesTests", dependencies: ["CaesuraRoutes"]),
         .testTarget(

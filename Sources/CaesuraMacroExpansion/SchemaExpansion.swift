@@ -1,0 +1,242 @@
+/// The extension that `@Schema` writes.
+///
+///     extension Session: Caesura.SchemaStruct {
+///         Stored                       the row in a page
+///         schema, describe             fields for the stream, offsets for the columns
+///         place, load, discard, stage  between the Swift value and the page
+///         Reader, Editor               fields of a row in a page, one at a time
+///     }
+///
+/// It is written for the type checker as much as for people: statements instead of long
+/// expressions, no calls for fields whose type needs none. A type of the library is named through
+/// its module, since the struct may have its own `Field` or `Value`; what touches raw memory is
+/// marked `unsafe`, which every language mode accepts without a warning.
+struct SchemaExpansion {
+    let schema: SchemaDeclaration
+    /// The access modifier of the struct's members.
+    let access: String
+    /// `@inlinable`, for public structs of public fields.
+    let inlinable: String
+
+    init(_ schema: SchemaDeclaration) {
+        self.schema = schema
+        access = schema.access.modifier
+        inlinable = schema.isInlinable ? "@inlinable " : ""
+    }
+
+    var source: String {
+        let conformance = schema.isConforming ? ": Caesura.SchemaStruct" : ""
+        var members = [
+            stored, fields, isInline, describe, heapByteCount, place, load, discard, stage, value,
+        ]
+        if schema.isKey { members += [absorb, matches] }
+        members += [reader, editor]
+        return """
+            extension \(schema.type)\(conformance) {
+            \(members.compactMap(\.self).joined(separator: "\n\n").indented)
+            }
+            """
+    }
+
+    // MARK: - The row in a page
+
+    private var stored: String {
+        let attributes = schema.isInlinable ? "@frozen " : ""
+        let usable = schema.isInlinable ? "@usableFromInline " : ""
+        let variables = schema.storedFields.map { field in
+            let access = field.access == .fileprivate ? "fileprivate " : ""
+            return "\(usable)\(access)var \(field.identifier): \(field.type.expression).Stored"
+        }
+        let assignments = schema.storedFields.map { field in
+            "unsafe self.\(field.identifier) = "
+                + "\(field.type.expression).place(value.\(field.identifier), in: &heap)"
+        }
+        return """
+            \(attributes)\(access)nonisolated struct Stored: BitwiseCopyable, Sendable {
+            \(variables.lines.indented)
+
+                \(inlinable)init(_ value: \(schema.type), in heap: inout Caesura.HeapWriter) {
+            \(assignments.lines.indented.indented)
+                }
+            }
+            """
+    }
+
+    private var describe: String {
+        let calls = schema.fields.map { field in
+            """
+            \(field.type.expression).describe(
+                at: offset + MemoryLayout<Stored>.offset(of: \\.\(field.identifier))!, in: &layout)
+            """
+        }
+        return """
+            \(access)static func describe(at offset: Int, in layout: inout Caesura.RowLayout.Builder) {
+            \(calls.lines.indented)
+            }
+            """
+    }
+
+    // MARK: - The schema
+
+    private var fields: String {
+        let fields = schema.fields.map { field in
+            let identity =
+                "number: \(field.number), name: \"\(field.name)\","
+                + " type: \(field.type.expression).fieldType"
+            var arguments: [String] = []
+            if let value = field.defaultValue {
+                arguments.append("defaultValue: \(field.type.expression).value(of: \(value))")
+            }
+            if field.since > 1 { arguments.append("since: \(field.since)") }
+            if !field.flags.isEmpty {
+                arguments.append("flags: [\(field.flags.joined(separator: ", "))]")
+            }
+            if arguments.isEmpty { return "Caesura.Field(\(identity))," }
+            return """
+                Caesura.Field(
+                    \(identity),
+                    \(arguments.joined(separator: ", "))),
+                """
+        }
+        return """
+            \(access)static let schema = Caesura.Schema(
+                name: "\(schema.name)", version: \(schema.version),
+                fields: [
+            \(fields.lines.indented.indented)
+                ])
+            """
+    }
+
+    private var value: String {
+        let values = schema.fields.map { field in
+            "\(field.type.expression).value(of: value.\(field.identifier)),"
+        }
+        return """
+            \(access)static func value(of value: Self) -> Caesura.Value {
+                .structure([
+            \(values.lines.indented.indented)
+                ])
+            }
+            """
+    }
+
+    // MARK: - Between the value and the page
+
+    /// The fields that may have something outside `Stored`.
+    private var heapFields: [FieldDeclaration] { schema.storedFields.filter { !$0.type.isScalar } }
+
+    private var isInline: String {
+        var types: [String] = []
+        for field in heapFields where !types.contains(field.type.expression) {
+            types.append(field.type.expression)
+        }
+        let conditions = types.map { "\($0).isInline" }.joined(separator: " && ")
+        return
+            "\(inlinable)\(access)static var isInline: Bool { \(types.isEmpty ? "true" : conditions) }"
+    }
+
+    private var heapByteCount: String {
+        let additions = heapFields.map { field in
+            "count += \(field.type.expression).heapByteCount(of: value.\(field.identifier), upTo: limit)"
+        }
+        let body = additions.isEmpty ? ["0"] : ["var count = 0"] + additions + ["return count"]
+        return """
+            \(inlinable)\(access)static func heapByteCount(of value: Self, upTo limit: Int) -> Int {
+            \(body.lines.indented)
+            }
+            """
+    }
+
+    private var place: String {
+        """
+        \(inlinable)\(access)static func place(_ value: Self, in heap: inout Caesura.HeapWriter) -> Stored {
+            unsafe Stored(value, in: &heap)
+        }
+        """
+    }
+
+    private var load: String {
+        let assignments = schema.fields.map { field in
+            "unsafe self.\(field.identifier) = "
+                + "\(field.type.expression).load(_stored.\(field.identifier), from: heap)"
+        }
+        return """
+            \(inlinable)\(access)init(_stored: Stored, heap: Caesura.HeapView) {
+            \(assignments.lines.indented)
+            }
+
+            \(inlinable)\(access)static func load(_ stored: Stored, from heap: Caesura.HeapView) -> Self {
+                unsafe Self(_stored: stored, heap: heap)
+            }
+            """
+    }
+
+    private var discard: String? {
+        if heapFields.isEmpty { return nil }
+        let calls = heapFields.map { field in
+            "unsafe \(field.type.expression).discard(stored.\(field.identifier), from: &heap)"
+        }
+        return """
+            \(inlinable)\(access)static func discard(_ stored: Stored, from heap: inout Caesura.HeapWriter) {
+            \(calls.lines.indented)
+            }
+            """
+    }
+
+    private var stage: String? {
+        if heapFields.isEmpty { return nil }
+        let calls = heapFields.map { field in
+            "\(field.type.expression).stage(value.\(field.identifier), upTo: limit, in: &staged)"
+        }
+        return """
+            \(inlinable)\(access)static func stage(
+                _ value: Self, upTo limit: Int, in staged: inout Caesura.StagedValues
+            ) {
+            \(calls.lines.indented)
+            }
+            """
+    }
+
+    // MARK: - Keys
+
+    private var absorb: String {
+        let calls = schema.fields.map { "self.\($0.identifier).absorb(into: &hasher)" }
+        return """
+            \(inlinable)\(access)func absorb(into hasher: inout Caesura.KeyHasher) {
+            \(calls.lines.indented)
+            }
+            """
+    }
+
+    private var matches: String {
+        let guards = schema.fields.map { field in
+            """
+            guard unsafe \(field.type.expression).matches(
+                stored.\(field.identifier), key.\(field.identifier), in: heap
+            ) else { return false }
+            """
+        }
+        return """
+            \(inlinable)\(access)static func matches(
+                _ stored: Stored, _ key: Self, in heap: Caesura.HeapView
+            ) -> Bool {
+            \(guards.lines.indented)
+                return true
+            }
+            """
+    }
+}
+
+extension String {
+    /// The text with every line four columns to the right.
+    var indented: String {
+        split(separator: "\n", omittingEmptySubsequences: false)
+            .map { $0.isEmpty ? "" : "    \($0)" }
+            .joined(separator: "\n")
+    }
+}
+
+extension Sequence<String> {
+    /// The strings as lines of a text.
+    var lines: String { joined(separator: "\n") }
+}

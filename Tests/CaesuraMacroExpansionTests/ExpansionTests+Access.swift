@@ -1,0 +1,294 @@
+import Testing
+
+@testable import CaesuraMacroExpansion
+
+extension ExpansionTests {
+    @Test func `what a public struct generates is inlined into other modules`() {
+        expectExpansion(
+            #"""
+            @Schema("counter")
+            public struct Counter: TableKey {
+                @Field(1) public var name: String
+                @Field(2) public var count: Int64
+            }
+            """#,
+            #"""
+            public struct Counter: TableKey {
+                public var name: String
+                public var count: Int64
+            }
+
+            extension Counter: Caesura.SchemaStruct {
+                @frozen public nonisolated struct Stored: BitwiseCopyable, Sendable {
+                    @usableFromInline var count: Int64.Stored
+                    @usableFromInline var name: String.Stored
+
+                    @inlinable init(_ value: Counter, in heap: inout Caesura.HeapWriter) {
+                        unsafe self.count = Int64.place(value.count, in: &heap)
+                        unsafe self.name = String.place(value.name, in: &heap)
+                    }
+                }
+
+                public static let schema = Caesura.Schema(
+                    name: "counter", version: 1,
+                    fields: [
+                        Caesura.Field(number: 1, name: "name", type: String.fieldType),
+                        Caesura.Field(number: 2, name: "count", type: Int64.fieldType),
+                    ])
+
+                @inlinable public static var isInline: Bool { String.isInline }
+
+                public static func describe(at offset: Int, in layout: inout Caesura.RowLayout.Builder) {
+                    String.describe(
+                        at: offset + MemoryLayout<Stored>.offset(of: \.name)!, in: &layout)
+                    Int64.describe(
+                        at: offset + MemoryLayout<Stored>.offset(of: \.count)!, in: &layout)
+                }
+
+                @inlinable public static func heapByteCount(of value: Self, upTo limit: Int) -> Int {
+                    var count = 0
+                    count += String.heapByteCount(of: value.name, upTo: limit)
+                    return count
+                }
+
+                @inlinable public static func place(_ value: Self, in heap: inout Caesura.HeapWriter) -> Stored {
+                    unsafe Stored(value, in: &heap)
+                }
+
+                @inlinable public init(_stored: Stored, heap: Caesura.HeapView) {
+                    unsafe self.name = String.load(_stored.name, from: heap)
+                    unsafe self.count = Int64.load(_stored.count, from: heap)
+                }
+
+                @inlinable public static func load(_ stored: Stored, from heap: Caesura.HeapView) -> Self {
+                    unsafe Self(_stored: stored, heap: heap)
+                }
+
+                @inlinable public static func discard(_ stored: Stored, from heap: inout Caesura.HeapWriter) {
+                    unsafe String.discard(stored.name, from: &heap)
+                }
+
+                @inlinable public static func stage(
+                    _ value: Self, upTo limit: Int, in staged: inout Caesura.StagedValues
+                ) {
+                    String.stage(value.name, upTo: limit, in: &staged)
+                }
+
+                public static func value(of value: Self) -> Caesura.Value {
+                    .structure([
+                        String.value(of: value.name),
+                        Int64.value(of: value.count),
+                    ])
+                }
+
+                @inlinable public func absorb(into hasher: inout Caesura.KeyHasher) {
+                    self.name.absorb(into: &hasher)
+                    self.count.absorb(into: &hasher)
+                }
+
+                @inlinable public static func matches(
+                    _ stored: Stored, _ key: Self, in heap: Caesura.HeapView
+                ) -> Bool {
+                    guard unsafe String.matches(
+                        stored.name, key.name, in: heap
+                    ) else { return false }
+                    guard unsafe Int64.matches(
+                        stored.count, key.count, in: heap
+                    ) else { return false }
+                    return true
+                }
+
+                @safe @frozen public nonisolated struct Reader: Caesura.RowReading, ~Copyable {
+                    @usableFromInline let _row: Caesura.RowView
+
+                    @inlinable public init(_ row: Caesura.RowView) { unsafe _row = row }
+
+                    @inlinable public var name: String {
+                        unsafe String.load(_row.stored(as: Stored.self).pointee.name, from: _row.heap)
+                    }
+
+                    @inlinable public func withName<Result>(
+                        _ body: (RawSpan) throws -> Result
+                    ) rethrows -> Result {
+                        try unsafe String.withBytes(
+                            of: _row.stored(as: Stored.self).pointee.name, in: _row.heap, body)
+                    }
+
+                    @inlinable public var count: Int64 {
+                        unsafe Int64.load(_row.stored(as: Stored.self).pointee.count, from: _row.heap)
+                    }
+                }
+
+                @safe @frozen public nonisolated struct Editor: Caesura.RowEditing, ~Copyable {
+                    public var cursor: Caesura.RowCursor
+
+                    @inlinable public init(_ cursor: Caesura.RowCursor) { unsafe self.cursor = cursor }
+
+                    @inlinable public var name: String {
+                        get {
+                            unsafe String.load(
+                                cursor.stored(as: Stored.self).pointee.name,
+                                from: cursor.heap.view)
+                        }
+                        set {
+                            unsafe cursor.reserve(for: newValue)
+                            let stored = unsafe cursor.stored(as: Stored.self)
+                            unsafe String.discard(stored.pointee.name, from: &cursor.heap)
+                            unsafe stored.pointee.name = String.place(newValue, in: &cursor.heap)
+                            unsafe cursor.markChanged(field: 0)
+                        }
+                    }
+
+                    @inlinable public var count: Int64 {
+                        get {
+                            unsafe Int64.load(
+                                cursor.stored(as: Stored.self).pointee.count,
+                                from: cursor.heap.view)
+                        }
+                        set {
+                            unsafe cursor.stored(as: Stored.self).pointee.count =
+                                Int64.place(newValue, in: &cursor.heap)
+                            unsafe cursor.markChanged(field: 1)
+                        }
+                    }
+                }
+            }
+            """#)
+    }
+
+    @Test func `a public struct with other fields generates what its own module sees`() {
+        expectExpansion(
+            #"""
+            @Schema("counter")
+            public struct Counter {
+                @Field(1) public private(set) var count: Int64
+                @Field(2) var note: String
+            }
+            """#,
+            #"""
+            public struct Counter {
+                public private(set) var count: Int64
+                var note: String
+            }
+
+            extension Counter: Caesura.SchemaStruct {
+                public nonisolated struct Stored: BitwiseCopyable, Sendable {
+                    var count: Int64.Stored
+                    var note: String.Stored
+
+                    init(_ value: Counter, in heap: inout Caesura.HeapWriter) {
+                        unsafe self.count = Int64.place(value.count, in: &heap)
+                        unsafe self.note = String.place(value.note, in: &heap)
+                    }
+                }
+
+                public static let schema = Caesura.Schema(
+                    name: "counter", version: 1,
+                    fields: [
+                        Caesura.Field(number: 1, name: "count", type: Int64.fieldType),
+                        Caesura.Field(number: 2, name: "note", type: String.fieldType),
+                    ])
+
+                public static var isInline: Bool { String.isInline }
+
+                public static func describe(at offset: Int, in layout: inout Caesura.RowLayout.Builder) {
+                    Int64.describe(
+                        at: offset + MemoryLayout<Stored>.offset(of: \.count)!, in: &layout)
+                    String.describe(
+                        at: offset + MemoryLayout<Stored>.offset(of: \.note)!, in: &layout)
+                }
+
+                public static func heapByteCount(of value: Self, upTo limit: Int) -> Int {
+                    var count = 0
+                    count += String.heapByteCount(of: value.note, upTo: limit)
+                    return count
+                }
+
+                public static func place(_ value: Self, in heap: inout Caesura.HeapWriter) -> Stored {
+                    unsafe Stored(value, in: &heap)
+                }
+
+                public init(_stored: Stored, heap: Caesura.HeapView) {
+                    unsafe self.count = Int64.load(_stored.count, from: heap)
+                    unsafe self.note = String.load(_stored.note, from: heap)
+                }
+
+                public static func load(_ stored: Stored, from heap: Caesura.HeapView) -> Self {
+                    unsafe Self(_stored: stored, heap: heap)
+                }
+
+                public static func discard(_ stored: Stored, from heap: inout Caesura.HeapWriter) {
+                    unsafe String.discard(stored.note, from: &heap)
+                }
+
+                public static func stage(
+                    _ value: Self, upTo limit: Int, in staged: inout Caesura.StagedValues
+                ) {
+                    String.stage(value.note, upTo: limit, in: &staged)
+                }
+
+                public static func value(of value: Self) -> Caesura.Value {
+                    .structure([
+                        Int64.value(of: value.count),
+                        String.value(of: value.note),
+                    ])
+                }
+
+                @safe public nonisolated struct Reader: Caesura.RowReading, ~Copyable {
+                    private let _row: Caesura.RowView
+
+                    public init(_ row: Caesura.RowView) { unsafe _row = row }
+
+                    public var count: Int64 {
+                        unsafe Int64.load(_row.stored(as: Stored.self).pointee.count, from: _row.heap)
+                    }
+
+                    var note: String {
+                        unsafe String.load(_row.stored(as: Stored.self).pointee.note, from: _row.heap)
+                    }
+
+                    func withNote<Result>(
+                        _ body: (RawSpan) throws -> Result
+                    ) rethrows -> Result {
+                        try unsafe String.withBytes(
+                            of: _row.stored(as: Stored.self).pointee.note, in: _row.heap, body)
+                    }
+                }
+
+                @safe public nonisolated struct Editor: Caesura.RowEditing, ~Copyable {
+                    public var cursor: Caesura.RowCursor
+
+                    public init(_ cursor: Caesura.RowCursor) { unsafe self.cursor = cursor }
+
+                    public fileprivate(set) var count: Int64 {
+                        get {
+                            unsafe Int64.load(
+                                cursor.stored(as: Stored.self).pointee.count,
+                                from: cursor.heap.view)
+                        }
+                        set {
+                            unsafe cursor.stored(as: Stored.self).pointee.count =
+                                Int64.place(newValue, in: &cursor.heap)
+                            unsafe cursor.markChanged(field: 0)
+                        }
+                    }
+
+                    var note: String {
+                        get {
+                            unsafe String.load(
+                                cursor.stored(as: Stored.self).pointee.note,
+                                from: cursor.heap.view)
+                        }
+                        set {
+                            unsafe cursor.reserve(for: newValue)
+                            let stored = unsafe cursor.stored(as: Stored.self)
+                            unsafe String.discard(stored.pointee.note, from: &cursor.heap)
+                            unsafe stored.pointee.note = String.place(newValue, in: &cursor.heap)
+                            unsafe cursor.markChanged(field: 1)
+                        }
+                    }
+                }
+            }
+            """#)
+    }
+}
