@@ -1,3 +1,4 @@
+import CaesuraFormat
 import Testing
 
 @testable import CaesuraRepository
@@ -30,25 +31,27 @@ import Testing
         #expect(manifest.rows == 12)
         #expect(manifest.chunks.count == 5)
         #expect(manifest.packs.count > 1)
-        #expect(manifest.regions[0].schemaText[0] == "table routes \"quoted\"")
+        #expect(manifest.regions[0].schema == SampleCheckpoint.region)
+        #expect(manifest.hashKey == HashKey(k0: 0x0706_0504_0302_0100, k1: 0x0F0E_0D0C_0B0A_0908))
     }
 
     @Test func `the file is laid out as the specification shows it`() throws {
-        var manifest = SampleCheckpoint(epoch: 7).manifest
+        var manifest = try SampleCheckpoint(epoch: 7).manifest
         manifest.previousEpoch = 6
         manifest.regions[0].rows = 5
         manifest.regions[0].storedBytes = 90
         manifest.packs = [Manifest.Pack(bytes: 140, digest: Digest(high: 1, low: 2))]
+        var core = ChunkFacts(role: .core, length: 90, identity: 11)
+        core.region = 0
+        core.partition = 1
+        core.range = HashRange(partition: 1, bits: 1)
+        core.rows = 5
         manifest.chunks = [
             Manifest.Chunk(
-                pack: 0, offset: 0, facts: ChunkFacts(role: .metadata, length: 40, checksum: 10)),
+                pack: 0, offset: 0, facts: ChunkFacts(role: .metadata, length: 40, identity: 10)),
+            Manifest.Chunk(pack: 0, offset: 40, facts: core),
             Manifest.Chunk(
-                pack: 0, offset: 40,
-                facts: ChunkFacts(
-                    role: .core, region: 0, partition: 1, prefixBits: 1, prefix: 1 << 63, rows: 5,
-                    length: 90, checksum: 11)),
-            Manifest.Chunk(
-                pack: 0, offset: 130, facts: ChunkFacts(role: .end, length: 10, checksum: 12)),
+                pack: 0, offset: 130, facts: ChunkFacts(role: .end, length: 10, identity: 12)),
         ]
         let text = String(decoding: manifest.encoded, as: UTF8.self)
         let specification = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
@@ -122,12 +125,16 @@ import Testing
         (#""hashKey": "00"#, #""hashKey": "0A"#, "hashKey is not an even number of lower-case"),
         // Regions.
         (#""kind": "table""#, #""kind": "heap""#, "regions[0].kind is a kind that"),
-        (#""kind": "table""#, #""kind": "log""#, "chunks[1].role is core in a log"),
+        (#""kind": "table""#, #""kind": "log""#, "regions[0] has a name, kind or fingerprint"),
         (#""rows": 12"#, #""rows": 13"#, "totals do not fit"),
         (#""rows": 5"#, #""rows": 0"#, "chunks[1].rows is 0, not 1 to 8192"),
         (#""rows": 5"#, #""rows": 8193"#, "chunks[1].rows is 8193, not 1 to 8192"),
         (#""rows": 5"#, #""rows": 6"#, "regions[0].rows is 12, and its chunks have 13"),
         (#""storedBytes": 180"#, #""storedBytes": 181"#, "regions[0].storedBytes is 181"),
+        (#""name": "routes""#, #""name": "other""#, "regions[0] has a name, kind or fingerprint"),
+        (#""schemaBytes": "06"#, #""schemaBytes": "07"#, "regions[0].schemaBytes is no schema"),
+        (#""schemaBytes": "06"#, #""schemaBytes": "0606"#, "regions[0].schemaBytes is no schema"),
+        (#""regions": ["#, #""regions": [], "old": ["#, "chunks[1].region is not one of the 0"),
         // Packs.
         ("00000000000000000007-0000.pack", "../../../../../etc/passwd", "packs[0].name is not"),
         ("00000000000000000007-0000.pack", "/etc/passwd", "packs[0].name is not"),
@@ -164,7 +171,7 @@ import Testing
         (#""partition": 0"#, #""partition": 1"#, "chunks[1].partition is 1"),
         (#""prefixBits": 1"#, #""prefixBits": 0"#, "chunks[1].prefixBits is 0, less than 1"),
         (#""prefixBits": 1"#, #""prefixBits": 65"#, "chunks[1].prefixBits is 65, more than 64"),
-        (#""prefix": "0000"#, #""prefix": "4000"#, "chunks[1].prefix has bits beyond"),
+        (#""prefix": "0000"#, #""prefix": "4000"#, "chunks[1] has a prefix with bits beyond"),
         (#""prefix": "0000"#, #""prefix": "8000"#, "chunks[1].partition is 0"),
         (
             #""partition": 0, "prefixBits": 1, "prefix": "0000"#,

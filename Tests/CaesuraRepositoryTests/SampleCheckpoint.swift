@@ -1,3 +1,5 @@
+import CaesuraFormat
+
 @testable import CaesuraRepository
 
 /// A small checkpoint whose bytes follow from its epoch: one table of two partitions.
@@ -16,33 +18,49 @@ struct SampleCheckpoint {
         add(.end)
     }
 
-    private mutating func add(_ role: ChunkFacts.Role, partition: Int? = nil, rows: Int = 0) {
+    private mutating func add(_ role: ChunkRole, partition: Int? = nil, rows: Int = 0) {
         var generator = SeededGenerator(seed: epoch &* 100 &+ UInt64(chunks.count))
         let bytes = (0..<40 + 10 * chunks.count).map { _ in
             UInt8(truncatingIfNeeded: generator.next())
         }
-        let facts = ChunkFacts(
-            role: role, region: partition == nil ? nil : 0, partition: partition ?? 0,
-            prefixBits: partition == nil ? 0 : 1, prefix: UInt64(partition ?? 0) << 63, rows: rows,
-            length: bytes.count, checksum: generator.next())
+        var facts = ChunkFacts(role: role, length: bytes.count, identity: generator.next())
+        if let partition {
+            facts.region = 0
+            facts.partition = partition
+            facts.range = HashRange(partition: partition, bits: 1)
+            facts.rows = rows
+        }
         chunks.append((facts, bytes))
     }
 
+    static let region = RegionSchema(
+        name: "routes", kind: .table,
+        key: Schema(name: "key", fields: [Field(number: 1, name: "key", type: .scalar(.uint64))]),
+        row: Schema(
+            name: "route", version: 2,
+            fields: [
+                Field(number: 1, name: "origin", type: .scalar(.uint32)),
+                Field(number: 2, name: "path", type: .string, flags: .sensitive),
+            ]))
+
     var manifest: Manifest {
-        Manifest(
-            epoch: epoch, created: WallClock(microseconds: 1_777_000_000_000_000), writer: "test",
-            hashKey: Array(0..<16), partitionBits: 1, codec: "none",
-            regions: [
-                Manifest.Region(
-                    name: "routes", kind: .table, wireFingerprint: [1, 2],
-                    resolutionFingerprint: [3, 4],
-                    schemaText: ["table routes \"quoted\"", "  1 key: uint64"], schema: [9, 8, 7])
-            ])
+        get throws(RepositoryError) {
+            do throws(FormatError) {
+                return Manifest(
+                    metadata: try StreamMetadata(
+                        epoch: epoch,
+                        hashKey: HashKey(k0: 0x0706_0504_0302_0100, k1: 0x0F0E_0D0C_0B0A_0908),
+                        partitionBits: 1, regions: [Self.region]),
+                    created: WallClock(microseconds: 1_777_000_000_000_000), writer: "test")
+            } catch {
+                throw RepositoryError(.damaged, error.message)
+            }
+        }
     }
 
     /// Writes it, in packs of at least 100 bytes.
     func write(to repository: Repository) throws(RepositoryError) {
-        let writer = try repository.beginCheckpoint(manifest, packBytes: 100)
+        let writer = try repository.beginCheckpoint(try manifest, packBytes: 100)
         defer { repository.endCheckpoint() }
         do throws(RepositoryError) {
             for chunk in chunks { try unsafe writer.append(chunk.bytes.span.bytes, chunk.facts) }

@@ -1,3 +1,5 @@
+internal import CaesuraFormat
+
 /// Writes one checkpoint: chunks into packs, then the manifest that makes it exist.
 ///
 ///     append … append ──► packs/E-0000.pack, synced when full or last

@@ -1,4 +1,4 @@
-import CaesuraFormat
+internal import CaesuraFormat
 
 extension Manifest {
     /// The largest number of chunks: a chunk holds up to 1 MiB of state, so this is 1 TiB of it.
@@ -63,7 +63,7 @@ struct ManifestParts {
     var created: WallClock?
     var writer: String?
     var partitionBits: Int?
-    var hashKey: [UInt8]?
+    var hashKey: HashKey?
     var codec: String?
     var totals: (rows: Int, chunks: Int, storedBytes: Int)?
     var timings: Manifest.Timings?
@@ -95,8 +95,12 @@ struct ManifestParts {
         case "writer": writer = try json.string(upTo: 256)
         case "partitionBits": partitionBits = try json.integer(upTo: Limits.partitionBits)
         case "hashKey":
-            hashKey = try json.hexadecimal(upTo: 16)
-            guard hashKey?.count == 16 else { throw json.error("is not 16 bytes") }
+            let bytes = try json.hexadecimal(upTo: 16)
+            guard bytes.count == 16 else { throw json.error("is not 16 bytes") }
+            let words = [bytes[..<8], bytes[8...]].map { half in
+                half.reversed().reduce(0) { $0 << 8 | UInt64($1) }
+            }
+            hashKey = HashKey(k0: words[0], k1: words[1])
         case "codec": codec = try json.string(upTo: 64)
         case "totals": try readTotals(&json)
         case "nanoseconds": timings = try Manifest.Timings(&json)
@@ -155,11 +159,11 @@ struct ManifestParts {
                 .damaged, "format is not \(Manifest.format): this is no manifest", path: path)
         }
         var manifest = Manifest(
-            epoch: try require(epoch, "epoch"), previousEpoch: previousEpoch,
-            created: try require(created, "created"), writer: try require(writer, "writer"),
-            hashKey: try require(hashKey, "hashKey"),
+            epoch: try require(epoch, "epoch"), created: try require(created, "created"),
+            writer: try require(writer, "writer"), hashKey: try require(hashKey, "hashKey"),
             partitionBits: try require(partitionBits, "partitionBits"),
             codec: try require(codec, "codec"), regions: try require(regions, "regions"))
+        manifest.previousEpoch = previousEpoch
         _ = try require(totals, "totals")
         manifest.timings = try require(timings, "nanoseconds")
         manifest.packs = try require(packs, "packs").map(\.pack)
@@ -197,40 +201,54 @@ extension Manifest.Timings {
 extension Manifest.Region {
     fileprivate init(_ json: inout JSONReader) throws(RepositoryError) {
         var name: String?
-        var kind: Kind?
+        var kind: RegionKind?
         var rows: Int?
         var storedBytes: Int?
-        var wire: [UInt8]?
-        var resolution: [UInt8]?
-        var text: [String] = []
-        var schema: [UInt8]?
+        var wire: UInt64?
+        var resolution: UInt64?
+        var schema: RegionSchema?
         try json.object { (json, member) throws(RepositoryError) in
             switch member {
             case "name": name = try json.string(upTo: Limits.nameBytes)
             case "kind":
-                kind = Kind(rawValue: try json.string(upTo: 64))
+                kind = RegionKind(word: try json.string(upTo: 64))
                 guard kind != nil else {
                     throw json.error("is a kind that this reader does not know", code: .unsupported)
                 }
             case "rows": rows = try json.integer(upTo: .max)
             case "storedBytes": storedBytes = try json.integer(upTo: .max)
-            case "wireFingerprint": wire = try json.hexadecimal(upTo: 32)
-            case "resolutionFingerprint": resolution = try json.hexadecimal(upTo: 32)
-            case "schema":
-                try json.array(upTo: 65_536) { (json, _) throws(RepositoryError) in
-                    text.append(try json.string(upTo: 65_536))
-                }
-            case "schemaBytes": schema = try json.hexadecimal(upTo: Limits().metadataBytes)
-            default: try json.skip()
+            case "wireFingerprint": wire = try json.hexadecimalNumber()
+            case "resolutionFingerprint": resolution = try json.hexadecimalNumber()
+            case "schemaBytes": schema = try Self.schema(&json)
+            default: try json.skip()  // "schema" is for people
             }
         }
-        self.init(
-            name: try json.require(name, "name"), kind: try json.require(kind, "kind"),
-            wireFingerprint: try json.require(wire, "wireFingerprint"),
-            resolutionFingerprint: try json.require(resolution, "resolutionFingerprint"),
-            schemaText: text, schema: try json.require(schema, "schemaBytes"))
+        let known = try json.require(schema, "schemaBytes")
+        guard try json.require(name, "name") == known.name,
+            try json.require(kind, "kind") == known.kind,
+            try json.require(wire, "wireFingerprint") == known.wireFingerprint.rawValue,
+            try json.require(resolution, "resolutionFingerprint")
+                == known.resolutionFingerprint.rawValue
+        else { throw json.error("has a name, kind or fingerprint that is not its schema's") }
+        self.init(schema: known)
         self.rows = try json.require(rows, "rows")
         self.storedBytes = try json.require(storedBytes, "storedBytes")
+    }
+
+    private static func schema(_ json: inout JSONReader) throws(RepositoryError) -> RegionSchema {
+        let coding = try json.hexadecimal(upTo: Limits().metadataBytes)
+        do throws(FormatError) {
+            return try unsafe coding.withUnsafeBufferPointer { (bytes) throws(FormatError) in
+                var reader = unsafe ByteReader(UnsafeRawBufferPointer(bytes))
+                let schema = try RegionSchema(reading: &reader)
+                guard reader.remaining == 0 else {
+                    throw reader.error(.malformed, "bytes follow the schema")
+                }
+                return schema
+            }
+        } catch {
+            throw json.error("is no schema: \(error)")
+        }
     }
 }
 
@@ -264,31 +282,42 @@ extension Manifest.Chunk {
         var pack: Int?
         var offset: Int?
         var length: Int?
-        var role: ChunkFacts.Role?
-        var checksum: UInt64?
-        var facts = ChunkFacts(role: .metadata, length: 0, checksum: 0)
+        var role: ChunkRole?
+        var identity: UInt64?
+        var region: Int?
+        var partition = 0
+        var prefixBits = 0
+        var prefix: UInt64 = 0
+        var rows = 0
         try json.object { (json, member) throws(RepositoryError) in
             switch member {
             case "pack": pack = try json.integer(upTo: Manifest.packLimit)
             case "offset": offset = try json.integer(upTo: .max)
             case "length": length = try json.integer(upTo: Manifest.chunkByteLimit)
             case "role":
-                role = ChunkFacts.Role(rawValue: try json.string(upTo: 64))
+                role = ChunkRole(word: try json.string(upTo: 64))
                 guard role != nil else {
                     throw json.error("is a role that this reader does not know", code: .unsupported)
                 }
-            case "region": facts.region = try json.integer(upTo: Limits().regions)
-            case "partition": facts.partition = try json.integer(upTo: 1 << Limits.partitionBits)
-            case "prefixBits": facts.prefixBits = try json.integer(upTo: 64)
-            case "prefix": facts.prefix = try json.hexadecimalNumber()
-            case "rows": facts.rows = try json.integer(upTo: Int(Int32.max))
-            case "checksum": checksum = try json.hexadecimalNumber()
+            case "region": region = try json.integer(upTo: Limits().regions)
+            case "partition": partition = try json.integer(upTo: 1 << Limits.partitionBits)
+            case "prefixBits": prefixBits = try json.integer(upTo: 64)
+            case "prefix": prefix = try json.hexadecimalNumber()
+            case "rows": rows = try json.integer(upTo: Int(Int32.max))
+            case "checksum": identity = try json.hexadecimalNumber()
             default: try json.skip()
             }
         }
-        facts.role = try json.require(role, "role")
-        facts.length = try json.require(length, "length")
-        facts.checksum = try json.require(checksum, "checksum")
+        guard prefix & (UInt64.max >> UInt64(prefixBits)) == 0 else {
+            throw json.error("has a prefix with bits beyond its prefixBits")
+        }
+        var facts = ChunkFacts(
+            role: try json.require(role, "role"), length: try json.require(length, "length"),
+            identity: try json.require(identity, "checksum"))
+        facts.region = region
+        facts.partition = partition
+        facts.range = HashRange(prefixBits: prefixBits, prefix: prefix)
+        facts.rows = rows
         self.init(
             pack: try json.require(pack, "pack"), offset: try json.require(offset, "offset"),
             facts: facts)

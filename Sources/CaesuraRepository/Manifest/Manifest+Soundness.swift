@@ -1,4 +1,4 @@
-import CaesuraFormat
+internal import CaesuraFormat
 
 extension Manifest {
     /// The longest chunk: the largest body that a reader's default limits allow, and 64 KiB of header.
@@ -84,15 +84,15 @@ private struct SoundnessCheck {
         for (index, chunk) in manifest.chunks.enumerated() {
             let facts = chunk.facts
             let member = "chunks[\(index)]"
-            let expected: ChunkFacts.Role? = index == 0 ? .metadata : index == last ? .end : nil
+            let expected: ChunkRole? = index == 0 ? .metadata : index == last ? .end : nil
             let isFrame = facts.role == .metadata || facts.role == .end
             guard expected == (isFrame ? facts.role : nil) else {
                 throw fail(
-                    "\(member).role", "is \(facts.role.rawValue), which does not belong here")
+                    "\(member).role", "is \(facts.role.word), which does not belong here")
             }
             if isFrame {
                 guard facts.region == nil, facts.rows == 0 else {
-                    throw fail("\(member).region", "does not go with role \(facts.role.rawValue)")
+                    throw fail("\(member).region", "does not go with role \(facts.role.word)")
                 }
                 guard previous?.role != .segment else {
                     throw fail(member, "follows a segment whose core chunk is missing")
@@ -110,8 +110,9 @@ private struct SoundnessCheck {
         guard let region = facts.region, region < manifest.regions.count else {
             throw fail("\(member).region", "is not one of the \(manifest.regions.count) regions")
         }
+        let kind = manifest.regions[region].schema.kind
         let fits =
-            switch manifest.regions[region].kind {
+            switch kind {
             case .table: facts.role == .core || facts.role == .segment
             case .log: facts.role == .log || facts.role == .segment
             case .cell: facts.role == .cell || facts.role == .segment
@@ -119,17 +120,15 @@ private struct SoundnessCheck {
         guard fits else {
             throw fail(
                 "\(member).role",
-                "is \(facts.role.rawValue) in a \(manifest.regions[region].kind.rawValue)")
+                "is \(facts.role.word) in a \(kind.word)")
         }
-        let bits = manifest.regions[region].kind == .table ? manifest.partitionBits : 0
-        guard facts.prefixBits >= bits else {
-            throw fail("\(member).prefixBits", "is \(facts.prefixBits), less than \(bits)")
-        }
-        guard facts.prefix & (UInt64.max >> UInt64(facts.prefixBits)) == 0 else {
-            throw fail("\(member).prefix", "has bits beyond the \(facts.prefixBits) it may have")
+        let bits = kind == .table ? manifest.partitionBits : 0
+        let prefixBits = facts.range.prefixBits
+        guard prefixBits >= bits else {
+            throw fail("\(member).prefixBits", "is \(prefixBits), less than \(bits)")
         }
         // A shift by 64 gives 0: without partition bits there is one partition, number 0.
-        guard UInt64(facts.partition) == facts.prefix >> UInt64(64 - bits) else {
+        guard UInt64(facts.partition) == facts.range.first >> UInt64(64 - bits) else {
             throw fail("\(member).partition", "is \(facts.partition), and prefix says otherwise")
         }
         if facts.role == .segment, facts.rows != 0 {
@@ -154,8 +153,8 @@ private struct SoundnessCheck {
         guard previous.region! <= facts.region! else {
             throw fail("\(member).region", "is \(facts.region!), before the one of the last chunk")
         }
-        let isHashed = manifest.regions[facts.region!].kind == .table
-        guard !sameRegion || !isHashed || previous.range.upperBound < facts.range.lowerBound else {
+        let isHashed = manifest.regions[facts.region!].schema.kind == .table
+        guard !sameRegion || !isHashed || previous.range.last < facts.range.first else {
             throw fail("\(member).prefix", "overlaps or precedes the range of the last chunk")
         }
     }

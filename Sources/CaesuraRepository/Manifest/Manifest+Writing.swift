@@ -1,3 +1,5 @@
+internal import CaesuraFormat
+
 extension Manifest {
     /// The file: JSON whose last member is the digest of every byte before the digest's own digits.
     public var encoded: [UInt8] {
@@ -10,7 +12,7 @@ extension Manifest {
         json.string("created", created.description)
         json.string("writer", writer)
         json.number("partitionBits", partitionBits)
-        json.string("hashKey", Hexadecimal.text(hashKey))
+        json.string("hashKey", Hexadecimal.text(Self.bytes(of: hashKey)))
         json.string("codec", codec)
         json.object("totals") { json in
             json.number("rows", rows)
@@ -44,6 +46,13 @@ extension Manifest {
         return covered + Array(digest.description.utf8) + Self.ending
     }
 
+    /// The key's two numbers as the metadata chunk has them.
+    private static func bytes(of key: HashKey) -> [UInt8] {
+        [key.k0, key.k1].flatMap { word in
+            (0..<8).map { UInt8(truncatingIfNeeded: word >> UInt64(8 * $0)) }
+        }
+    }
+
     /// What the member `format` says.
     static let format = "caesura-manifest"
     /// What follows the digest's digits, to the end of the file.
@@ -53,15 +62,19 @@ extension Manifest {
 extension Manifest.Region {
     fileprivate func write(to json: inout JSONWriter) {
         json.string("name", name)
-        json.string("kind", kind.rawValue)
+        json.string("kind", schema.kind.word)
         json.number("rows", rows)
         json.number("storedBytes", storedBytes)
-        json.string("wireFingerprint", Hexadecimal.text(wireFingerprint))
-        json.string("resolutionFingerprint", Hexadecimal.text(resolutionFingerprint))
+        json.string("wireFingerprint", schema.wireFingerprint.description)
+        json.string("resolutionFingerprint", schema.resolutionFingerprint.description)
         json.array("schema") { json in
-            for line in schemaText { json.string(nil, line) }
+            for line in schema.description.split(separator: "\n", omittingEmptySubsequences: false) {
+                json.string(nil, String(line))
+            }
         }
-        json.string("schemaBytes", Hexadecimal.text(schema))
+        var coding = ByteWriter()
+        schema.encode(into: &coding)
+        json.string("schemaBytes", Hexadecimal.text(coding.array))
     }
 }
 
@@ -70,14 +83,26 @@ extension Manifest.Chunk {
         json.number("pack", pack)
         json.number("offset", offset)
         json.number("length", facts.length)
-        json.string("role", facts.role.rawValue)
+        json.string("role", facts.role.word)
         if let region = facts.region {
             json.number("region", region)
             json.number("partition", facts.partition)
-            json.number("prefixBits", facts.prefixBits)
-            json.string("prefix", Hexadecimal.text(facts.prefix))
+            json.number("prefixBits", facts.range.prefixBits)
+            json.string("prefix", Hexadecimal.text(facts.range.first))
             json.number("rows", facts.rows)
         }
-        json.string("checksum", Hexadecimal.text(facts.checksum))
+        json.string("checksum", Hexadecimal.text(facts.identity))
+    }
+}
+
+extension RegionKind {
+    /// The word that manifests use for it.
+    var word: String { "\(self)" }
+
+    /// The kind that a manifest's word stands for.
+    init?(word: String) {
+        let known: [RegionKind] = [.table, .log, .cell]
+        guard let kind = known.first(where: { $0.word == word }) else { return nil }
+        self = kind
     }
 }

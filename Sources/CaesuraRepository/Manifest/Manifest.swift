@@ -1,3 +1,5 @@
+public import CaesuraFormat
+
 /// What a checkpoint consists of: the JSON file that makes it exist, and that a person can read.
 ///
 /// `docs/REPOSITORY.md` section 4 lays the file down. A manifest that has been read is *sound*: its
@@ -15,10 +17,10 @@ public struct Manifest: Hashable, Sendable {
     public var created: WallClock
     /// The library that wrote it, for people: `caesura 0.1.0`.
     public var writer: String
-    /// The store's key for hashing table keys: 16 bytes.
+    /// The store's key for hashing table keys.
     ///
     /// Not a secret from someone who has the data: it protects a running service from chosen keys.
-    public var hashKey: [UInt8]
+    public var hashKey: HashKey
     /// Tables have 2 to the power of this many partitions.
     public var partitionBits: Int
     /// What chunk bodies are compressed with: `none` or `zstd`.
@@ -33,18 +35,39 @@ public struct Manifest: Hashable, Sendable {
     public var chunks: [Chunk] = []
 
     /// Creates the manifest of a checkpoint that has no chunks yet.
-    public init(
-        epoch: UInt64, previousEpoch: UInt64? = nil, created: WallClock, writer: String,
-        hashKey: [UInt8], partitionBits: Int, codec: String, regions: [Region]
+    public init(metadata: StreamMetadata, created: WallClock, writer: String) {
+        epoch = metadata.epoch
+        self.created = created
+        self.writer = writer
+        hashKey = metadata.hashKey
+        partitionBits = metadata.partitionBits
+        codec = metadata.compression == .none ? "none" : "zstd"
+        regions = metadata.regions.map { Region(schema: $0) }
+    }
+
+    /// A manifest of members that have been read, in doubt until its soundness is checked.
+    init(
+        epoch: UInt64, created: WallClock, writer: String, hashKey: HashKey, partitionBits: Int,
+        codec: String, regions: [Region]
     ) {
         self.epoch = epoch
-        self.previousEpoch = previousEpoch
         self.created = created
         self.writer = writer
         self.hashKey = hashKey
         self.partitionBits = partitionBits
         self.codec = codec
         self.regions = regions
+    }
+
+    /// What the stream's metadata chunk says, but for the compression, which is each chunk's own affair.
+    public var metadata: StreamMetadata {
+        do throws(FormatError) {
+            return try StreamMetadata(
+                epoch: epoch, hashKey: hashKey, partitionBits: partitionBits,
+                regions: regions.map(\.schema))
+        } catch {
+            preconditionFailure("a sound manifest has sound regions: \(error)")
+        }
     }
 
     /// Rows of all regions.
@@ -57,42 +80,18 @@ public struct Manifest: Hashable, Sendable {
 extension Manifest {
     /// One region: its schema and how much of it there is.
     public struct Region: Hashable, Sendable {
-        /// The region's name.
-        public var name: String
-        /// What it is.
-        public var kind: Kind
+        /// The region's name, kind and fields.
+        public var schema: RegionSchema
         /// Its rows.
         public var rows = 0
         /// Bytes of its chunks in the packs.
         public var storedBytes = 0
-        /// What the bytes mean, hashed.
-        public var wireFingerprint: [UInt8]
-        /// The same with defaults, aliases and retirements.
-        public var resolutionFingerprint: [UInt8]
-        /// The schema as people read it, a line each.
-        public var schemaText: [String]
-        /// The region's schema as the metadata chunk has it.
-        public var schema: [UInt8]
-
-        /// What a region is, by the words of the manifest.
-        public enum Kind: String, Hashable, Sendable, CaseIterable {
-            case table
-            case log
-            case cell
-        }
 
         /// Creates a region that has no rows yet.
-        public init(
-            name: String, kind: Kind, wireFingerprint: [UInt8], resolutionFingerprint: [UInt8],
-            schemaText: [String], schema: [UInt8]
-        ) {
-            self.name = name
-            self.kind = kind
-            self.wireFingerprint = wireFingerprint
-            self.resolutionFingerprint = resolutionFingerprint
-            self.schemaText = schemaText
-            self.schema = schema
-        }
+        public init(schema: RegionSchema) { self.schema = schema }
+
+        /// The region's name.
+        public var name: String { schema.name }
     }
 
     /// One file of chunks, back to back.
@@ -139,56 +138,5 @@ extension Manifest {
 
         /// Creates timings of zero.
         public init() {}
-    }
-}
-
-/// What a chunk's own header says of it, as the manifest repeats it.
-public struct ChunkFacts: Hashable, Sendable {
-    /// What the chunk is for.
-    public var role: Role
-    /// The region, counted from 0 in the manifest's order; metadata and end chunks have none.
-    public var region: Int?
-    /// The partition; 0 where the region has none.
-    public var partition = 0
-    /// Bits of ``prefix`` that all its hashes share.
-    public var prefixBits = 0
-    /// The first of its hash range.
-    public var prefix: UInt64 = 0
-    /// Rows in it.
-    public var rows = 0
-    /// Bytes in the pack, header and body.
-    public var length: Int
-    /// The checksum of its header, which covers that of its body: the chunk's identity.
-    public var checksum: UInt64
-
-    /// What a chunk is for, by the words of the manifest.
-    public enum Role: String, Hashable, Sendable, CaseIterable {
-        case metadata
-        case core
-        case segment
-        case log
-        case cell
-        case end
-    }
-
-    /// Creates the facts of a chunk.
-    public init(
-        role: Role, region: Int? = nil, partition: Int = 0, prefixBits: Int = 0, prefix: UInt64 = 0,
-        rows: Int = 0, length: Int, checksum: UInt64
-    ) {
-        self.role = role
-        self.region = region
-        self.partition = partition
-        self.prefixBits = prefixBits
-        self.prefix = prefix
-        self.rows = rows
-        self.length = length
-        self.checksum = checksum
-    }
-
-    /// The hashes it may hold.
-    public var range: ClosedRange<UInt64> {
-        // A shift by 64 gives 0, so a prefix of all 64 bits is a range of one.
-        prefix...(prefix | (UInt64.max >> UInt64(prefixBits)))
     }
 }
