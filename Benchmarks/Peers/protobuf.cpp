@@ -69,7 +69,7 @@ int main(int argc, char **argv) {
     const char *scale = argv[2];
     int passes = atoi(argv[3]);
     auto report = [&](const char *metric, const char *subject, const char *unit, double value) {
-        printf("result\tencode %s\t%s\t%s\t%s\t%.6g\n", metric, subject, scale, unit, value);
+        printf("result\t%s\t%s\t%s\t%s\t\t%.6g\n", metric, subject, scale, unit, value);
     };
     std::vector<Session> sessions;
     sessions.reserve(rows);
@@ -123,13 +123,13 @@ int main(int argc, char **argv) {
             sum += ZSTD_decompressDCtx(decompressor, plain.data(), block, b.data(), b.size());
     });
 
-    report("populate", "protobuf C++", "ns/row", populate);
-    report("populate + encode", "protobuf C++", "ns/row", both);
-    report("parse", "protobuf C++", "ns/row", parse);
-    report("size", "protobuf C++", "B/row", double(size) / rows);
-    report("populate + encode", "protobuf C++, zstd 3", "ns/row", both + compress);
-    report("parse", "protobuf C++, zstd 3", "ns/row", parse + decompress);
-    report("size", "protobuf C++, zstd 3", "B/row", double(packedSize) / rows);
+    report("encode", "protobuf C++, only setting fields", "ns/row", populate);
+    report("encode", "protobuf C++", "ns/row", both);
+    report("restore; peers: parse", "protobuf C++", "ns/row", parse);
+    report("encoded size", "protobuf C++", "B/row", double(size) / rows);
+    report("encode", "protobuf C++, zstd 3", "ns/row", both + compress);
+    report("restore; peers: parse", "protobuf C++, zstd 3", "ns/row", parse + decompress);
+    report("encoded size", "protobuf C++, zstd 3", "B/row", double(packedSize) / rows);
     uint64_t digest = 0xcbf29ce484222325ull;
     size_t at = 0;
     for (int row = 0; row < 1000; row++) {

@@ -8,7 +8,7 @@ enum ColumnsEncoding {
     static func run(rows: Int, passes: Int) throws {
         let scale = short(rows)
         func report(_ metric: String, _ unit: String, _ value: Double) {
-            Result("encode \(metric)", subject, scale, unit, value).print()
+            Result(metric, subject, scale, unit, value).print()
         }
         let schema = RegionSchema(
             name: "sessions", kind: .table,
@@ -34,8 +34,8 @@ enum ColumnsEncoding {
                 ends.append(output.count)
             }
         }
-        report("populate + encode", "ns/row", encode)
-        report("size", "B/row", Double(output.count) / Double(rows))
+        report("encode", "ns/row", encode)
+        report("encoded size", "B/row", Double(output.count) / Double(rows))
 
         var decoder = ChunkDecoder()
         let batch = ColumnBatch(leaves: layout.leaves)
@@ -52,7 +52,7 @@ enum ColumnsEncoding {
                 }
             }
         }
-        report("parse", "ns/row", decode)
+        report("restore; peers: parse", "ns/row", decode)
         guard decoded == rows * passes else { throw Failure("\(decoded) rows decoded") }
     }
 

@@ -26,9 +26,9 @@ enum JSONEncoding {
         }
         keep(sum)
         for (metric, unit, value) in [
-            ("populate + encode", "ns/row", encode / Double(count)),
-            ("parse", "ns/row", decode / Double(count)),
-            ("size", "B/row", Double(bytes) / Double(count)),
-        ] { Result("encode \(metric)", "JSONEncoder", scale, unit, value).print() }
+            ("encode", "ns/row", encode / Double(count)),
+            ("restore; peers: parse", "ns/row", decode / Double(count)),
+            ("encoded size", "B/row", Double(bytes) / Double(count)),
+        ] { Result(metric, "JSONEncoder", scale, unit, value).print() }
     }
 }

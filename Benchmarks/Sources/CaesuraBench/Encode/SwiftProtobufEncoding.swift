@@ -6,7 +6,7 @@ enum SwiftProtobufEncoding {
     static func run(rows: Int, passes: Int) throws {
         let scale = short(rows)
         func report(_ metric: String, _ unit: String, _ value: Double) {
-            Result("encode \(metric)", "swift-protobuf", scale, unit, value).print()
+            Result(metric, "swift-protobuf", scale, unit, value).print()
         }
         // A million rows at a time keep the memory of 5 million structs out of the way.
         let sessions = (0..<min(rows, 1_000_000)).map { Session($0) }
@@ -24,8 +24,8 @@ enum SwiftProtobufEncoding {
                 output.append(contentsOf: bytes)
             }
         }
-        report("populate + encode", "ns/row", encode)
-        report("size", "B/row", Double(output.count) / Double(rows))
+        report("encode", "ns/row", encode)
+        report("encoded size", "B/row", Double(output.count) / Double(rows))
 
         var sum: UInt64 = 0
         let decode = try EncodeBenchmark.best(of: passes, rows: rows) {
@@ -39,7 +39,7 @@ enum SwiftProtobufEncoding {
                 place = end
             }
         }
-        report("parse", "ns/row", decode)
+        report("restore; peers: parse", "ns/row", decode)
         keep(sum)
 
         let thousand = output.withUnsafeBufferPointer { bytes in

@@ -17,10 +17,11 @@ enum LatencyBenchmark {
             big[id] = BigValue(number: 0, content: bigContent(seed: id))
         }
         let scale = short(rows) + (bigValues > 0 ? " + \(bigValues) x 10 MB" : "")
+        let metric = bigValues > 0 ? "writer latency with 10 MB values" : "writer latency"
         let tokens = (0..<1024).map { Session.token(UInt64($0) &* 0x1234_5678_9ABC_DEF1) }
 
         /// One scenario: the writer on core 0, what goes on beside it on core 1.
-        func measure(_ metric: String, writing: Bool, checkpoints: Bool) throws {
+        func measure(_ subject: String, writing: Bool, checkpoints: Bool) throws {
             let stop = Stop()
             let beside = Worker(core: 1) {
                 checkpoints ? Checkpoints.run(table.store, until: stop) : 0
@@ -42,19 +43,17 @@ enum LatencyBenchmark {
             let histogram = writer.wait()
             stop.set()
             let taken = beside.wait()
-            OpenLoop.report(metric, CaesuraTable.subject, scale, histogram)
+            OpenLoop.report(metric, subject, scale, histogram)
             if checkpoints {
-                Result("\(metric) count", CaesuraTable.subject, scale, "cuts", Double(taken))
-                    .print()
+                Result("\(metric), cuts meanwhile", subject, scale, "cuts", Double(taken)).print()
             }
         }
 
-        let kind = bigValues > 0 ? "latency, big values," : "latency,"
         // Cold comes first: afterwards the page pool has what earlier checkpoints gave back.
-        try measure("\(kind) floor", writing: false, checkpoints: false)
-        try measure("\(kind) checkpoint, cold", writing: true, checkpoints: true)
-        try measure("\(kind) idle", writing: true, checkpoints: false)
-        try measure("\(kind) checkpoint", writing: true, checkpoints: true)
+        try measure("floor", writing: false, checkpoints: false)
+        try measure("checkpoint, cold", writing: true, checkpoints: true)
+        try measure(Target.idle, writing: true, checkpoints: false)
+        try measure("checkpoint", writing: true, checkpoints: true)
     }
 
     /// 10 MB that no compressor or coding shrinks.

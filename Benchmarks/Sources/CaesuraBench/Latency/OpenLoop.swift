@@ -23,12 +23,16 @@ enum OpenLoop {
     static func report(
         _ metric: String, _ subject: String, _ scale: String, _ histogram: Histogram<UInt64>
     ) {
-        for (name, percentile) in [
-            ("p50", 50.0), ("p99", 99.0), ("p99.9", 99.9), ("p99.99", 99.99),
-        ] {
-            let value = histogram.valueAtPercentile(percentile)
-            Result("\(metric) \(name)", subject, scale, "us", Double(value) / 1000).print()
+        func print(_ name: String, _ nanoseconds: UInt64) {
+            Result(
+                metric, subject, scale, "us", Double(nanoseconds) / 1000, percentile: name
+            ).print()
         }
-        Result("\(metric) p100", subject, scale, "us", Double(histogram.max) / 1000).print()
+        for percentile in [50.0, 99.0, 99.9, 99.99] {
+            // Without the zero behind the point: p50, p99.9.
+            let name = percentile == percentile.rounded() ? "\(Int(percentile))" : "\(percentile)"
+            print("p" + name, histogram.valueAtPercentile(percentile))
+        }
+        print("p100", histogram.max)
     }
 }

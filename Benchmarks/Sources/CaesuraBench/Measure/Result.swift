@@ -1,34 +1,43 @@
 /// One measured number: a line that a subcommand prints and `all` collects.
 struct Result {
-    /// What is measured, such as `table read`.
+    /// What is measured, such as `insert`.
     var metric: String
     /// Whose it is.
     var subject: String
     /// How much of it, such as `1M`.
     var scale: String
     var unit: String
+    /// Which percentile of several samples it is, if it is one: p50, p99.9, p100.
+    var percentile: String?
     var value: Double
 
-    /// Prints a line of this form: metric, subject, scale, unit and value between tabs.
-    func print() {
-        Swift.print("result", metric, subject, scale, unit, value, separator: "\t")
-    }
-
-    init(_ metric: String, _ subject: String, _ scale: String, _ unit: String, _ value: Double) {
+    init(
+        _ metric: String, _ subject: String, _ scale: String, _ unit: String, _ value: Double,
+        percentile: String? = nil
+    ) {
         self.metric = metric
         self.subject = subject
         self.scale = scale
         self.unit = unit
+        self.percentile = percentile
         self.value = value
+    }
+
+    /// Prints a line: `result`, metric, subject, scale, unit, percentile or nothing, value, with tabs.
+    func print() {
+        Swift.print(
+            "result", metric, subject, scale, unit, percentile ?? "", value, separator: "\t")
     }
 
     /// The result on a line, if there is one.
     init?(line: Substring) {
-        let parts = line.split(separator: "\t", omittingEmptySubsequences: false)
-        guard parts.count == 6, parts[0] == "result", let value = Double(parts[5]) else {
+        let parts = line.split(separator: "\t", omittingEmptySubsequences: false).map(String.init)
+        guard parts.count == 7, parts[0] == "result", let value = Double(parts[6]) else {
             return nil
         }
-        self.init(String(parts[1]), String(parts[2]), String(parts[3]), String(parts[4]), value)
+        self.init(
+            parts[1], parts[2], parts[3], parts[4], value,
+            percentile: parts[5].isEmpty ? nil : parts[5])
     }
 }
 

@@ -42,6 +42,8 @@ func reportPercentiles(
     for (name, share) in [("p50", 0.5), ("p99", 0.99), ("p100", 1.0)] {
         // The smallest sample that at least this share of all does not exceed.
         let place = max(0, Int((share * Double(sorted.count)).rounded(.up)) - 1)
-        Result("\(metric) \(name)", subject, scale, "us", Double(sorted[place]) / 1000).print()
+        Result(
+            metric, subject, scale, "us", Double(sorted[place]) / 1000, percentile: name
+        ).print()
     }
 }

@@ -36,7 +36,7 @@ enum PauseBenchmark {
     ) {
         let subject = CaesuraTable.subject
         let resident = Memory.residentBytes()
-        Result("pause resident", subject, scale, "MB", Double(resident) / 1e6).print()
+        Result("pause: resident memory", subject, scale, "MB", Double(resident) / 1e6).print()
         var releases: [UInt64] = []
         let measured = underWriter(table, rows: rows) { windows in
             for _ in 0..<cuts {
@@ -49,12 +49,13 @@ enum PauseBenchmark {
                 windows.settle()
             }
         }
-        reportPercentiles("pause call", subject, scale, measured.calls)
-        reportPercentiles("pause call", "floor, spinning", scale, measured.spinning)
-        reportPercentiles("pause writer gap", subject, scale, measured.pausedGaps)
-        reportPercentiles("pause writer gap", "floor, same writer", scale, measured.controlGaps)
-        reportPercentiles("pause release", subject, scale, releases)
-        Result("pause writes", subject, scale, "M/s", measured.writes / 1e6).print()
+        reportPercentiles("pause: call", subject, scale, measured.calls)
+        reportPercentiles("pause: call", "floor, spinning", scale, measured.spinning)
+        reportPercentiles("pause: longest gap of the writer", subject, scale, measured.pausedGaps)
+        reportPercentiles(
+            "pause: longest gap of the writer", "floor, same writer", scale, measured.controlGaps)
+        reportPercentiles("after a pause: release", subject, scale, releases)
+        Result("pause: writes beside it", subject, scale, "M/s", measured.writes / 1e6).print()
     }
 
     /// Forks under the writer; the child holds the state for a window, as a cut would be held.
@@ -63,7 +64,7 @@ enum PauseBenchmark {
     ) throws {
         let subject = "fork, \(Table.subject)"
         let resident = Memory.residentBytes()
-        Result("pause resident", subject, scale, "MB", Double(resident) / 1e6).print()
+        Result("pause: resident memory", subject, scale, "MB", Double(resident) / 1e6).print()
         let measured = underWriter(table, rows: rows) { windows in
             for _ in 0..<forks {
                 windows.control()
@@ -73,8 +74,8 @@ enum PauseBenchmark {
                 windows.settle()
             }
         }
-        reportPercentiles("pause call", subject, scale, measured.calls)
-        reportPercentiles("pause writer gap", subject, scale, measured.pausedGaps)
+        reportPercentiles("pause: call", subject, scale, measured.calls)
+        reportPercentiles("pause: longest gap of the writer", subject, scale, measured.pausedGaps)
     }
 
     /// What one thread measures while the other writes.

@@ -16,7 +16,7 @@ enum TableBenchmark {
     ) throws {
         let scale = short(rows)
         func report(_ metric: String, _ unit: String, _ value: Double, _ subject: String? = nil) {
-            Result("table \(metric)", subject ?? Table.subject, scale, unit, value).print()
+            Result(metric, subject ?? Table.subject, scale, unit, value).print()
         }
 
         let before = Memory.residentBytes()
@@ -34,32 +34,33 @@ enum TableBenchmark {
             } / Double(operations)
         }
         var sum: UInt64 = 0
-        report("read", "ns/op", time { sum &+= UInt64(table.readVisits(Session.id($0)) ?? 0) })
+        report(
+            "read a field", "ns/op", time { sum &+= UInt64(table.readVisits(Session.id($0)) ?? 0) })
         // Keys of rows that do not exist: numbers beyond the last row.
         report(
-            "miss", "ns/op",
+            "read, no such row", "ns/op",
             time { sum &+= UInt64(table.readVisits(Session.id($0 + rows)) ?? 0) })
         report(
-            "get", "ns/op",
+            "get a row", "ns/op",
             time { id in
                 if let row = table.get(Session.id(id)) {
                     sum &+= UInt64(row.visits) &+ UInt64(row.token.utf8.count)
                 }
             })
-        report("update", "ns/op", time { table.addVisit(Session.id($0)) })
+        report("update a field", "ns/op", time { table.addVisit(Session.id($0)) })
         if let table = table as? DictionaryTable {
             report(
-                "read", "ns/op",
+                "read a field", "ns/op",
                 time { sum &+= UInt64(table.readVisitsByIndex(Session.id($0)) ?? 0) },
                 Table.subject + ", by index")
             report(
-                "update", "ns/op", time { table.addVisitByIndex(Session.id($0)) },
+                "update a field", "ns/op", time { table.addVisitByIndex(Session.id($0)) },
                 Table.subject + ", by index")
         }
         // Strings made outside the clock; each goes to many rows.
         let tokens = (0..<1024).map { Session.token(UInt64($0) &* 0x1234_5678_9ABC_DEF1) }
         report(
-            "replace token", "ns/op",
+            "replace a string", "ns/op",
             time { table.replaceToken(Session.id($0), tokens[$0 & 1023]) })
         keep(sum)
     }
