@@ -14,6 +14,7 @@
 ///
 /// The page holds only a record with its address, so copying the page does not touch the bytes. A value
 /// is never changed: a write makes a new one and retires the old, which is freed when no cut sees it.
+@safe
 @frozen @usableFromInline
 struct LargeValue: @unchecked Sendable {
     // @unchecked: the bytes are written once, before the value is reachable from a page.
@@ -27,27 +28,30 @@ struct LargeValue: @unchecked Sendable {
         @usableFromInline var byteCount: Int
     }
 
-    /// Bytes of a segment. A copy of one (the write of part of a value) takes about 20 us at 12 GB/s,
-    /// inside the 50 us that a write may take.
+    /// Bytes of a segment.
+    ///
+    /// A copy of one (the write of part of a value) takes about 20 us at 12 GB/s, inside the 50 us
+    /// that a write may take.
     static let segmentBytes = 262_144
 
     @inlinable init(base: UnsafeMutableRawPointer) {
-        self.base = base
+        unsafe self.base = unsafe base
     }
 
     @usableFromInline var header: UnsafeMutablePointer<Header> {
-        base.assumingMemoryBound(to: Header.self)
+        unsafe base.assumingMemoryBound(to: Header.self)
     }
 
     /// The size of the value.
-    @usableFromInline var byteCount: Int { header.pointee.byteCount }
+    @usableFromInline var byteCount: Int { unsafe header.pointee.byteCount }
 
     private static func segmentCount(_ byteCount: Int) -> Int {
         (byteCount + segmentBytes - 1) / segmentBytes
     }
 
     private var table: UnsafeMutablePointer<UnsafeMutableRawPointer> {
-        (base + MemoryLayout<Header>.stride).assumingMemoryBound(to: UnsafeMutableRawPointer.self)
+        unsafe (base + MemoryLayout<Header>.stride).assumingMemoryBound(
+            to: UnsafeMutableRawPointer.self)
     }
 
     /// Memory that the value takes up.
@@ -58,33 +62,33 @@ struct LargeValue: @unchecked Sendable {
     /// Allocates a value whose bytes are not yet written.
     static func make(byteCount: Int) -> LargeValue {
         let segments = segmentCount(byteCount)
-        let value = LargeValue(
+        let value = unsafe LargeValue(
             base: .allocate(byteCount: MemoryLayout<Header>.stride + segments * 8, alignment: 16))
-        value.header.initialize(
+        unsafe value.header.initialize(
             to: Header(retirable: Retirable(kind: .largeValue), byteCount: byteCount))
         for index in 0..<segments {
             let size = min(segmentBytes, byteCount - index * segmentBytes)
-            (value.table + index).initialize(to: .allocate(byteCount: size, alignment: 16))
+            unsafe (value.table + index).initialize(to: .allocate(byteCount: size, alignment: 16))
         }
         return value
     }
 
     /// Makes a value of segments that are already written: all of ``segmentBytes``, but for the last.
     static func make(adopting segments: [UnsafeMutableRawPointer], byteCount: Int) -> LargeValue {
-        precondition(segments.count == segmentCount(byteCount), "segments that are not full")
-        let value = LargeValue(
+        unsafe precondition(segments.count == segmentCount(byteCount), "segments that are not full")
+        let value = unsafe LargeValue(
             base: .allocate(
                 byteCount: MemoryLayout<Header>.stride + segments.count * 8, alignment: 16))
-        value.header.initialize(
+        unsafe value.header.initialize(
             to: Header(retirable: Retirable(kind: .largeValue), byteCount: byteCount))
-        value.table.initialize(from: segments, count: segments.count)
+        unsafe value.table.initialize(from: segments, count: segments.count)
         return value
     }
 
     /// Copies bytes into a new value.
     @usableFromInline static func make(copying bytes: UnsafeRawBufferPointer) -> LargeValue {
         let value = make(byteCount: bytes.count)
-        value.write(bytes, at: 0)
+        unsafe value.write(bytes, at: 0)
         return value
     }
 
@@ -96,7 +100,7 @@ struct LargeValue: @unchecked Sendable {
             let position = offset + done
             let within = position % Self.segmentBytes
             let size = min(Self.segmentBytes - within, bytes.count - done)
-            (table[position / Self.segmentBytes] + within).copyMemory(
+            unsafe (table[position / Self.segmentBytes] + within).copyMemory(
                 from: bytes.baseAddress! + done, byteCount: size)
             done += size
         }
@@ -110,7 +114,7 @@ struct LargeValue: @unchecked Sendable {
         while position < range.upperBound {
             let within = position % Self.segmentBytes
             let size = min(Self.segmentBytes - within, range.upperBound - position)
-            (target + (position - range.lowerBound)).copyMemory(
+            unsafe (target + (position - range.lowerBound)).copyMemory(
                 from: table[position / Self.segmentBytes] + within, byteCount: size)
             position += size
         }
@@ -121,17 +125,17 @@ struct LargeValue: @unchecked Sendable {
         _ body: (UnsafeRawBufferPointer) throws -> Result
     ) rethrows -> Result {
         if byteCount <= Self.segmentBytes {
-            return try body(UnsafeRawBufferPointer(start: table[0], count: byteCount))
+            return try unsafe body(UnsafeRawBufferPointer(start: table[0], count: byteCount))
         }
         let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount, alignment: 16)
-        defer { copy.deallocate() }
-        read(0..<byteCount, into: copy.baseAddress!)
-        return try body(UnsafeRawBufferPointer(copy))
+        defer { unsafe copy.deallocate() }
+        unsafe read(0..<byteCount, into: copy.baseAddress!)
+        return try unsafe body(UnsafeRawBufferPointer(copy))
     }
 
     /// Frees the memory.
     func deallocate() {
-        for index in 0..<Self.segmentCount(byteCount) { table[index].deallocate() }
-        base.deallocate()
+        for index in 0..<Self.segmentCount(byteCount) { unsafe table[index].deallocate() }
+        unsafe base.deallocate()
     }
 }

@@ -19,8 +19,10 @@ struct PageHeader {
     @usableFromInline var hasOutOfLine = false
 }
 
-/// A page: up to 64 rows of one table whose hashes share their first `depth` bits, with the bytes of
-/// variable length they refer to. The unit of copy-on-write.
+/// A page: up to 64 rows of one table whose hashes share their first `depth` bits, with the bytes
+/// of variable length they refer to.
+///
+/// The unit of copy-on-write.
 ///
 ///     0              PageHeader
 ///     48             tags: one UInt16 a slot, the 16 hash bits after the first `depth`
@@ -38,12 +40,13 @@ struct PageHeader {
 ///
 /// It is not for values that grow by appending: each write of a longer value takes new heap space, and a
 /// page whose heap is full is rebuilt.
+@safe
 @frozen @usableFromInline
 struct Page {
     @usableFromInline let base: UnsafeMutableRawPointer
 
     @inlinable init(base: UnsafeMutableRawPointer) {
-        self.base = base
+        unsafe self.base = unsafe base
     }
 
     static let headerSize = 48
@@ -52,15 +55,17 @@ struct Page {
     /// The size at which an insertion splits a page rather than grow it: a copy of this many bytes takes
     /// about 2 us, the most that a writer is to pay for its first touch of a page after a cut.
     @usableFromInline static let softSize = 16_384
-    /// The largest value kept in a page. Larger ones would make up most of a page's copy.
+    /// The largest value kept in a page.
+    ///
+    /// Larger ones would make up most of a page's copy.
     @usableFromInline static let valueLimit = 1_024
 
     @inlinable var header: UnsafeMutablePointer<PageHeader> {
-        base.assumingMemoryBound(to: PageHeader.self)
+        unsafe base.assumingMemoryBound(to: PageHeader.self)
     }
 
     @inlinable var tags: UnsafeMutablePointer<UInt16> {
-        (base + 48).assumingMemoryBound(to: UInt16.self)
+        unsafe (base + 48).assumingMemoryBound(to: UInt16.self)
     }
 
     /// Where entries start in a page of `slotCount` slots.
@@ -70,12 +75,12 @@ struct Page {
 
     /// The first entry.
     @inlinable var entries: UnsafeMutableRawPointer {
-        base + Self.entriesOffset(slotCount: Int(header.pointee.slotCount))
+        unsafe base + Self.entriesOffset(slotCount: Int(header.pointee.slotCount))
     }
 
     /// Whether `slot` is in use.
     @inlinable func stamp(_ slot: Int, stride: Int) -> UInt64 {
-        (entries + slot &* stride).load(as: UInt64.self)
+        unsafe (entries + slot &* stride).load(as: UInt64.self)
     }
 
     /// Bytes that a page of `slotCount` slots and `heap` heap bytes needs.
@@ -85,7 +90,7 @@ struct Page {
 
     /// Heap bytes that are left.
     @inlinable var heapRoom: Int {
-        Int(header.pointee.blockSize) &- Int(header.pointee.heapTop)
+        unsafe Int(header.pointee.blockSize) &- Int(header.pointee.heapTop)
     }
 
     /// A page without rows.
@@ -94,30 +99,32 @@ struct Page {
     ) -> Page {
         let needed = byteCount(slotCount: slotCount, stride: layout.stride, heap: heap)
         precondition(needed <= maximumSize, "a page is at most 64 KiB")
-        let (base, blockSize, sizeClass) = pool.allocate(atLeast: needed)
-        let page = Page(base: base)
-        page.header.initialize(
+        let (base, blockSize, sizeClass) = unsafe pool.allocate(atLeast: needed)
+        let page = unsafe Page(base: base)
+        unsafe page.header.initialize(
             to: PageHeader(
                 retirable: Retirable(kind: .page, birth: birth), blockSize: UInt32(blockSize),
                 heapTop: UInt32(byteCount(slotCount: slotCount, stride: layout.stride, heap: 0)),
                 slotCount: UInt8(slotCount), rowCount: 0, depth: UInt8(depth),
                 sizeClass: UInt8(sizeClass)))
-        var entry = page.entries
+        var entry = unsafe page.entries
         for _ in 0..<slotCount {
-            entry.storeBytes(of: 0, as: UInt64.self)
-            entry += layout.stride
+            unsafe entry.storeBytes(of: 0, as: UInt64.self)
+            unsafe entry += layout.stride
         }
         return page
     }
 
     /// An exact copy, for a writer whose page a cut sees.
     func copy(birth: UInt64, pool: PagePool) -> Page {
-        let (base, blockSize, sizeClass) = pool.allocate(atLeast: Int(header.pointee.blockSize))
-        assert(blockSize == header.pointee.blockSize && sizeClass == header.pointee.sizeClass)
+        let (base, blockSize, sizeClass) = unsafe pool.allocate(
+            atLeast: Int(header.pointee.blockSize))
+        unsafe assert(
+            blockSize == header.pointee.blockSize && sizeClass == header.pointee.sizeClass)
         // SAFETY: both blocks have blockSize bytes; bytes past heapTop mean nothing.
-        base.copyMemory(from: self.base, byteCount: Int(header.pointee.heapTop))
-        let page = Page(base: base)
-        page.header.pointee.retirable = Retirable(kind: .page, birth: birth)
+        unsafe base.copyMemory(from: self.base, byteCount: Int(header.pointee.heapTop))
+        let page = unsafe Page(base: base)
+        unsafe page.header.pointee.retirable = Retirable(kind: .page, birth: birth)
         return page
     }
 
@@ -133,18 +140,18 @@ struct Page {
 
     /// Takes the first unused slot for a tag: its entry is zeroed, but for the stamp.
     func takeSlot(tag: UInt16, stamp: UInt64, stride: Int) -> Int {
-        let slotCount = Int(header.pointee.slotCount)
-        assert(Int(header.pointee.rowCount) + 1 < slotCount || slotCount == 1)
+        let slotCount = unsafe Int(header.pointee.slotCount)
+        unsafe assert(Int(header.pointee.rowCount) + 1 < slotCount || slotCount == 1)
         var slot = Self.home(tag: tag, slotCount: slotCount)
         while self.stamp(slot, stride: stride) != 0 {
             slot += 1
             if slot == slotCount { slot = 0 }
         }
-        let entry = entries + slot * stride
-        (entry + 8).initializeMemory(as: UInt8.self, repeating: 0, count: stride - 8)
-        entry.storeBytes(of: stamp, as: UInt64.self)
-        tags[slot] = tag
-        header.pointee.rowCount += 1
+        let entry = unsafe entries + slot * stride
+        unsafe (entry + 8).initializeMemory(as: UInt8.self, repeating: 0, count: stride - 8)
+        unsafe entry.storeBytes(of: stamp, as: UInt64.self)
+        unsafe tags[slot] = tag
+        unsafe header.pointee.rowCount += 1
         return slot
     }
 
@@ -152,43 +159,45 @@ struct Page {
     ///
     /// Backward-shift deletion: Knuth, The Art of Computer Programming 3, 6.4, algorithm R.
     func emptySlot(_ slot: Int, stride: Int) {
-        let slotCount = Int(header.pointee.slotCount)
-        let entries = entries
+        let slotCount = unsafe Int(header.pointee.slotCount)
+        let entries = unsafe entries
         var hole = slot
         var next = slot
         while true {
             next += 1
             if next == slotCount { next = 0 }
-            if (entries + next * stride).load(as: UInt64.self) == 0 { break }
-            let home = Self.home(tag: tags[next], slotCount: slotCount)
+            if unsafe (entries + next * stride).load(as: UInt64.self) == 0 { break }
+            let home = unsafe Self.home(tag: tags[next], slotCount: slotCount)
             // The row at `next` may move to the hole unless its home lies after the hole, cyclically.
             let between =
                 hole <= next ? (hole < home && home <= next) : (hole < home || home <= next)
             if between { continue }
-            (entries + hole * stride).copyMemory(from: entries + next * stride, byteCount: stride)
-            tags[hole] = tags[next]
+            unsafe (entries + hole * stride).copyMemory(
+                from: entries + next * stride, byteCount: stride)
+            unsafe tags[hole] = unsafe tags[next]
             hole = next
         }
-        (entries + hole * stride).storeBytes(of: 0, as: UInt64.self)
-        header.pointee.rowCount -= 1
+        unsafe (entries + hole * stride).storeBytes(of: 0, as: UInt64.self)
+        unsafe header.pointee.rowCount -= 1
     }
 
     /// Bytes that the references of the entry in `slot` point at.
     func heapByteCount(ofSlot slot: Int, layout: PageLayout) -> Int {
-        let entry = entries + slot * layout.stride
+        let entry = unsafe entries + slot * layout.stride
         var total = 0
-        for offset in layout.references {
-            total &+= entry.load(fromByteOffset: Int(offset), as: HeapReference.self).heapByteCount
+        for offset in layout.referenceOffsets {
+            unsafe total &+=
+                entry.load(fromByteOffset: offset, as: HeapReference.self).heapByteCount
         }
         return total
     }
 
     /// Bytes of the heap that are not garbage.
     func liveHeapByteCount(layout: PageLayout) -> Int {
-        guard !layout.references.isEmpty else { return 0 }
+        guard !layout.referenceOffsets.isEmpty else { return 0 }
         var total = 0
-        for slot in 0..<Int(header.pointee.slotCount) where stamp(slot, stride: layout.stride) != 0
-        {
+        for slot in unsafe 0..<Int(header.pointee.slotCount)
+        where stamp(slot, stride: layout.stride) != 0 {
             total += heapByteCount(ofSlot: slot, layout: layout)
         }
         return total
@@ -197,56 +206,81 @@ struct Page {
     /// Copies the entry in `slot` of `source`, with what it refers to, into this page, which has room.
     @discardableResult
     func adopt(slot: Int, of source: Page, tag: UInt16, layout: PageLayout) -> Int {
-        let old = source.entries + slot * layout.stride
-        let new = takeSlot(tag: tag, stamp: old.load(as: UInt64.self), stride: layout.stride)
-        let entry = entries + new * layout.stride
-        entry.copyMemory(from: old, byteCount: layout.stride)
-        var top = Int(header.pointee.heapTop)
-        for offset in layout.references {
-            let reference = entry.load(fromByteOffset: Int(offset), as: HeapReference.self)
+        let old = unsafe source.entries + slot * layout.stride
+        let new = unsafe takeSlot(tag: tag, stamp: old.load(as: UInt64.self), stride: layout.stride)
+        let entry = unsafe entries + new * layout.stride
+        unsafe entry.copyMemory(from: old, byteCount: layout.stride)
+        var top = unsafe Int(header.pointee.heapTop)
+        for offset in layout.referenceOffsets {
+            let reference = unsafe entry.load(fromByteOffset: offset, as: HeapReference.self)
             let size = reference.heapByteCount
             if size == 0 { continue }
-            (base + top).copyMemory(from: source.base + Int(reference.offset), byteCount: size)
-            entry.storeBytes(
+            unsafe (base + top).copyMemory(
+                from: source.base + Int(reference.offset), byteCount: size)
+            unsafe entry.storeBytes(
                 of: HeapReference(offset: UInt16(top), length: reference.length),
-                toByteOffset: Int(offset), as: HeapReference.self)
+                toByteOffset: offset, as: HeapReference.self)
             top += size
         }
-        assert(top <= Int(header.pointee.blockSize))
-        header.pointee.heapTop = UInt32(top)
-        header.pointee.hasOutOfLine =
-            header.pointee.hasOutOfLine || source.header.pointee.hasOutOfLine
+        unsafe assert(top <= Int(header.pointee.blockSize))
+        unsafe header.pointee.heapTop = UInt32(top)
+        unsafe header.pointee.hasOutOfLine =
+            unsafe header.pointee.hasOutOfLine || source.header.pointee.hasOutOfLine
         return new
     }
 }
 
 /// What the code that moves entries must know of a table: never its Swift types.
 @frozen @usableFromInline
-struct PageLayout: @unchecked Sendable {
-    // @unchecked: `references` points at memory that is written once, by the table that owns it.
-
+struct PageLayout: Sendable {
     /// Bytes of an entry.
     @usableFromInline let stride: Int
     /// Where in an entry heap references lie.
-    @usableFromInline let references: UnsafeBufferPointer<UInt16>
+    @usableFromInline let referenceOffsets: ReferenceOffsets
     /// The most slots of a page: 64, or fewer for wide rows.
     @usableFromInline let maximumSlots: Int
 
     init(_ layout: RowLayout) {
         stride = layout.stride
-        let offsets = layout.leaves.compactMap { leaf in
-            switch leaf.kind {
-            case .bytes, .array: UInt16(leaf.offset)
-            case .presence, .fixed: nil
-            }
-        }
-        let memory = UnsafeMutableBufferPointer<UInt16>.allocate(capacity: offsets.count)
-        _ = memory.initialize(from: offsets)
-        references = UnsafeBufferPointer(memory)
+        referenceOffsets = ReferenceOffsets(
+            layout.leaves.compactMap { leaf in
+                switch leaf.kind {
+                case .bytes, .array: UInt16(leaf.offset)
+                case .presence, .fixed: nil
+                }
+            })
         maximumSlots = min(64, max(8, 8_192 / layout.stride))
     }
 
     func deallocate() {
-        references.deallocate()
+        referenceOffsets.deallocate()
+    }
+}
+
+/// Where in an entry heap references lie.
+///
+/// Not an array: it is walked once a row when pages are rebuilt, and must cost no reference counting there.
+@safe
+@frozen @usableFromInline
+struct ReferenceOffsets: RandomAccessCollection, @unchecked Sendable {
+    // @unchecked: the memory is written once, here, and freed by the table that owns it.
+
+    private let offsets: UnsafeMutablePointer<UInt16>
+    @usableFromInline let endIndex: Int
+
+    init(_ offsets: [UInt16]) {
+        endIndex = offsets.count
+        unsafe self.offsets = .allocate(capacity: offsets.count)
+        for index in offsets.indices { unsafe self.offsets[index] = offsets[index] }
+    }
+
+    func deallocate() { unsafe offsets.deallocate() }
+
+    @usableFromInline var startIndex: Int { 0 }
+
+    @usableFromInline subscript(index: Int) -> Int {
+        precondition(index >= 0 && index < endIndex, "a reference there is not")
+        // SAFETY: `endIndex` offsets were written.
+        return unsafe Int(offsets[index])
     }
 }

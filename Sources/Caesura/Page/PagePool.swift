@@ -26,6 +26,7 @@ import Synchronization
 final class PagePool: @unchecked Sendable {
     // @unchecked: everything mutable is under `mutex`; `preparation` has its own.
 
+    @safe
     private struct State {
         var free: [UnsafeMutableRawPointer?]
         var bump: UnsafeMutableRawPointer
@@ -38,6 +39,7 @@ final class PagePool: @unchecked Sendable {
         var inUse = 0
     }
 
+    @safe
     private struct Arena {
         let base: UnsafeMutableRawPointer
         let size: Int
@@ -60,7 +62,7 @@ final class PagePool: @unchecked Sendable {
     init() {
         preparation = Preparation()
         let first = Self.map(Self.firstArena)
-        state = State(
+        state = unsafe State(
             free: Array(repeating: nil, count: Self.classCount), bump: first.base,
             end: first.base + first.size, arenaSize: first.size, arenas: [first])
         preparation.start(self)
@@ -68,8 +70,8 @@ final class PagePool: @unchecked Sendable {
 
     deinit {
         preparation.stop()
-        for arena in state.arenas { munmap(arena.base, arena.size) }
-        if let spare = state.spare { munmap(spare.base, spare.size) }
+        for arena in state.arenas { unsafe munmap(arena.base, arena.size) }
+        if let spare = state.spare { unsafe munmap(spare.base, spare.size) }
     }
 
     /// The class of the smallest block of at least `byteCount` bytes, and its size.
@@ -95,18 +97,21 @@ final class PagePool: @unchecked Sendable {
         mutex._unsafeLock()
         defer { mutex._unsafeUnlock() }
         state.inUse += size
-        if let block = state.free[index] {
-            state.free[index] = block.assumingMemoryBound(to: Retirable.self).pointee.next
-            return (block, size, index)
+        if let block = unsafe state.free[index] {
+            unsafe state.free[index] = unsafe block.assumingMemoryBound(to: Retirable.self).pointee
+                .next
+            return unsafe (block, size, index)
         }
-        if state.end - state.bump < size { nextArena() }
-        let block = state.bump
-        state.bump += size
-        if state.spare == nil, !state.isPreparing, state.end - state.bump < state.arenaSize / 2 {
+        if unsafe state.end - state.bump < size { nextArena() }
+        let block = unsafe state.bump
+        unsafe state.bump += size
+        if state.spare == nil, !state.isPreparing,
+            unsafe state.end - state.bump < state.arenaSize / 2
+        {
             state.isPreparing = true
             preparation.request(min(state.arenaSize * 2, Self.largestArena))
         }
-        return (block, size, index)
+        return unsafe (block, size, index)
     }
 
     /// Takes a block back.
@@ -114,13 +119,13 @@ final class PagePool: @unchecked Sendable {
         mutex._unsafeLock()
         defer { mutex._unsafeUnlock() }
         state.inUse -= Self.size(ofClass: index)
-        block.assumingMemoryBound(to: Retirable.self).pointee.next = state.free[index]
-        state.free[index] = block
+        unsafe block.assumingMemoryBound(to: Retirable.self).pointee.next = unsafe state.free[index]
+        unsafe state.free[index] = unsafe block
     }
 
     /// Takes a page back.
     func free(_ page: Page) {
-        free(page.base, sizeClass: Int(page.header.pointee.sizeClass))
+        unsafe free(page.base, sizeClass: Int(page.header.pointee.sizeClass))
     }
 
     static func size(ofClass index: Int) -> Int {
@@ -145,8 +150,8 @@ final class PagePool: @unchecked Sendable {
             // What is left of the present arena goes to the free lists.
             giveUpRest()
             state.arenas.append(arena)
-            state.bump = arena.base
-            state.end = arena.base + arena.size
+            unsafe state.bump = unsafe arena.base
+            unsafe state.end = unsafe arena.base + arena.size
             state.arenaSize = min(arena.size, Self.largestArena)
         }
     }
@@ -162,23 +167,24 @@ final class PagePool: @unchecked Sendable {
             arena = Self.map(min(state.arenaSize * 2, Self.largestArena))
         }
         state.arenas.append(arena)
-        state.bump = arena.base
-        state.end = arena.base + arena.size
+        unsafe state.bump = unsafe arena.base
+        unsafe state.end = unsafe arena.base + arena.size
         state.arenaSize = arena.size
     }
 
     /// Puts what is left of the arena, less than a block, on the free lists.
     private func giveUpRest() {
-        while state.end - state.bump >= Self.smallestBlock {
-            var (index, size) = Self.sizeClass(
+        while unsafe state.end - state.bump >= Self.smallestBlock {
+            var (index, size) = unsafe Self.sizeClass(
                 atLeast: min(state.end - state.bump, Self.largestBlock))
-            if size > state.end - state.bump {
+            if unsafe size > state.end - state.bump {
                 index -= 1
                 size = Self.size(ofClass: index)
             }
-            state.bump.assumingMemoryBound(to: Retirable.self).pointee.next = state.free[index]
-            state.free[index] = state.bump
-            state.bump += size
+            unsafe state.bump.assumingMemoryBound(to: Retirable.self).pointee.next =
+                unsafe state.free[index]
+            unsafe state.free[index] = unsafe state.bump
+            unsafe state.bump += size
         }
     }
 
@@ -197,29 +203,30 @@ final class PagePool: @unchecked Sendable {
         // A mapping that is larger by one huge page can be cut to a huge-page boundary.
         let slack = aligned >= huge ? huge : 0
         guard
-            let mapped = mmap(
+            let mapped = unsafe mmap(
                 nil, aligned + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
-            mapped != MAP_FAILED
+            unsafe mapped != MAP_FAILED
         else { fatalError("caesura: out of memory: mmap of \(size) bytes failed") }
-        var base = mapped
+        var base = unsafe mapped
         if slack > 0 {
             let start = UInt(bitPattern: mapped)
             let cut = (start + UInt(huge) - 1) / UInt(huge) * UInt(huge) - start
-            if cut > 0 { munmap(mapped, Int(cut)) }
-            base = mapped + Int(cut)
-            if slack > Int(cut) { munmap(base + aligned, slack - Int(cut)) }
+            if cut > 0 { unsafe munmap(mapped, Int(cut)) }
+            unsafe base = unsafe mapped + Int(cut)
+            if slack > Int(cut) { unsafe munmap(base + aligned, slack - Int(cut)) }
             #if os(Linux)
-                madvise(base, aligned, MADV_HUGEPAGE)
+                unsafe madvise(base, aligned, MADV_HUGEPAGE)
             #endif
         }
         for offset in stride(from: 0, to: aligned, by: 4_096) {
-            base.storeBytes(of: 0, toByteOffset: offset, as: UInt8.self)
+            unsafe base.storeBytes(of: 0, toByteOffset: offset, as: UInt8.self)
         }
-        return Arena(base: base, size: aligned)
+        return unsafe Arena(base: base, size: aligned)
     }
 }
 
 /// The thread that prepares a pool's next arena.
+@safe
 private final class Preparation: @unchecked Sendable {
     // @unchecked: `request` and `isStopped` are under `lock`; `pool` is set before the thread starts.
 
@@ -230,53 +237,53 @@ private final class Preparation: @unchecked Sendable {
     private weak var pool: PagePool?
 
     init() {
-        pthread_mutex_init(lock, nil)
-        pthread_cond_init(wake, nil)
+        unsafe pthread_mutex_init(lock, nil)
+        unsafe pthread_cond_init(wake, nil)
     }
 
     deinit {
-        pthread_cond_destroy(wake)
-        pthread_mutex_destroy(lock)
-        lock.deallocate()
-        wake.deallocate()
+        unsafe pthread_cond_destroy(wake)
+        unsafe pthread_mutex_destroy(lock)
+        unsafe lock.deallocate()
+        unsafe wake.deallocate()
     }
 
     func start(_ pool: PagePool) {
         self.pool = pool
         var thread = pthread_t()
-        let context = Unmanaged.passRetained(self).toOpaque()
-        let failure = pthread_create(
+        let context = unsafe Unmanaged.passRetained(self).toOpaque()
+        let failure = unsafe pthread_create(
             &thread, nil,
             { context in
-                Unmanaged<Preparation>.fromOpaque(context!).takeRetainedValue().run()
+                unsafe Unmanaged<Preparation>.fromOpaque(context!).takeRetainedValue().run()
                 return nil
-            }, context)
+            }, unsafe context)
         precondition(failure == 0, "no thread can be started")
         pthread_detach(thread)
     }
 
     func request(_ size: Int) {
-        pthread_mutex_lock(lock)
+        unsafe pthread_mutex_lock(lock)
         wanted = size
-        pthread_cond_signal(wake)
-        pthread_mutex_unlock(lock)
+        unsafe pthread_cond_signal(wake)
+        unsafe pthread_mutex_unlock(lock)
     }
 
     func stop() {
-        pthread_mutex_lock(lock)
+        unsafe pthread_mutex_lock(lock)
         isStopped = true
-        pthread_cond_signal(wake)
-        pthread_mutex_unlock(lock)
+        unsafe pthread_cond_signal(wake)
+        unsafe pthread_mutex_unlock(lock)
     }
 
     private func run() {
         while true {
-            pthread_mutex_lock(lock)
-            while wanted == 0 && !isStopped { pthread_cond_wait(wake, lock) }
+            unsafe pthread_mutex_lock(lock)
+            while wanted == 0 && !isStopped { unsafe pthread_cond_wait(wake, lock) }
             let size = wanted
             wanted = 0
             let stopped = isStopped
-            pthread_mutex_unlock(lock)
+            unsafe pthread_mutex_unlock(lock)
             if stopped { return }
             pool?.prepare(size)
         }

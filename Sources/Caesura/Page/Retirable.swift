@@ -4,6 +4,7 @@
 /// Born at `birth` and replaced at `retired`, it is seen by the cuts c with birth <= c < retired and by no
 /// others. Cuts are only ever taken at the present epoch, so once none of those is open, none ever will
 /// be, and the memory is free.
+@safe
 @usableFromInline
 struct Retirable {
     /// What follows this header in memory, so that it can be freed.
@@ -24,6 +25,6 @@ struct Retirable {
         self.kind = kind
         self.birth = birth
         retired = 0
-        next = nil
+        unsafe next = nil
     }
 }

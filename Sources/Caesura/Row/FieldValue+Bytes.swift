@@ -14,7 +14,7 @@ extension BytesFieldValue {
 
     /// Copies the bytes into the heap, or out of line when there are more than its limit.
     @inlinable public static func place(_ value: Self, in heap: inout HeapWriter) -> HeapReference {
-        withBytes(of: value) { heap.place($0) }
+        unsafe withBytes(of: value) { unsafe heap.place($0) }
     }
 
     /// Frees the bytes that lie out of line, once no cut sees them.
@@ -27,7 +27,7 @@ extension BytesFieldValue {
         _ value: Self, upTo limit: Int, in staged: inout StagedValues
     ) {
         if heapByteCount(of: value, upTo: .max) > limit {
-            withBytes(of: value) { staged.append(copying: $0) }
+            unsafe withBytes(of: value) { unsafe staged.append(copying: $0) }
         }
     }
 
@@ -37,11 +37,12 @@ extension BytesFieldValue {
     @inlinable public static func withBytes<Result>(
         of stored: HeapReference, in heap: HeapView, _ body: (RawSpan) throws -> Result
     ) rethrows -> Result {
-        try heap.withBytes(of: stored) { try body($0.bytes) }
+        try unsafe heap.withBytes(of: stored) { try unsafe body($0.bytes) }
     }
 }
 
 extension String: BytesFieldValue, TableKey {
+    /// A reference into the heap.
     public typealias Stored = HeapReference
 
     /// A string.
@@ -63,26 +64,26 @@ extension String: BytesFieldValue, TableKey {
     ) throws(Failure) -> Result {
         var value = value
         value.makeContiguousUTF8()
-        let span = value.utf8Span.span.bytes
-        return try span.withUnsafeBytes(body)
+        let span = unsafe value.utf8Span.span.bytes
+        return try unsafe span.withUnsafeBytes(body)
     }
 
     /// Builds the string.
     @inlinable public static func load(_ stored: HeapReference, from heap: HeapView) -> String {
         // Only UTF-8 is placed: by `place`, or by a decoder that has validated it.
-        heap.withBytes(of: stored) { String(decoding: $0, as: UTF8.self) }
+        unsafe heap.withBytes(of: stored) { unsafe String(decoding: $0, as: UTF8.self) }
     }
 
     /// The hash of the UTF-8.
     @inlinable public func hash(with hashKey: HashKey) -> UInt64 {
-        Self.withBytes(of: self) { hashKey.hash(bytes: $0) }
+        unsafe Self.withBytes(of: self) { unsafe hashKey.hash(bytes: $0) }
     }
 
     /// Feeds the number of bytes and the UTF-8.
     @inlinable public func absorb(into hasher: inout KeyHasher) {
-        Self.withBytes(of: self) { bytes in
+        unsafe Self.withBytes(of: self) { bytes in
             hasher.absorb(littleEndian: UInt32(bytes.count))
-            hasher.absorb(bytes)
+            unsafe hasher.absorb(bytes)
         }
     }
 
@@ -91,8 +92,8 @@ extension String: BytesFieldValue, TableKey {
         _ stored: HeapReference, _ key: String, in heap: HeapView
     ) -> Bool {
         if !stored.isOutOfLine, Int(stored.length) != key.utf8.count { return false }
-        return heap.withBytes(of: stored) { stored in
-            Self.withBytes(of: key) { stored.elementsEqual($0) }
+        return unsafe heap.withBytes(of: stored) { stored in
+            unsafe Self.withBytes(of: key) { unsafe stored.elementsEqual($0) }
         }
     }
 
@@ -101,6 +102,7 @@ extension String: BytesFieldValue, TableKey {
 }
 
 extension Array: FieldValue where Element: ArrayElement {
+    /// A reference into the heap.
     public typealias Stored = HeapReference
 
     /// Bytes for `[UInt8]`, otherwise an array of the scalar.
@@ -122,11 +124,13 @@ extension Array: FieldValue where Element: ArrayElement {
 
     /// Builds the array.
     @inlinable public static func load(_ stored: HeapReference, from heap: HeapView) -> [Element] {
-        heap.withBytes(of: stored) { bytes in
-            [Element](unsafeUninitializedCapacity: bytes.count / MemoryLayout<Element>.stride) {
+        unsafe heap.withBytes(of: stored) { bytes in
+            unsafe [Element](
+                unsafeUninitializedCapacity: bytes.count / MemoryLayout<Element>.stride
+            ) {
                 buffer, count in
                 count = bytes.count / MemoryLayout<Element>.stride
-                UnsafeMutableRawBufferPointer(buffer).copyMemory(from: bytes)
+                unsafe UnsafeMutableRawBufferPointer(buffer).copyMemory(from: bytes)
             }
         }
     }
@@ -143,27 +147,27 @@ extension Array: BytesFieldValue where Element: ArrayElement {
     @inlinable public static func withBytes<Result, Failure: Error>(
         of value: [Element], _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        try value.span.bytes.withUnsafeBytes(body)
+        try unsafe value.span.bytes.withUnsafeBytes(body)
     }
 }
 
 extension Array: TableKey where Element: ArrayElement & Hashable {
     /// The hash of the bytes.
     @inlinable public func hash(with hashKey: HashKey) -> UInt64 {
-        Self.withBytes(of: self) { bytes in
-            if Element.self == UInt8.self { return hashKey.hash(bytes: bytes) }
+        unsafe Self.withBytes(of: self) { bytes in
+            if Element.self == UInt8.self { return unsafe hashKey.hash(bytes: bytes) }
             var hasher = KeyHasher(key: hashKey)
             hasher.absorb(littleEndian: UInt32(bytes.count))
-            hasher.absorb(bytes)
+            unsafe hasher.absorb(bytes)
             return hasher.finalize()
         }
     }
 
     /// Feeds the number of bytes and the bytes.
     @inlinable public func absorb(into hasher: inout KeyHasher) {
-        Self.withBytes(of: self) { bytes in
+        unsafe Self.withBytes(of: self) { bytes in
             hasher.absorb(littleEndian: UInt32(bytes.count))
-            hasher.absorb(bytes)
+            unsafe hasher.absorb(bytes)
         }
     }
 
@@ -171,8 +175,8 @@ extension Array: TableKey where Element: ArrayElement & Hashable {
     @inlinable public static func matches(
         _ stored: HeapReference, _ key: [Element], in heap: HeapView
     ) -> Bool {
-        heap.withBytes(of: stored) { stored in
-            Self.withBytes(of: key) { stored.elementsEqual($0) }
+        unsafe heap.withBytes(of: stored) { stored in
+            unsafe Self.withBytes(of: key) { unsafe stored.elementsEqual($0) }
         }
     }
 }

@@ -15,6 +15,7 @@ public struct StoredOptional<Wrapped: BitwiseCopyable & Sendable>: BitwiseCopyab
 }
 
 extension Optional: FieldValue where Wrapped: FieldValue {
+    /// The value and whether there is one.
     public typealias Stored = StoredOptional<Wrapped.Stored>
 
     /// An optional of the wrapped type.
@@ -42,9 +43,10 @@ extension Optional: FieldValue where Wrapped: FieldValue {
     @inlinable public static func place(_ value: Wrapped?, in heap: inout HeapWriter) -> Stored {
         guard let value else {
             // SAFETY: all-zero bytes are a valid Stored (FieldValue), and its references are empty.
-            return withUnsafeTemporaryAllocation(of: Stored.self, capacity: 1) { memory in
-                UnsafeMutableRawBufferPointer(memory).initializeMemory(as: UInt8.self, repeating: 0)
-                return memory[0]
+            return unsafe withUnsafeTemporaryAllocation(of: Stored.self, capacity: 1) { memory in
+                unsafe UnsafeMutableRawBufferPointer(memory).initializeMemory(
+                    as: UInt8.self, repeating: 0)
+                return unsafe memory[0]
             }
         }
         return StoredOptional(wrapped: Wrapped.place(value, in: &heap), isPresent: 1)

@@ -52,7 +52,7 @@ where Self: ScalarValue & TableKey & BitwiseCopyable, Stored == Self {
             return hashKey.hash(
                 UInt64(truncatingIfNeeded: self), UInt64(truncatingIfNeeded: self >> 64))
         default:
-            return withUnsafeBytes(of: littleEndian) { hashKey.hash(bytes: $0) }
+            return unsafe withUnsafeBytes(of: littleEndian) { unsafe hashKey.hash(bytes: $0) }
         }
     }
 
@@ -73,67 +73,95 @@ where Self: ScalarValue & TableKey & BitwiseCopyable, Stored == Self {
 }
 
 extension Int8: ArrayElement, TableKey {
+    /// The value itself.
     public typealias Stored = Int8
+    /// The type in the schema.
     public static var scalarType: ScalarType { .int8 }
 }
 extension Int16: ArrayElement, TableKey {
+    /// The value itself.
     public typealias Stored = Int16
+    /// The type in the schema.
     public static var scalarType: ScalarType { .int16 }
 }
 extension Int32: ArrayElement, TableKey {
+    /// The value itself.
     public typealias Stored = Int32
+    /// The type in the schema.
     public static var scalarType: ScalarType { .int32 }
 }
 extension Int64: ArrayElement, TableKey {
+    /// The value itself.
     public typealias Stored = Int64
+    /// The type in the schema.
     public static var scalarType: ScalarType { .int64 }
 }
 extension Int128: ArrayElement, TableKey {
+    /// The value itself.
     public typealias Stored = Int128
+    /// The type in the schema.
     public static var scalarType: ScalarType { .int128 }
 }
 extension UInt8: ArrayElement, TableKey {
+    /// The value itself.
     public typealias Stored = UInt8
+    /// The type in the schema.
     public static var scalarType: ScalarType { .uint8 }
 }
 extension UInt16: ArrayElement, TableKey {
+    /// The value itself.
     public typealias Stored = UInt16
+    /// The type in the schema.
     public static var scalarType: ScalarType { .uint16 }
 }
 extension UInt32: ArrayElement, TableKey {
+    /// The value itself.
     public typealias Stored = UInt32
+    /// The type in the schema.
     public static var scalarType: ScalarType { .uint32 }
 }
 extension UInt64: ArrayElement, TableKey {
+    /// The value itself.
     public typealias Stored = UInt64
+    /// The type in the schema.
     public static var scalarType: ScalarType { .uint64 }
 }
 extension UInt128: ArrayElement, TableKey {
+    /// The value itself.
     public typealias Stored = UInt128
+    /// The type in the schema.
     public static var scalarType: ScalarType { .uint128 }
 }
 
 extension Float16: ArrayElement {
+    /// The value itself.
     public typealias Stored = Float16
+    /// The type in the schema.
     public static var scalarType: ScalarType { .float16 }
     /// The float, widened.
     public static func value(of value: Float16) -> Value { .float(bits: Double(value).bitPattern) }
 }
 extension Float: ArrayElement {
+    /// The value itself.
     public typealias Stored = Float
+    /// The type in the schema.
     public static var scalarType: ScalarType { .float32 }
     /// The float, widened.
     public static func value(of value: Float) -> Value { .float(bits: Double(value).bitPattern) }
 }
 extension Double: ArrayElement {
+    /// The value itself.
     public typealias Stored = Double
+    /// The type in the schema.
     public static var scalarType: ScalarType { .float64 }
     /// The float.
     public static func value(of value: Double) -> Value { .float(bits: value.bitPattern) }
 }
 
 extension Bool: ArrayElement, TableKey {
+    /// A byte, 0 or 1.
     public typealias Stored = UInt8
+    /// The type in the schema.
     public static var scalarType: ScalarType { .bool }
     /// 1 for true.
     @inlinable public static func place(_ value: Bool, in heap: inout HeapWriter) -> UInt8 {
@@ -169,7 +197,7 @@ public struct Timestamp: Hashable, Comparable, Sendable, BitwiseCopyable {
     /// The present, by the system's clock.
     public static var now: Timestamp {
         var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
+        unsafe clock_gettime(CLOCK_REALTIME, &time)
         return Timestamp(
             microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1_000)
     }
@@ -181,7 +209,9 @@ public struct Timestamp: Hashable, Comparable, Sendable, BitwiseCopyable {
 }
 
 extension Timestamp: ArrayElement, TableKey {
+    /// The value itself.
     public typealias Stored = Timestamp
+    /// The type in the schema.
     public static var scalarType: ScalarType { .timestamp }
     /// The hash of the 8 bytes.
     @inlinable public func hash(with hashKey: HashKey) -> UInt64 {
@@ -207,9 +237,10 @@ extension UUID: ScalarValue, TableKey {
         @usableFromInline var second: UInt64
     }
 
+    /// The type in the schema.
     public static var scalarType: ScalarType { .uuid }
 
-    @usableFromInline var words: Stored { unsafeBitCast(uuid, to: Stored.self) }
+    @usableFromInline var words: Stored { unsafe unsafeBitCast(uuid, to: Stored.self) }
 
     /// The 16 bytes.
     @inlinable public static func place(_ value: UUID, in heap: inout HeapWriter) -> Stored {
@@ -217,7 +248,7 @@ extension UUID: ScalarValue, TableKey {
     }
     /// The UUID of the 16 bytes.
     public static func load(_ stored: Stored, from heap: HeapView) -> UUID {
-        UUID(uuid: unsafeBitCast(stored, to: uuid_t.self))
+        unsafe UUID(uuid: unsafeBitCast(stored, to: uuid_t.self))
     }
     /// The hash of the 16 bytes.
     @inlinable public func hash(with hashKey: HashKey) -> UInt64 {
@@ -226,7 +257,7 @@ extension UUID: ScalarValue, TableKey {
     }
     /// Feeds the 16 bytes.
     @inlinable public func absorb(into hasher: inout KeyHasher) {
-        withUnsafeBytes(of: words) { hasher.absorb($0) }
+        unsafe withUnsafeBytes(of: words) { unsafe hasher.absorb($0) }
     }
     /// Whether the bytes are the same.
     @inlinable public static func matches(_ stored: Stored, _ key: UUID, in heap: HeapView) -> Bool
@@ -235,6 +266,6 @@ extension UUID: ScalarValue, TableKey {
     }
     /// The 16 bytes.
     public static func value(of value: UUID) -> Value {
-        .uuid(withUnsafeBytes(of: value.words) { Array($0) })
+        unsafe .uuid(withUnsafeBytes(of: value.words) { unsafe Array($0) })
     }
 }

@@ -48,21 +48,22 @@ struct LargeValueRecord: BitwiseCopyable {
 }
 
 /// The heap of a page, to read.
+@safe
 @frozen
 public struct HeapView {
     @usableFromInline let page: UnsafeRawPointer
 
     @inlinable init(page: UnsafeRawPointer) {
-        self.page = page
+        unsafe self.page = unsafe page
     }
 
     /// The large value a reference that is out of line stands for.
     @inlinable func largeValue(_ reference: HeapReference) -> LargeValue {
         // SAFETY: a reference that is out of line was placed with its record (HeapWriter.place), and
         // whoever holds the view keeps the page and its values alive.
-        let record = page.loadUnaligned(
+        let record = unsafe page.loadUnaligned(
             fromByteOffset: Int(reference.offset), as: LargeValueRecord.self)
-        return LargeValue(base: UnsafeMutableRawPointer(bitPattern: UInt(record.address))!)
+        return unsafe LargeValue(base: UnsafeMutableRawPointer(bitPattern: UInt(record.address))!)
     }
 
     /// The number of bytes of a value.
@@ -75,15 +76,16 @@ public struct HeapView {
         of reference: HeapReference, _ body: (UnsafeRawBufferPointer) throws -> Result
     ) rethrows -> Result {
         if reference.isOutOfLine {
-            return try largeValue(reference).withContiguousBytes(body)
+            return try unsafe largeValue(reference).withContiguousBytes(body)
         }
-        return try body(
+        return try unsafe body(
             UnsafeRawBufferPointer(
                 start: page + Int(reference.offset), count: Int(reference.length)))
     }
 }
 
 /// The heap of a page, to write, under its partition's lock.
+@safe
 @frozen
 public struct HeapWriter {
     @usableFromInline var page: UnsafeMutableRawPointer
@@ -98,17 +100,17 @@ public struct HeapWriter {
         page: UnsafeMutableRawPointer, limit: Int, staged: UnsafeMutablePointer<StagedValues>?,
         partition: UnsafeMutablePointer<Partition>?
     ) {
-        self.page = page
+        unsafe self.page = unsafe page
         self.limit = limit
-        self.staged = staged
-        self.partition = partition
+        unsafe self.staged = unsafe staged
+        unsafe self.partition = unsafe partition
     }
 
     /// The same heap, to read.
-    @inlinable public var view: HeapView { HeapView(page: UnsafeRawPointer(page)) }
+    @inlinable public var view: HeapView { unsafe HeapView(page: UnsafeRawPointer(page)) }
 
     /// Bytes that are left.
-    @inlinable var room: Int { Page(base: page).heapRoom }
+    @inlinable var room: Int { unsafe Page(base: page).heapRoom }
 
     /// Bytes of the heap that a value of `byteCount` bytes takes.
     @inlinable static func heapByteCount(of byteCount: Int, upTo limit: Int) -> Int {
@@ -118,13 +120,14 @@ public struct HeapWriter {
     /// Puts bytes into space that has been reserved.
     @inlinable mutating func place(_ bytes: UnsafeRawBufferPointer) -> HeapReference {
         if bytes.count == 0 { return HeapReference() }
-        if bytes.count > limit { return placeOutOfLine(bytes) }
-        let header = page.assumingMemoryBound(to: PageHeader.self)
-        let offset = Int(header.pointee.heapTop)
-        assert(offset + bytes.count <= Int(header.pointee.blockSize), "heap space was not reserved")
+        if bytes.count > limit { return unsafe placeOutOfLine(bytes) }
+        let header = unsafe page.assumingMemoryBound(to: PageHeader.self)
+        let offset = unsafe Int(header.pointee.heapTop)
+        unsafe assert(
+            offset + bytes.count <= Int(header.pointee.blockSize), "heap space was not reserved")
         // SAFETY: the caller reserved the bytes, so they end within the block.
-        (page + offset).copyMemory(from: bytes.baseAddress!, byteCount: bytes.count)
-        header.pointee.heapTop = UInt32(truncatingIfNeeded: offset &+ bytes.count)
+        unsafe (page + offset).copyMemory(from: bytes.baseAddress!, byteCount: bytes.count)
+        unsafe header.pointee.heapTop = UInt32(truncatingIfNeeded: offset &+ bytes.count)
         return HeapReference(
             offset: UInt16(truncatingIfNeeded: offset),
             length: UInt16(truncatingIfNeeded: bytes.count))
@@ -134,7 +137,7 @@ public struct HeapWriter {
         // Values of more than Page.valueLimit bytes were staged; smaller ones come here only where a page
         // has no room for them.
         let value =
-            bytes.count > Page.valueLimit
+            unsafe bytes.count > Page.valueLimit
             ? staged?.pointee.next(matching: bytes.count) ?? LargeValue.make(copying: bytes)
             : LargeValue.make(copying: bytes)
         return place(value)
@@ -142,18 +145,18 @@ public struct HeapWriter {
 
     /// Puts a value that is already outside into the page.
     @usableFromInline mutating func place(_ value: LargeValue) -> HeapReference {
-        let header = page.assumingMemoryBound(to: PageHeader.self)
-        let offset = Int(header.pointee.heapTop)
+        let header = unsafe page.assumingMemoryBound(to: PageHeader.self)
+        let offset = unsafe Int(header.pointee.heapTop)
         let size = MemoryLayout<LargeValueRecord>.size
-        precondition(
+        unsafe precondition(
             offset + size <= Int(header.pointee.blockSize), "heap space was not reserved")
-        value.header.pointee.retirable.birth = partition?.pointee.writeEpoch ?? 0
-        page.storeBytes(
+        unsafe value.header.pointee.retirable.birth = unsafe partition?.pointee.writeEpoch ?? 0
+        unsafe page.storeBytes(
             of: LargeValueRecord(
                 address: UInt64(UInt(bitPattern: value.base)), byteCount: UInt64(value.byteCount)),
             toByteOffset: offset, as: LargeValueRecord.self)
-        header.pointee.heapTop += UInt32(size)
-        header.pointee.hasOutOfLine = true
+        unsafe header.pointee.heapTop += UInt32(size)
+        unsafe header.pointee.hasOutOfLine = true
         return HeapReference(offset: UInt16(offset), length: HeapReference.outOfLine)
     }
 
@@ -164,7 +167,7 @@ public struct HeapWriter {
         guard !reference.isOutOfLine, Int(reference.length) == bytes.count, bytes.count > 0 else {
             return false
         }
-        (page + Int(reference.offset)).copyMemory(
+        unsafe (page + Int(reference.offset)).copyMemory(
             from: bytes.baseAddress!, byteCount: bytes.count)
         return true
     }
@@ -176,8 +179,8 @@ public struct HeapWriter {
 
     @usableFromInline func discardOutOfLine(_ reference: HeapReference) {
         let value = view.largeValue(reference)
-        if let partition {
-            partition.pointee.retire(value)
+        if let partition = unsafe partition {
+            unsafe partition.pointee.retire(value)
         } else {
             value.deallocate()
         }
@@ -197,11 +200,13 @@ public struct StagedValues: ~Copyable {
     }
 
     @usableFromInline mutating func append(copying bytes: UnsafeRawBufferPointer) {
-        values.append(LargeValue.make(copying: bytes))
+        unsafe values.append(LargeValue.make(copying: bytes))
     }
 
-    /// The next value. Values are staged and placed in the same order; the count is compared to notice
-    /// a type that does not keep to it.
+    /// The next value.
+    ///
+    /// Values are staged and placed in the same order; the count is compared to notice a type that
+    /// does not keep to it.
     @usableFromInline mutating func next(matching byteCount: Int) -> LargeValue? {
         guard taken < values.count else { return nil }
         precondition(

@@ -1,7 +1,8 @@
-public import CaesuraFormat
+import CaesuraFormat
 
 /// A row in a page, to read: where its `Stored` lies and the heap its references point into.
-@frozen @unsafe
+@safe
+@frozen
 public struct RowView {
     /// The row's `Stored`.
     public let row: UnsafeRawPointer
@@ -10,8 +11,8 @@ public struct RowView {
 
     /// Creates a view.
     @inlinable public init(row: UnsafeRawPointer, heap: HeapView) {
-        unsafe self.row = unsafe row
-        unsafe self.heap = unsafe heap
+        unsafe self.row = row
+        self.heap = heap
     }
 
     /// The row as its stored type.
@@ -25,9 +26,12 @@ public struct RowView {
 /// A row in a page, to write, under its partition's lock.
 ///
 /// A write that needs heap space may move the page; the cursor follows.
+@safe
 @frozen
 public struct RowCursor {
-    /// The row's `Stored`. Changes when the page moves.
+    /// The row's `Stored`.
+    ///
+    /// Changes when the page moves.
     public var row: UnsafeMutableRawPointer
     /// Where values are placed.
     public var heap: HeapWriter
@@ -42,7 +46,7 @@ public struct RowCursor {
     @inlinable init(
         entry: UnsafeMutableRawPointer, slot: Int, rowOffset: Int, hash: UInt64, heap: HeapWriter
     ) {
-        row = entry + rowOffset
+        unsafe row = unsafe entry + rowOffset
         self.heap = heap
         changes = 0
         self.slot = slot
@@ -51,13 +55,13 @@ public struct RowCursor {
     }
 
     /// The entry that the row is part of.
-    @inlinable var entry: UnsafeMutableRawPointer { row - rowOffset }
+    @inlinable var entry: UnsafeMutableRawPointer { unsafe row - rowOffset }
 
     /// The row as its stored type.
     @inlinable public func stored<Stored: BitwiseCopyable>(
         as type: Stored.Type
     ) -> UnsafeMutablePointer<Stored> {
-        row.assumingMemoryBound(to: type)
+        unsafe row.assumingMemoryBound(to: type)
     }
 
     /// Makes room in the page's heap for `value`; the page may move, so stored pointers taken before
@@ -75,13 +79,14 @@ public struct RowCursor {
     }
 
     @usableFromInline mutating func reserve(_ byteCount: Int) -> Bool {
-        guard let partition = heap.partition else { return false }
+        guard let partition = unsafe heap.partition else { return false }
         guard
-            let (page, slot) = partition.pointee.reserveHeap(byteCount, for: hash, slot: slot)
+            let (page, slot) = unsafe partition.pointee.reserveHeap(
+                byteCount, for: hash, slot: slot)
         else { return false }
         self.slot = slot
-        heap.page = page.base
-        row = page.entries + slot * partition.pointee.layout.stride + rowOffset
+        unsafe heap.page = unsafe page.base
+        unsafe row = unsafe page.entries + slot * partition.pointee.layout.stride + rowOffset
         return true
     }
 

@@ -26,7 +26,9 @@ public final class Cut: Sendable {
 
     deinit { close() }
 
-    /// Frees the memory that only this cut needs. Further calls do nothing.
+    /// Frees the memory that only this cut needs.
+    ///
+    /// Further calls do nothing.
     ///
     /// - Complexity: O(pages that writers have replaced).
     public func close() {
@@ -96,10 +98,10 @@ struct FrozenTable: @unchecked Sendable {
     /// Takes the partitions' roots as of the end of `epoch`, passing through each lock once.
     mutating func freeze(at epoch: UInt64) {
         for index in 0..<table.partitionCount {
-            let partition = table.partition(index)
-            partition.pointee.mutex._unsafeLock()
-            let (root, rowCount) = partition.pointee.frozen(at: epoch)
-            partition.pointee.mutex._unsafeUnlock()
+            let partition = unsafe table.partition(index)
+            unsafe partition.pointee.mutex._unsafeLock()
+            let (root, rowCount) = unsafe partition.pointee.frozen(at: epoch)
+            unsafe partition.pointee.mutex._unsafeUnlock()
             roots.append(root)
             rowCounts.append(rowCount)
         }
@@ -113,7 +115,7 @@ struct FrozenTable: @unchecked Sendable {
         guard entry.isNode else { return try body(entry.page) }
         var index = 0
         while index < 64 {
-            let child = entry.node.entries[index]
+            let child = unsafe entry.node.entries[index]
             try forEachPage(below: child, body)
             // A page stands in all the entries that its bits cover.
             index += child.isNode ? 1 : 1 << (entry.node.depth + DirectoryNode.bits - child.depth)

@@ -15,7 +15,9 @@ public final class Store: Sendable {
         /// 64 partitions keep two writers of 16 apart 88 % of the time and a cut's pass through their locks
         /// under 2 us.
         public var partitionBits = 6
-        /// The key of the hash that places rows. Random unless given; equal keys make equal snapshots.
+        /// The key of the hash that places rows.
+        ///
+        /// Random unless given; equal keys make equal snapshots.
         public var hashKey: HashKey?
         /// The bytes that may be kept for open cuts while writers go on; past it the cuts are cancelled.
         public var retainedByteLimit = Int.max
@@ -74,7 +76,7 @@ public final class Store: Sendable {
 
     /// The present epoch: what writes are stamped with.
     public var epoch: Epoch {
-        Epoch(rawValue: core.control.pointee.epoch.load(ordering: .acquiring))
+        unsafe Epoch(rawValue: core.control.pointee.epoch.load(ordering: .acquiring))
     }
 
     /// Freezes the whole store as it is now and goes on in a new epoch.
@@ -102,7 +104,7 @@ public final class Store: Sendable {
     /// Memory in use now.
     public var memoryUse: MemoryUse {
         let pool = core.pool.statistics
-        return MemoryUse(
+        return unsafe MemoryUse(
             mapped: pool.mapped, pages: pool.inUse,
             retained: core.control.pointee.retained.load(ordering: .relaxed),
             coldArenas: pool.coldArenas)

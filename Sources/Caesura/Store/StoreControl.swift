@@ -10,14 +10,17 @@ public import Synchronization
 struct StoreControl: ~Copyable {
     /// The present epoch: what writes are stamped with.
     @usableFromInline let epoch = Atomic<UInt64>(1)
-    /// The latest epoch that an open cut sees, or 0. What was last written at or before it is copied
-    /// before it is written again.
+    /// The latest epoch that an open cut sees, or 0.
+    ///
+    /// What was last written at or before it is copied before it is written again.
     @usableFromInline let protected = Atomic<UInt64>(0)
     /// The epoch that the next delta will be based on: change masks collect what changed after it.
     @usableFromInline let deltaBase = Atomic<UInt64>(0)
     @usableFromInline let k0: Atomic<UInt64>
     @usableFromInline let k1: Atomic<UInt64>
-    /// Changes with the hash key. Read before hashing, and compared under the lock before an insertion.
+    /// Changes with the hash key.
+    ///
+    /// Read before hashing, and compared under the lock before an insertion.
     @usableFromInline let keyGeneration = Atomic<UInt64>(0)
     /// Keeps what writers count apart from what all accesses read: two pairs of cache lines.
     private let padding: InlineArray<16, UInt64> = InlineArray(repeating: 0)
@@ -32,7 +35,9 @@ struct StoreControl: ~Copyable {
         self.retainedLimit = Atomic(retainedLimit)
     }
 
-    /// The key of the hash that places rows. Changes only while the store is empty.
+    /// The key of the hash that places rows.
+    ///
+    /// Changes only while the store is empty.
     @inlinable var hashKey: HashKey {
         HashKey(k0: k0.load(ordering: .relaxed), k1: k1.load(ordering: .relaxed))
     }

@@ -2,12 +2,13 @@ import CaesuraFormat
 import Synchronization
 
 /// What tables, partitions and cuts share of a store.
+@safe
 final class StoreCore: @unchecked Sendable {
     // @unchecked: `control` points at atomics and lives as long as this object; the rest is immutable
     // or under a mutex.
 
     let pool = PagePool()
-    var hashKey: HashKey { control.pointee.hashKey }
+    var hashKey: HashKey { unsafe control.pointee.hashKey }
     let partitionBits: Int
     let control: UnsafeMutablePointer<StoreControl>
     private let registry = Mutex(Registry())
@@ -21,13 +22,13 @@ final class StoreCore: @unchecked Sendable {
 
     init(hashKey: HashKey, partitionBits: Int, retainedLimit: Int) {
         self.partitionBits = partitionBits
-        control = .allocate(capacity: 1)
-        control.initialize(to: StoreControl(hashKey: hashKey, retainedLimit: retainedLimit))
+        unsafe control = .allocate(capacity: 1)
+        unsafe control.initialize(to: StoreControl(hashKey: hashKey, retainedLimit: retainedLimit))
     }
 
     deinit {
-        control.deinitialize(count: 1)
-        control.deallocate()
+        unsafe control.deinitialize(count: 1)
+        unsafe control.deallocate()
     }
 
     // MARK: Regions
@@ -72,29 +73,29 @@ final class StoreCore: @unchecked Sendable {
         }
         for table in tables {
             for index in 0..<table.partitionCount {
-                table.partition(index).pointee.mutex._unsafeLock()
+                unsafe table.partition(index).pointee.mutex._unsafeLock()
             }
         }
         defer {
             for table in tables {
                 for index in 0..<table.partitionCount {
-                    table.partition(index).pointee.mutex._unsafeUnlock()
+                    unsafe table.partition(index).pointee.mutex._unsafeUnlock()
                 }
             }
         }
         for table in tables {
             for index in 0..<table.partitionCount
-            where table.partition(index).pointee.rowCount != 0 {
+            where unsafe table.partition(index).pointee.rowCount != 0 {
                 throw StoreError(
                     .notEmpty, "restore into a store that has no rows yet",
                     region: table.schema.name)
             }
         }
-        control.pointee.setHashKey(hashKey)
+        unsafe control.pointee.setHashKey(hashKey)
         for table in tables { table.forgetDirectories() }
-        let present = control.pointee.epoch.load(ordering: .relaxed)
-        control.pointee.epoch.store(max(present, epoch + 1), ordering: .releasing)
-        control.pointee.deltaBase.store(epoch, ordering: .releasing)
+        let present = unsafe control.pointee.epoch.load(ordering: .relaxed)
+        unsafe control.pointee.epoch.store(max(present, epoch + 1), ordering: .releasing)
+        unsafe control.pointee.deltaBase.store(epoch, ordering: .releasing)
     }
 
     // MARK: Cuts
@@ -104,7 +105,7 @@ final class StoreCore: @unchecked Sendable {
         cutting.withLock { _ in
             let tables = tables
             var frozen = tables.map { FrozenTable(table: $0) }
-            let epoch = control.pointee.epoch.load(ordering: .relaxed)
+            let epoch = unsafe control.pointee.epoch.load(ordering: .relaxed)
             let access = CutAccess(epoch: epoch)
             registry.withLock { registry in
                 registry.openCuts.append(access)
@@ -114,15 +115,16 @@ final class StoreCore: @unchecked Sendable {
             // From here on writers stamp the next epoch. One that has the lock of its partition may still
             // be writing in this epoch; passing through each lock once waits for those, and only for
             // those, on this thread.
-            control.pointee.epoch.store(epoch + 1, ordering: .sequentiallyConsistent)
+            unsafe control.pointee.epoch.store(epoch + 1, ordering: .sequentiallyConsistent)
             for index in frozen.indices { frozen[index].freeze(at: epoch) }
             let pause = ContinuousClock.now - start
             return Cut(access: access, tables: frozen, pause: pause, store: self)
         }
     }
 
-    /// Forgets the cuts that are gone and frees what only they saw. The work of whoever held the cut, or
-    /// was its last reader; never a writer's.
+    /// Forgets the cuts that are gone and frees what only they saw.
+    ///
+    /// The work of whoever held the cut, or was its last reader; never a writer's.
     func forgetGoneCuts() {
         registry.withLock { registry in
             registry.openCuts.removeAll { $0.isGone }
@@ -141,15 +143,17 @@ final class StoreCore: @unchecked Sendable {
 
     private func protect(_ registry: Registry) {
         let latest = registry.openCuts.lazy.filter { !$0.isGone }.map(\.epoch).max() ?? 0
-        control.pointee.protected.store(latest, ordering: .releasing)
+        unsafe control.pointee.protected.store(latest, ordering: .releasing)
     }
 
     // MARK: What writers have replaced
 
-    /// Counts bytes that are kept for cuts only. Called by writers.
+    /// Counts bytes that are kept for cuts only.
+    ///
+    /// Called by writers.
     func retained(_ byteCount: Int) {
-        let total = control.pointee.retained.add(byteCount, ordering: .relaxed).newValue
-        if total > control.pointee.retainedLimit.load(ordering: .relaxed) { cancelCuts() }
+        let total = unsafe control.pointee.retained.add(byteCount, ordering: .relaxed).newValue
+        if unsafe total > control.pointee.retainedLimit.load(ordering: .relaxed) { cancelCuts() }
     }
 
     /// Frees what no open cut sees.
@@ -161,48 +165,49 @@ final class StoreCore: @unchecked Sendable {
             registry.openCuts.filter { !$0.isGone }.map(\.epoch)
         }
         for table in tables {
-            for index in 0..<table.partitionCount { reclaim(table.partition(index), open) }
+            for index in 0..<table.partitionCount { unsafe reclaim(table.partition(index), open) }
         }
     }
 
     private func reclaim(_ partition: UnsafeMutablePointer<Partition>, _ open: [UInt64]) {
-        var next = partition.pointee.mutex.withLock { _ in
+        var next = unsafe partition.pointee.mutex.withLock { _ in
             unsafe Sendability(pointer: partition.pointee.takeRetired())
         }.pointer
         var kept: (first: UnsafeMutableRawPointer, last: UnsafeMutableRawPointer)?
         var freed = 0
-        while let block = next {
-            let retirable = block.assumingMemoryBound(to: Retirable.self)
-            next = retirable.pointee.next
-            let (birth, retired) = (retirable.pointee.birth, retirable.pointee.retired)
+        while let block = unsafe next {
+            let retirable = unsafe block.assumingMemoryBound(to: Retirable.self)
+            unsafe next = unsafe retirable.pointee.next
+            let (birth, retired) = unsafe (retirable.pointee.birth, retirable.pointee.retired)
             if open.contains(where: { birth <= $0 && $0 < retired }) {
-                retirable.pointee.next = kept?.first
-                kept = (block, kept?.last ?? block)
+                unsafe retirable.pointee.next = unsafe kept?.first
+                unsafe kept = unsafe (block, kept?.last ?? block)
             } else {
-                freed += free(block)
+                unsafe freed += free(block)
             }
         }
-        if let kept {
-            nonisolated(unsafe) let kept = kept
-            partition.pointee.mutex.withLock { _ in
-                partition.pointee.putBackRetired(kept.first, last: kept.last)
+        if unsafe kept != nil {
+            nonisolated(unsafe) let kept = unsafe kept!
+            unsafe partition.pointee.mutex.withLock { _ in
+                unsafe partition.pointee.putBackRetired(kept.first, last: kept.last)
             }
         }
-        control.pointee.retained.subtract(freed, ordering: .relaxed)
+        unsafe control.pointee.retained.subtract(freed, ordering: .relaxed)
     }
 
     /// Frees a block and says how many bytes it was counted as.
     func free(_ block: UnsafeMutableRawPointer) -> Int {
-        switch block.assumingMemoryBound(to: Retirable.self).pointee.kind {
+        switch unsafe block.assumingMemoryBound(to: Retirable.self).pointee.kind {
         case .page:
-            let header = Page(base: block).header.pointee
-            pool.free(block, sizeClass: Int(header.sizeClass))
+            let header = unsafe Page(base: block).header.pointee
+            unsafe pool.free(block, sizeClass: Int(header.sizeClass))
             return Int(header.blockSize)
         case .node:
-            pool.free(block, sizeClass: PagePool.sizeClass(atLeast: DirectoryNode.byteCount).index)
+            unsafe pool.free(
+                block, sizeClass: PagePool.sizeClass(atLeast: DirectoryNode.byteCount).index)
             return DirectoryNode.byteCount
         case .largeValue:
-            let value = LargeValue(base: block)
+            let value = unsafe LargeValue(base: block)
             let footprint = value.footprint
             value.deallocate()
             return footprint
@@ -211,6 +216,7 @@ final class StoreCore: @unchecked Sendable {
 }
 
 /// Carries a pointer out of a lock's closure.
+@safe
 private struct Sendability: @unchecked Sendable {
     // @unchecked: the pointer is owned by whoever took it.
     let pointer: UnsafeMutableRawPointer?

@@ -27,7 +27,9 @@ public struct StoreError: Error, Hashable, Sendable, CustomStringConvertible {
 
     /// What a caller may act on.
     public var code: Code
-    /// What happened and what to do, in one sentence. It never holds user data.
+    /// What happened and what to do, in one sentence.
+    ///
+    /// It never holds user data.
     public var message: String
     /// The region concerned.
     public var region: String?

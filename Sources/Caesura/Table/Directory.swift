@@ -24,16 +24,16 @@ struct DirectoryEntry: BitwiseCopyable {
     }
 
     init(_ page: Page, epoch: UInt64) {
-        let address = UInt64(UInt(bitPattern: page.base))
+        let address = unsafe UInt64(UInt(bitPattern: page.base))
         assert(address & Self.addressMask == address, "user addresses have 48 bits")
-        self.init(
+        unsafe self.init(
             word: address | UInt64(page.header.pointee.slotCount) << 48
                 | UInt64(page.header.pointee.depth) << 56,
             epoch: epoch)
     }
 
     init(_ node: DirectoryNode, epoch: UInt64) {
-        self.init(
+        unsafe self.init(
             word: UInt64(UInt(bitPattern: node.base)) | UInt64(node.depth) << 56 | 1 << 63,
             epoch: epoch)
     }
@@ -46,16 +46,17 @@ struct DirectoryEntry: BitwiseCopyable {
     /// The address, of a page or node that is there.
     @inlinable var address: UnsafeMutableRawPointer {
         // SAFETY: entries that are not empty hold the address of a live block.
-        UnsafeMutableRawPointer(bitPattern: UInt(word & ((1 << 48) - 1))).unsafelyUnwrapped
+        unsafe UnsafeMutableRawPointer(bitPattern: UInt(word & ((1 << 48) - 1))).unsafelyUnwrapped
     }
-    @inlinable var page: Page { Page(base: address) }
-    @inlinable var node: DirectoryNode { DirectoryNode(base: address) }
+    @inlinable var page: Page { unsafe Page(base: address) }
+    @inlinable var node: DirectoryNode { unsafe DirectoryNode(base: address) }
 }
 
 /// A node of the radix tree over the hash: 64 entries for the next 6 bits.
 ///
 /// A page whose depth is less than the node's depth + 6 stands in all the entries whose bits it covers.
 /// Copied like a page when a cut sees it.
+@safe
 @frozen @usableFromInline
 struct DirectoryNode {
     @usableFromInline let base: UnsafeMutableRawPointer
@@ -66,20 +67,20 @@ struct DirectoryNode {
     }
 
     @inlinable init(base: UnsafeMutableRawPointer) {
-        self.base = base
+        unsafe self.base = unsafe base
     }
 
     @usableFromInline static let bits = 6
     static let headerSize = 48
     static let byteCount = headerSize + 64 * MemoryLayout<DirectoryEntry>.stride
 
-    var header: UnsafeMutablePointer<Header> { base.assumingMemoryBound(to: Header.self) }
+    var header: UnsafeMutablePointer<Header> { unsafe base.assumingMemoryBound(to: Header.self) }
 
     /// Leading hash bits that everything below the node shares.
-    var depth: Int { header.pointee.depth }
+    var depth: Int { unsafe header.pointee.depth }
 
     @inlinable var entries: UnsafeMutablePointer<DirectoryEntry> {
-        (base + 48).assumingMemoryBound(to: DirectoryEntry.self)
+        unsafe (base + 48).assumingMemoryBound(to: DirectoryEntry.self)
     }
 
     /// Which of the node's entries a hash goes to.
@@ -91,17 +92,17 @@ struct DirectoryNode {
     static func make(
         depth: Int, filling entry: DirectoryEntry, birth: UInt64, pool: PagePool
     ) -> DirectoryNode {
-        let node = DirectoryNode(base: pool.allocate(atLeast: byteCount).base)
-        node.header.initialize(
+        let node = unsafe DirectoryNode(base: pool.allocate(atLeast: byteCount).base)
+        unsafe node.header.initialize(
             to: Header(retirable: Retirable(kind: .node, birth: birth), depth: depth))
-        node.entries.initialize(repeating: entry, count: 64)
+        unsafe node.entries.initialize(repeating: entry, count: 64)
         return node
     }
 
     func copy(birth: UInt64, pool: PagePool) -> DirectoryNode {
-        let node = DirectoryNode(base: pool.allocate(atLeast: Self.byteCount).base)
-        node.base.copyMemory(from: base, byteCount: Self.byteCount)
-        node.header.pointee.retirable = Retirable(kind: .node, birth: birth)
+        let node = unsafe DirectoryNode(base: pool.allocate(atLeast: Self.byteCount).base)
+        unsafe node.base.copyMemory(from: base, byteCount: Self.byteCount)
+        unsafe node.header.pointee.retirable = Retirable(kind: .node, birth: birth)
         return node
     }
 

@@ -3,6 +3,7 @@ import CaesuraFormat
 /// How to hash a key that lies in an entry, without knowing its Swift type.
 ///
 /// Gives the same as ``TableKey/hash(with:)``: the hash of the key's canonical bytes.
+@safe
 struct KeyLayout: @unchecked Sendable {
     // @unchecked: `control` points at atomics that outlive every table of the store.
 
@@ -19,7 +20,7 @@ struct KeyLayout: @unchecked Sendable {
     let leaves: [RowLayout.Leaf]
 
     init(_ layout: RowLayout, control: UnsafeMutablePointer<StoreControl>) {
-        self.control = control
+        unsafe self.control = unsafe control
         leaves = Array(layout.leaves[..<layout.keyLeafCount])
         switch (leaves.count, leaves.first?.kind) {
         case (1, .fixed(let scalar)): shape = .fixed(offset: leaves[0].offset, width: scalar.width)
@@ -30,18 +31,19 @@ struct KeyLayout: @unchecked Sendable {
 
     /// The hash of the key in an entry.
     func hash(_ entry: UnsafeRawPointer, _ heap: HeapView) -> UInt64 {
-        let hashKey = control.pointee.hashKey
+        let hashKey = unsafe control.pointee.hashKey
         switch shape {
         case .fixed(let offset, 8):
-            return hashKey.hash(entry.load(fromByteOffset: offset, as: UInt64.self))
+            return unsafe hashKey.hash(entry.load(fromByteOffset: offset, as: UInt64.self))
         case .fixed(let offset, let width):
-            return hashKey.hash(bytes: UnsafeRawBufferPointer(start: entry + offset, count: width))
+            return unsafe hashKey.hash(
+                bytes: UnsafeRawBufferPointer(start: entry + offset, count: width))
         case .bytes(let offset):
-            let reference = entry.load(fromByteOffset: offset, as: HeapReference.self)
-            return heap.withBytes(of: reference) { hashKey.hash(bytes: $0) }
+            let reference = unsafe entry.load(fromByteOffset: offset, as: HeapReference.self)
+            return unsafe heap.withBytes(of: reference) { unsafe hashKey.hash(bytes: $0) }
         case .leaves(let leaves):
             var hasher = KeyHasher(key: hashKey)
-            absorb(leaves, entry, heap, into: &hasher)
+            unsafe absorb(leaves, entry, heap, into: &hasher)
             return hasher.finalize()
         }
     }
@@ -51,18 +53,20 @@ struct KeyLayout: @unchecked Sendable {
         into hasher: inout KeyHasher
     ) {
         for leaf in leaves {
-            if let scope = leaf.scope, !isPresent(scope, leaves, entry) { continue }
+            if let scope = leaf.scope, unsafe !isPresent(scope, leaves, entry) { continue }
             switch leaf.kind {
             case .presence:
-                hasher.absorb(littleEndian: entry.load(fromByteOffset: leaf.offset, as: UInt8.self))
+                unsafe hasher.absorb(
+                    littleEndian: entry.load(fromByteOffset: leaf.offset, as: UInt8.self))
             case .fixed(let scalar):
-                hasher.absorb(
+                unsafe hasher.absorb(
                     UnsafeRawBufferPointer(start: entry + leaf.offset, count: scalar.width))
             case .bytes, .array:
-                let reference = entry.load(fromByteOffset: leaf.offset, as: HeapReference.self)
-                heap.withBytes(of: reference) { bytes in
+                let reference = unsafe entry.load(
+                    fromByteOffset: leaf.offset, as: HeapReference.self)
+                unsafe heap.withBytes(of: reference) { bytes in
                     hasher.absorb(littleEndian: UInt32(bytes.count))
-                    hasher.absorb(bytes)
+                    unsafe hasher.absorb(bytes)
                 }
             }
         }
@@ -72,18 +76,23 @@ struct KeyLayout: @unchecked Sendable {
     func canonicalBytes(_ entry: UnsafeRawPointer, _ heap: HeapView) -> [UInt8] {
         var bytes: [UInt8] = []
         for leaf in leaves {
-            if let scope = leaf.scope, !isPresent(scope, leaves, entry) { continue }
+            if let scope = leaf.scope, unsafe !isPresent(scope, leaves, entry) { continue }
             switch leaf.kind {
-            case .presence: bytes.append(entry.load(fromByteOffset: leaf.offset, as: UInt8.self))
+            case .presence:
+                unsafe bytes.append(entry.load(fromByteOffset: leaf.offset, as: UInt8.self))
             case .fixed(let scalar):
-                bytes += UnsafeRawBufferPointer(start: entry + leaf.offset, count: scalar.width)
+                unsafe bytes += UnsafeRawBufferPointer(
+                    start: entry + leaf.offset, count: scalar.width)
             case .bytes, .array:
-                let reference = entry.load(fromByteOffset: leaf.offset, as: HeapReference.self)
-                heap.withBytes(of: reference) { content in
+                let reference = unsafe entry.load(
+                    fromByteOffset: leaf.offset, as: HeapReference.self)
+                unsafe heap.withBytes(of: reference) { content in
                     if leaves.count > 1 {
-                        withUnsafeBytes(of: UInt32(content.count).littleEndian) { bytes += $0 }
+                        unsafe withUnsafeBytes(of: UInt32(content.count).littleEndian) {
+                            unsafe bytes += $0
+                        }
                     }
-                    bytes += content
+                    unsafe bytes += content
                 }
             }
         }
@@ -93,7 +102,7 @@ struct KeyLayout: @unchecked Sendable {
     private func isPresent(
         _ index: Int, _ leaves: [RowLayout.Leaf], _ entry: UnsafeRawPointer
     ) -> Bool {
-        if let outer = leaves[index].scope, !isPresent(outer, leaves, entry) { return false }
-        return entry.load(fromByteOffset: leaves[index].offset, as: UInt8.self) != 0
+        if let outer = leaves[index].scope, unsafe !isPresent(outer, leaves, entry) { return false }
+        return unsafe entry.load(fromByteOffset: leaves[index].offset, as: UInt8.self) != 0
     }
 }

@@ -12,10 +12,13 @@ public import Synchronization
 /// - `root.epoch` is the epoch of the last write. `frozenRoot` is the root as it stood at the end of the
 ///   epoch before that write's, so whoever closes epoch e finds the partition as of e in one of them.
 /// - What a directory entry of epoch e points at was not written after e.
+@safe
 @usableFromInline
 struct Partition: ~Copyable {
     @usableFromInline let mutex = Mutex<Void>(())
-    /// The directory's root. It lies just before the partition, in the same cache line.
+    /// The directory's root.
+    ///
+    /// It lies just before the partition, in the same cache line.
     @usableFromInline let rootPointer: UnsafeMutablePointer<DirectoryEntry>
     /// The epoch of the writer that holds the lock.
     @usableFromInline var writeEpoch: UInt64 = 0
@@ -36,18 +39,18 @@ struct Partition: ~Copyable {
         root: UnsafeMutablePointer<DirectoryEntry>, depth: Int, layout: PageLayout, keys: KeyLayout,
         store: StoreCore
     ) {
-        rootPointer = root
-        root.initialize(to: DirectoryEntry(emptyAtDepth: depth))
+        unsafe rootPointer = unsafe root
+        unsafe root.initialize(to: DirectoryEntry(emptyAtDepth: depth))
         self.depth = depth
         self.layout = layout
         self.keys = keys
-        self.store = store
-        pool = store.pool
-        control = store.control
-        frozenRoot = root.pointee
+        unsafe self.store = store
+        unsafe pool = store.pool
+        unsafe control = unsafe store.control
+        frozenRoot = unsafe root.pointee
     }
 
-    @inlinable var root: DirectoryEntry { rootPointer.pointee }
+    @inlinable var root: DirectoryEntry { unsafe rootPointer.pointee }
 
     // MARK: Searching
 
@@ -57,7 +60,7 @@ struct Partition: ~Copyable {
         var depth = depth
         while entry.isNode {
             // SAFETY: an index of 6 bits into 64 entries.
-            entry = entry.node.entries[DirectoryNode.index(of: hash, depth: depth)]
+            entry = unsafe entry.node.entries[DirectoryNode.index(of: hash, depth: depth)]
             depth &+= DirectoryNode.bits
         }
         return entry
@@ -71,17 +74,17 @@ struct Partition: ~Copyable {
     ) -> (entry: UnsafeMutableRawPointer, slot: Int)? {
         guard !leaf.isEmpty else { return nil }
         let slotCount = leaf.slotCount
-        let entries = leaf.address + Page.entriesOffset(slotCount: slotCount)
+        let entries = unsafe leaf.address + Page.entriesOffset(slotCount: slotCount)
         var slot = Page.home(tag: Page.tag(of: hash, depth: leaf.depth), slotCount: slotCount)
-        var entry = entries + slot &* stride
+        var entry = unsafe entries + slot &* stride
         // A page has at least one unused slot, so this ends.
-        while entry.load(as: UInt64.self) != 0 {
-            if isMatch(entry) { return (entry, slot) }
+        while unsafe entry.load(as: UInt64.self) != 0 {
+            if unsafe isMatch(entry) { return unsafe (entry, slot) }
             slot &+= 1
-            entry += stride
+            unsafe entry += stride
             if slot == slotCount {
                 slot = 0
-                entry = entries
+                unsafe entry = unsafe entries
             }
         }
         return nil
@@ -91,13 +94,13 @@ struct Partition: ~Copyable {
 
     /// Notes the epoch that the writer who has just taken the lock writes in.
     @inlinable mutating func beginWriting() {
-        writeEpoch = control.pointee.epoch.load(ordering: .acquiring)
+        writeEpoch = unsafe control.pointee.epoch.load(ordering: .acquiring)
     }
 
     /// The page for a hash that is in the table, made writable: copied if a cut sees it.
     @usableFromInline mutating func writablePage(for hash: UInt64) -> Page {
-        let (entries, range) = writableLeaf(for: hash)
-        return entries[range.lowerBound].page
+        let (entries, range) = unsafe writableLeaf(for: hash)
+        return unsafe entries[range.lowerBound].page
     }
 
     /// The directory entries that lead a hash to its page, on a path that no cut sees.
@@ -108,39 +111,39 @@ struct Partition: ~Copyable {
         for hash: UInt64
     ) -> (entries: UnsafeMutablePointer<DirectoryEntry>, range: Range<Int>) {
         let epoch = writeEpoch
-        let protected = control.pointee.protected.load(ordering: .acquiring)
+        let protected = unsafe control.pointee.protected.load(ordering: .acquiring)
         if root.epoch != epoch {
             frozenRoot = root
             frozenRowCount = rowCount
         }
-        var entries = rootPointer
+        var entries = unsafe rootPointer
         var range = 0..<1
         while true {
-            let entry = entries[range.lowerBound]
+            let entry = unsafe entries[range.lowerBound]
             if entry.isNode {
                 var node = entry.node
                 if entry.epoch != epoch {
                     if entry.epoch <= protected {
-                        let copy = node.copy(birth: epoch, pool: pool)
-                        retireBlock(node.base, DirectoryNode.byteCount)
+                        let copy = unsafe node.copy(birth: epoch, pool: pool)
+                        unsafe retireBlock(node.base, DirectoryNode.byteCount)
                         node = copy
                     }
-                    entries[range.lowerBound] = DirectoryEntry(node, epoch: epoch)
+                    unsafe entries[range.lowerBound] = DirectoryEntry(node, epoch: epoch)
                 }
-                entries = node.entries
+                unsafe entries = unsafe node.entries
                 let index = DirectoryNode.index(of: hash, depth: node.depth)
-                range = node.range(of: hash, entryDepth: entries[index].depth)
+                range = unsafe node.range(of: hash, entryDepth: entries[index].depth)
             } else {
-                if entry.isEmpty || entry.epoch == epoch { return (entries, range) }
+                if entry.isEmpty || entry.epoch == epoch { return unsafe (entries, range) }
                 var page = entry.page
                 if entry.epoch <= protected {
-                    let copy = page.copy(birth: epoch, pool: pool)
-                    retireBlock(page.base, Int(page.header.pointee.blockSize))
+                    let copy = unsafe page.copy(birth: epoch, pool: pool)
+                    unsafe retireBlock(page.base, Int(page.header.pointee.blockSize))
                     page = copy
                 }
                 let written = DirectoryEntry(page, epoch: epoch)
-                for index in range { entries[index] = written }
-                return (entries, range)
+                for index in range { unsafe entries[index] = written }
+                return unsafe (entries, range)
             }
         }
     }
@@ -152,16 +155,16 @@ struct Partition: ~Copyable {
         for hash: UInt64, heap: Int
     ) -> (page: Page, slot: Int) {
         while true {
-            let (entries, range) = writableLeaf(for: hash)
-            let entry = entries[range.lowerBound]
+            let (entries, range) = unsafe writableLeaf(for: hash)
+            let entry = unsafe entries[range.lowerBound]
             guard !entry.isEmpty else {
                 let page = makePage(depth: entry.depth, rows: 1, liveHeap: 0, heapNeeded: heap)
                 let written = DirectoryEntry(page, epoch: writeEpoch)
-                for index in range { entries[index] = written }
+                for index in range { unsafe entries[index] = written }
                 continue
             }
             let page = entry.page
-            let rows = Int(page.header.pointee.rowCount)
+            let rows = unsafe Int(page.header.pointee.rowCount)
             if rows < Self.capacity(slotCount: entry.slotCount), page.heapRoom >= heap {
                 let slot = page.takeSlot(
                     tag: Page.tag(of: hash, depth: entry.depth), stamp: writeEpoch << 16 | 0xFFFF,
@@ -169,7 +172,8 @@ struct Partition: ~Copyable {
                 rowCount += 1
                 return (page, slot)
             }
-            makeRoom(in: entries, range, hash: hash, rows: rows + 1, heap: heap, following: nil)
+            unsafe makeRoom(
+                in: entries, range, hash: hash, rows: rows + 1, heap: heap, following: nil)
         }
     }
 
@@ -181,17 +185,18 @@ struct Partition: ~Copyable {
     ) -> (page: Page, slot: Int)? {
         var slot = slot
         while true {
-            let (entries, range) = writableLeaf(for: hash)
-            let page = entries[range.lowerBound].page
+            let (entries, range) = unsafe writableLeaf(for: hash)
+            let page = unsafe entries[range.lowerBound].page
             if page.heapRoom >= heap { return (page, slot) }
-            let rows = Int(page.header.pointee.rowCount)
+            let rows = unsafe Int(page.header.pointee.rowCount)
             if rows == 1 {
                 let live = page.liveHeapByteCount(layout: layout)
                 let needed = Page.byteCount(
                     slotCount: 2, stride: layout.stride, heap: live + heap)
                 if needed > Page.maximumSize { return nil }
             }
-            slot = makeRoom(in: entries, range, hash: hash, rows: rows, heap: heap, following: slot)
+            slot = unsafe makeRoom(
+                in: entries, range, hash: hash, rows: rows, heap: heap, following: slot)
         }
     }
 
@@ -199,14 +204,14 @@ struct Partition: ~Copyable {
     ///
     /// What the row keeps outside the page has been discarded.
     @usableFromInline mutating func removeSlot(_ slot: Int, for hash: UInt64) {
-        let (entries, range) = writableLeaf(for: hash)
-        let page = entries[range.lowerBound].page
+        let (entries, range) = unsafe writableLeaf(for: hash)
+        let page = unsafe entries[range.lowerBound].page
         page.emptySlot(slot, stride: layout.stride)
         rowCount -= 1
-        guard page.header.pointee.rowCount == 0 else { return }
-        var gap = DirectoryEntry(emptyAtDepth: Int(page.header.pointee.depth))
+        guard unsafe page.header.pointee.rowCount == 0 else { return }
+        var gap = unsafe DirectoryEntry(emptyAtDepth: Int(page.header.pointee.depth))
         gap.epoch = writeEpoch
-        for index in range { entries[index] = gap }
+        for index in range { unsafe entries[index] = gap }
         giveUp(page)
     }
 
@@ -221,24 +226,24 @@ struct Partition: ~Copyable {
         in entries: UnsafeMutablePointer<DirectoryEntry>, _ range: Range<Int>, hash: UInt64,
         rows: Int, heap: Int, following: Int?
     ) -> Int {
-        let page = entries[range.lowerBound].page
+        let page = unsafe entries[range.lowerBound].page
         let live = page.liveHeapByteCount(layout: layout)
         let slots = slotCount(forRows: rows)
         let size = Page.byteCount(slotCount: slots, stride: layout.stride, heap: live + heap)
-        let tooLarge = size > Page.softSize && page.header.pointee.rowCount > 1
+        let tooLarge = unsafe size > Page.softSize && page.header.pointee.rowCount > 1
         if rows > Self.capacity(slotCount: layout.maximumSlots) || tooLarge {
-            return split(page, in: entries, range, hash: hash, following: following)
+            return unsafe split(page, in: entries, range, hash: hash, following: following)
         }
-        let grown = makePage(
+        let grown = unsafe makePage(
             depth: Int(page.header.pointee.depth), rows: rows, liveHeap: live, heapNeeded: heap)
         var followed = 0
-        for slot in 0..<Int(page.header.pointee.slotCount)
+        for slot in unsafe 0..<Int(page.header.pointee.slotCount)
         where page.stamp(slot, stride: layout.stride) != 0 {
-            let new = grown.adopt(slot: slot, of: page, tag: page.tags[slot], layout: layout)
+            let new = unsafe grown.adopt(slot: slot, of: page, tag: page.tags[slot], layout: layout)
             if slot == following { followed = new }
         }
         let written = DirectoryEntry(grown, epoch: writeEpoch)
-        for index in range { entries[index] = written }
+        for index in range { unsafe entries[index] = written }
         giveUp(page)
         return followed
     }
@@ -248,23 +253,24 @@ struct Partition: ~Copyable {
         _ page: Page, in entries: UnsafeMutablePointer<DirectoryEntry>, _ range: Range<Int>,
         hash: UInt64, following: Int?
     ) -> Int {
-        let depth = Int(page.header.pointee.depth)
+        let depth = unsafe Int(page.header.pointee.depth)
         precondition(depth < 63, "more rows share a hash than fit in a page")
         if range.count == 1 {
             // The next bit is beyond this node: put a node below, and split there.
-            let node = DirectoryNode.make(
+            let node = unsafe DirectoryNode.make(
                 depth: depth, filling: entries[range.lowerBound], birth: writeEpoch, pool: pool)
-            entries[range.lowerBound] = DirectoryEntry(node, epoch: writeEpoch)
-            return split(page, in: node.entries, 0..<64, hash: hash, following: following)
+            unsafe entries[range.lowerBound] = DirectoryEntry(node, epoch: writeEpoch)
+            return unsafe split(page, in: node.entries, 0..<64, hash: hash, following: following)
         }
         var rows = (0, 0)
         var heaps = (0, 0)
-        let slotCount = Int(page.header.pointee.slotCount)
-        return withUnsafeTemporaryAllocation(of: UInt64.self, capacity: slotCount) { hashes in
+        let slotCount = unsafe Int(page.header.pointee.slotCount)
+        return unsafe withUnsafeTemporaryAllocation(of: UInt64.self, capacity: slotCount) {
+            hashes in
             for slot in 0..<slotCount where page.stamp(slot, stride: layout.stride) != 0 {
-                let entry = page.entries + slot * layout.stride
-                let hash = keys.hash(entry, HeapView(page: UnsafeRawPointer(page.base)))
-                hashes[slot] = hash
+                let entry = unsafe page.entries + slot * layout.stride
+                let hash = unsafe keys.hash(entry, HeapView(page: UnsafeRawPointer(page.base)))
+                unsafe hashes[slot] = hash
                 let heap = page.heapByteCount(ofSlot: slot, layout: layout)
                 if (hash << UInt64(depth)) >> 63 == 0 {
                     rows.0 += 1
@@ -280,8 +286,8 @@ struct Partition: ~Copyable {
             )
             var followed = 0
             for slot in 0..<slotCount where page.stamp(slot, stride: layout.stride) != 0 {
-                let half = (hashes[slot] << UInt64(depth)) >> 63 == 0 ? pages.0! : pages.1!
-                let new = half.adopt(
+                let half = unsafe (hashes[slot] << UInt64(depth)) >> 63 == 0 ? pages.0! : pages.1!
+                let new = unsafe half.adopt(
                     slot: slot, of: page, tag: Page.tag(of: hashes[slot], depth: depth + 1),
                     layout: layout)
                 if slot == following { followed = new }
@@ -293,7 +299,7 @@ struct Partition: ~Copyable {
                 pages.1.map { DirectoryEntry($0, epoch: writeEpoch) } ?? gap
             )
             let middle = range.lowerBound + range.count / 2
-            for index in range { entries[index] = index < middle ? written.0 : written.1 }
+            for index in range { unsafe entries[index] = index < middle ? written.0 : written.1 }
             giveUp(page)
             return followed
         }
@@ -323,8 +329,8 @@ struct Partition: ~Copyable {
         let perRow = (needed + rows - 1) / max(1, rows)
         let spare = (Self.capacity(slotCount: slots) - rows) * perRow + needed / 16
         let roomy = needed + max(0, min(spare, Page.softSize - fixed - needed))
-        return Page.make(
-            slotCount: slots, depth: depth, heap: layout.references.isEmpty ? 0 : roomy,
+        return unsafe Page.make(
+            slotCount: slots, depth: depth, heap: layout.referenceOffsets.isEmpty ? 0 : roomy,
             birth: birth ?? writeEpoch, layout: layout, pool: pool)
     }
 
@@ -335,23 +341,23 @@ struct Partition: ~Copyable {
         writeEpoch = epoch
         let depth = range.prefixBits
         while true {
-            let (entries, aliases) = writableLeaf(for: range.first)
-            let gap = entries[aliases.lowerBound]
+            let (entries, aliases) = unsafe writableLeaf(for: range.first)
+            let gap = unsafe entries[aliases.lowerBound]
             guard gap.isEmpty, gap.depth <= depth else { return false }
             if gap.depth == depth {
                 let written = DirectoryEntry(page, epoch: epoch)
-                for index in aliases { entries[index] = written }
-                rowCount += Int(page.header.pointee.rowCount)
+                for index in aliases { unsafe entries[index] = written }
+                unsafe rowCount += Int(page.header.pointee.rowCount)
                 return true
             }
             var half = DirectoryEntry(emptyAtDepth: gap.depth + 1)
             half.epoch = epoch
             if aliases.count == 1 {
-                let node = DirectoryNode.make(
+                let node = unsafe DirectoryNode.make(
                     depth: gap.depth, filling: half, birth: epoch, pool: pool)
-                entries[aliases.lowerBound] = DirectoryEntry(node, epoch: epoch)
+                unsafe entries[aliases.lowerBound] = DirectoryEntry(node, epoch: epoch)
             } else {
-                for index in aliases { entries[index] = half }
+                for index in aliases { unsafe entries[index] = half }
             }
         }
     }
@@ -360,29 +366,29 @@ struct Partition: ~Copyable {
 
     /// Frees a page that this writer has replaced, or keeps it for the cuts that see it.
     private mutating func giveUp(_ page: Page) {
-        if page.header.pointee.retirable.birth
+        if unsafe page.header.pointee.retirable.birth
             <= control.pointee.protected.load(ordering: .acquiring)
         {
-            retireBlock(page.base, Int(page.header.pointee.blockSize))
+            unsafe retireBlock(page.base, Int(page.header.pointee.blockSize))
         } else {
-            pool.free(page)
+            unsafe pool.free(page)
         }
     }
 
     private mutating func retireBlock(_ base: UnsafeMutableRawPointer, _ byteCount: Int) {
-        let retirable = base.assumingMemoryBound(to: Retirable.self)
-        retirable.pointee.retired = writeEpoch
-        retirable.pointee.next = retiredHead
-        retiredHead = base
-        store.retained(byteCount)
+        let retirable = unsafe base.assumingMemoryBound(to: Retirable.self)
+        unsafe retirable.pointee.retired = writeEpoch
+        unsafe retirable.pointee.next = unsafe retiredHead
+        unsafe retiredHead = unsafe base
+        unsafe store.retained(byteCount)
     }
 
     /// Keeps a replaced value for the cuts that see it, or frees it.
     @usableFromInline mutating func retire(_ value: LargeValue) {
-        if value.header.pointee.retirable.birth
+        if unsafe value.header.pointee.retirable.birth
             <= control.pointee.protected.load(ordering: .acquiring)
         {
-            retireBlock(value.base, value.footprint)
+            unsafe retireBlock(value.base, value.footprint)
         } else {
             value.deallocate()
         }
@@ -390,16 +396,16 @@ struct Partition: ~Copyable {
 
     /// Takes the list of what has been replaced, for whoever frees it outside the lock.
     mutating func takeRetired() -> UnsafeMutableRawPointer? {
-        defer { retiredHead = nil }
-        return retiredHead
+        defer { unsafe retiredHead = nil }
+        return unsafe retiredHead
     }
 
     /// Puts back what a cut still sees: a list from `first` to `last`.
     mutating func putBackRetired(
         _ first: UnsafeMutableRawPointer, last: UnsafeMutableRawPointer
     ) {
-        last.assumingMemoryBound(to: Retirable.self).pointee.next = retiredHead
-        retiredHead = first
+        unsafe last.assumingMemoryBound(to: Retirable.self).pointee.next = unsafe retiredHead
+        unsafe retiredHead = unsafe first
     }
 
     // MARK: Cuts

@@ -14,6 +14,7 @@ public import Synchronization
 /// ``Store/transaction(_:_:)``.
 ///
 /// Rows lie in pages in the order of their keys' hashes: this is no table for ranges of keys.
+@safe
 public final class Table<Key: TableKey, Row: SchemaStruct>: Sendable {
     @usableFromInline let core: TableCore
     @usableFromInline nonisolated(unsafe) let block: UnsafeMutableRawPointer
@@ -22,16 +23,17 @@ public final class Table<Key: TableKey, Row: SchemaStruct>: Sendable {
 
     init(core: TableCore) {
         self.core = core
-        block = core.block
+        unsafe block = unsafe core.block
         shift = UInt64(64 - core.partitionBits)
-        control = core.store.control
+        unsafe control = unsafe core.store.control
     }
 
     /// The table's name and schemas.
     public var schema: RegionSchema { core.schema }
 
-    /// The number of rows. While others write, each partition's is of its own instant; a cut has an
-    /// exact one.
+    /// The number of rows.
+    ///
+    /// While others write, each partition's is of its own instant; a cut has an exact one.
     ///
     /// - Complexity: O(partitions).
     public var count: Int { core.count }
@@ -44,10 +46,10 @@ public final class Table<Key: TableKey, Row: SchemaStruct>: Sendable {
     /// those it sets. Values of more than 1 KiB are copied before the partition is locked.
     @inlinable public subscript(key: Key) -> Row? {
         get {
-            let hash = key.hash(with: control.pointee.hashKey)
-            let partition = lock(hash)
-            defer { partition.pointee.mutex._unsafeUnlock() }
-            return partition.pointee.load(key, hash, as: Row.self)
+            let hash = unsafe key.hash(with: control.pointee.hashKey)
+            let partition = unsafe lock(hash)
+            defer { unsafe partition.pointee.mutex._unsafeUnlock() }
+            return unsafe partition.pointee.load(key, hash, as: Row.self)
         }
         set {
             if let newValue {
@@ -64,10 +66,10 @@ public final class Table<Key: TableKey, Row: SchemaStruct>: Sendable {
     @inlinable public func read<Result>(
         _ key: Key, _ body: (borrowing Row.Reader) throws -> Result
     ) rethrows -> Result? {
-        let hash = key.hash(with: control.pointee.hashKey)
-        let partition = lock(hash)
-        defer { partition.pointee.mutex._unsafeUnlock() }
-        return try partition.pointee.read(key, hash, as: Row.self, body)
+        let hash = unsafe key.hash(with: control.pointee.hashKey)
+        let partition = unsafe lock(hash)
+        defer { unsafe partition.pointee.mutex._unsafeUnlock() }
+        return try unsafe partition.pointee.read(key, hash, as: Row.self, body)
     }
 
     /// Changes a row in place: only the fields that `body` sets are written.
@@ -79,11 +81,11 @@ public final class Table<Key: TableKey, Row: SchemaStruct>: Sendable {
     @inlinable @discardableResult public func update<Result>(
         _ key: Key, _ body: (inout Row.Editor) throws -> Result
     ) rethrows -> Result? {
-        let hash = key.hash(with: control.pointee.hashKey)
-        let partition = lock(hash)
-        defer { partition.pointee.mutex._unsafeUnlock() }
-        partition.pointee.beginWriting()
-        return try partition.update(key, hash, as: Row.self, body)
+        let hash = unsafe key.hash(with: control.pointee.hashKey)
+        let partition = unsafe lock(hash)
+        defer { unsafe partition.pointee.mutex._unsafeUnlock() }
+        unsafe partition.pointee.beginWriting()
+        return try unsafe partition.update(key, hash, as: Row.self, body)
     }
 
     /// Inserts a row or replaces it.
@@ -91,47 +93,52 @@ public final class Table<Key: TableKey, Row: SchemaStruct>: Sendable {
         var staged = StagedValues()
         Row.stage(row, upTo: Page.valueLimit, in: &staged)
         while true {
-            let generation = control.pointee.keyGeneration.load(ordering: .acquiring)
-            let hash = key.hash(with: control.pointee.hashKey)
-            let partition = lock(hash)
-            defer { partition.pointee.mutex._unsafeUnlock() }
+            let generation = unsafe control.pointee.keyGeneration.load(ordering: .acquiring)
+            let hash = unsafe key.hash(with: control.pointee.hashKey)
+            let partition = unsafe lock(hash)
+            defer { unsafe partition.pointee.mutex._unsafeUnlock() }
             // A restore has changed the hash key meanwhile: the row belongs elsewhere.
-            if control.pointee.keyGeneration.load(ordering: .relaxed) != generation { continue }
-            partition.pointee.beginWriting()
-            withUnsafeMutablePointer(to: &staged) { partition.set(row, for: key, hash, staged: $0) }
+            if unsafe control.pointee.keyGeneration.load(ordering: .relaxed) != generation {
+                continue
+            }
+            unsafe partition.pointee.beginWriting()
+            unsafe withUnsafeMutablePointer(to: &staged) {
+                unsafe partition.set(row, for: key, hash, staged: $0)
+            }
             return
         }
     }
 
     /// Removes a row; whether there was one.
     @inlinable @discardableResult public func remove(_ key: Key) -> Bool {
-        let hash = key.hash(with: control.pointee.hashKey)
-        let partition = lock(hash)
-        defer { partition.pointee.mutex._unsafeUnlock() }
-        partition.pointee.beginWriting()
-        return partition.remove(key, hash, as: Row.self)
+        let hash = unsafe key.hash(with: control.pointee.hashKey)
+        let partition = unsafe lock(hash)
+        defer { unsafe partition.pointee.mutex._unsafeUnlock() }
+        unsafe partition.pointee.beginWriting()
+        return unsafe partition.remove(key, hash, as: Row.self)
     }
 
     /// Whether there is a row of that key.
     @inlinable public func contains(_ key: Key) -> Bool {
-        let hash = key.hash(with: control.pointee.hashKey)
-        let partition = lock(hash)
-        defer { partition.pointee.mutex._unsafeUnlock() }
-        return partition.pointee.find(key, hash, as: Row.self) != nil
+        let hash = unsafe key.hash(with: control.pointee.hashKey)
+        let partition = unsafe lock(hash)
+        defer { unsafe partition.pointee.mutex._unsafeUnlock() }
+        return unsafe partition.pointee.find(key, hash, as: Row.self) != nil
     }
 
     /// The partition of a hash.
     @inlinable func partition(of hash: UInt64) -> UnsafeMutablePointer<Partition> {
         // A shift by 64, for one partition, gives 0.
         let index = Int(truncatingIfNeeded: hash >> shift)
-        return (block + (index &* TableCore.blockSize &+ TableCore.rootSize)).assumingMemoryBound(
-            to: Partition.self)
+        return unsafe (block + (index &* TableCore.blockSize &+ TableCore.rootSize))
+            .assumingMemoryBound(
+                to: Partition.self)
     }
 
     @inlinable func lock(_ hash: UInt64) -> UnsafeMutablePointer<Partition> {
-        let partition = partition(of: hash)
-        partition.pointee.mutex._unsafeLock()
-        return partition
+        let partition = unsafe partition(of: hash)
+        unsafe partition.pointee.mutex._unsafeLock()
+        return unsafe partition
     }
 }
 
@@ -145,22 +152,22 @@ extension Partition {
         let leaf = leaf(of: hash)
         let keyOffset = EntryShape<Key, Row>.keyOffset
         guard
-            let found = search(
+            let found = unsafe search(
                 leaf, hash: hash, stride: EntryShape<Key, Row>.stride,
                 isMatch: { entry in
-                    Key.matches(
+                    unsafe Key.matches(
                         entry.load(fromByteOffset: keyOffset, as: Key.Stored.self), key,
                         in: HeapView(page: leaf.address))
                 })
         else { return nil }
-        return (found.entry, found.slot, leaf)
+        return unsafe (found.entry, found.slot, leaf)
     }
 
     @inlinable func load<Key: TableKey, Row: SchemaStruct>(
         _ key: Key, _ hash: UInt64, as type: Row.Type
     ) -> Row? {
-        guard let found = find(key, hash, as: type) else { return nil }
-        return Row.load(
+        guard let found = unsafe find(key, hash, as: type) else { return nil }
+        return unsafe Row.load(
             found.entry.load(
                 fromByteOffset: EntryShape<Key, Row>.rowOffset, as: Row.Stored.self),
             from: HeapView(page: found.leaf.address))
@@ -170,8 +177,8 @@ extension Partition {
         _ key: Key, _ hash: UInt64, as type: Row.Type,
         _ body: (borrowing Row.Reader) throws -> Result
     ) rethrows -> Result? {
-        guard let found = find(key, hash, as: type) else { return nil }
-        return try body(
+        guard let found = unsafe find(key, hash, as: type) else { return nil }
+        return unsafe try body(
             Row.Reader(
                 RowView(
                     row: found.entry + EntryShape<Key, Row>.rowOffset,
@@ -185,15 +192,15 @@ extension UnsafeMutablePointer where Pointee == Partition {
         _ key: Key, _ hash: UInt64, as type: Row.Type,
         staged: UnsafeMutablePointer<StagedValues>?
     ) -> RowCursor? {
-        guard let found = pointee.find(key, hash, as: type) else { return nil }
-        var page = Page(base: found.leaf.address)
-        var entry = found.entry
-        if found.leaf.epoch != pointee.writeEpoch {
-            page = pointee.writablePage(for: hash)
+        guard let found = unsafe pointee.find(key, hash, as: type) else { return nil }
+        var page = unsafe Page(base: found.leaf.address)
+        var entry = unsafe found.entry
+        if unsafe found.leaf.epoch != pointee.writeEpoch {
+            page = unsafe pointee.writablePage(for: hash)
             // A copy has its rows in the same slots.
-            entry = page.base + (entry - found.leaf.address)
+            unsafe entry = unsafe page.base + (entry - found.leaf.address)
         }
-        return RowCursor(
+        return unsafe RowCursor(
             entry: entry, slot: found.slot, rowOffset: EntryShape<Key, Row>.rowOffset, hash: hash,
             heap: HeapWriter(
                 page: page.base, limit: Page.valueLimit, staged: staged, partition: self))
@@ -202,34 +209,34 @@ extension UnsafeMutablePointer where Pointee == Partition {
     /// Stamps a row as changed in this epoch.
     @inlinable func stamp(_ cursor: RowCursor) {
         guard cursor.changes != 0 else { return }
-        let old = cursor.entry.load(as: UInt64.self)
-        let base = pointee.control.pointee.deltaBase.load(ordering: .relaxed)
+        let old = unsafe cursor.entry.load(as: UInt64.self)
+        let base = unsafe pointee.control.pointee.deltaBase.load(ordering: .relaxed)
         // The mask collects all changes since the epoch the next delta is based on.
         let mask =
             old &>> 16 > base ? UInt16(truncatingIfNeeded: old) | cursor.changes : cursor.changes
-        cursor.entry.storeBytes(
+        unsafe cursor.entry.storeBytes(
             of: pointee.writeEpoch &<< 16 | UInt64(mask), as: UInt64.self)
     }
 
     @inlinable @inline(__always) func update<Key: TableKey, Row: SchemaStruct, Result>(
         _ key: Key, _ hash: UInt64, as type: Row.Type, _ body: (inout Row.Editor) throws -> Result
     ) rethrows -> Result? {
-        guard let cursor = cursor(key, hash, as: type, staged: nil) else { return nil }
+        guard let cursor = unsafe cursor(key, hash, as: type, staged: nil) else { return nil }
         var editor = Row.Editor(cursor)
-        defer { stamp(editor.cursor) }
+        defer { unsafe stamp(editor.cursor) }
         return try body(&editor)
     }
 
     @inlinable func set<Key: TableKey, Row: SchemaStruct>(
         _ row: Row, for key: Key, _ hash: UInt64, staged: UnsafeMutablePointer<StagedValues>
     ) {
-        if var cursor = cursor(key, hash, as: Row.self, staged: staged) {
+        if var cursor = unsafe cursor(key, hash, as: Row.self, staged: staged) {
             cursor.reserve(for: row)
-            let stored = cursor.stored(as: Row.Stored.self)
-            Row.discard(stored.pointee, from: &cursor.heap)
-            stored.pointee = Row.place(row, in: &cursor.heap)
+            let stored = unsafe cursor.stored(as: Row.Stored.self)
+            unsafe Row.discard(stored.pointee, from: &cursor.heap)
+            unsafe stored.pointee = Row.place(row, in: &cursor.heap)
             cursor.changes = 0xFFFF
-            stamp(cursor)
+            unsafe stamp(cursor)
             return
         }
         var limit = Page.valueLimit
@@ -243,14 +250,14 @@ extension UnsafeMutablePointer where Pointee == Partition {
                 heap = Key.heapByteCount(of: key, upTo: 0) + Row.heapByteCount(of: row, upTo: 0)
             }
         }
-        let (page, slot) = pointee.insertSlot(for: hash, heap: heap)
-        var writer = HeapWriter(page: page.base, limit: limit, staged: nil, partition: self)
-        let entry = page.entries + slot &* EntryShape<Key, Row>.stride
-        entry.storeBytes(
+        let (page, slot) = unsafe pointee.insertSlot(for: hash, heap: heap)
+        var writer = unsafe HeapWriter(page: page.base, limit: limit, staged: nil, partition: self)
+        let entry = unsafe page.entries + slot &* EntryShape<Key, Row>.stride
+        unsafe entry.storeBytes(
             of: Key.place(key, in: &writer), toByteOffset: EntryShape<Key, Row>.keyOffset,
             as: Key.Stored.self)
-        writer.staged = staged
-        entry.storeBytes(
+        unsafe writer.staged = unsafe staged
+        unsafe entry.storeBytes(
             of: Row.place(row, in: &writer), toByteOffset: EntryShape<Key, Row>.rowOffset,
             as: Row.Stored.self)
     }
@@ -258,15 +265,15 @@ extension UnsafeMutablePointer where Pointee == Partition {
     @inlinable func remove<Key: TableKey, Row: SchemaStruct>(
         _ key: Key, _ hash: UInt64, as type: Row.Type
     ) -> Bool {
-        guard var cursor = cursor(key, hash, as: type, staged: nil) else { return false }
+        guard var cursor = unsafe cursor(key, hash, as: type, staged: nil) else { return false }
         if !(Key.isInline && Row.isInline) {
-            Row.discard(cursor.stored(as: Row.Stored.self).pointee, from: &cursor.heap)
-            Key.discard(
+            unsafe Row.discard(cursor.stored(as: Row.Stored.self).pointee, from: &cursor.heap)
+            unsafe Key.discard(
                 cursor.entry.load(
                     fromByteOffset: EntryShape<Key, Row>.keyOffset, as: Key.Stored.self),
                 from: &cursor.heap)
         }
-        pointee.removeSlot(cursor.slot, for: hash)
+        unsafe pointee.removeSlot(cursor.slot, for: hash)
         return true
     }
 }

@@ -2,6 +2,7 @@ import CaesuraFormat
 import Synchronization
 
 /// A table without its Swift types: schema, layout, partitions.
+@safe
 @usableFromInline
 final class TableCore: @unchecked Sendable {
     // @unchecked: `block` is written at creation; what it holds is under the partitions' locks.
@@ -18,8 +19,9 @@ final class TableCore: @unchecked Sendable {
     /// Position among the store's tables: the order in which a transaction locks.
     var ordinal = 0
 
-    /// One block a partition: its root entry, then the partition. 256 bytes, so that the locks of two
-    /// partitions never share a pair of cache lines.
+    /// One block a partition: its root entry, then the partition.
+    ///
+    /// 256 bytes, so that the locks of two partitions never share a pair of cache lines.
     @usableFromInline let block: UnsafeMutableRawPointer
     @usableFromInline static let blockSize = 256
     @usableFromInline static let rootSize = 16
@@ -28,7 +30,7 @@ final class TableCore: @unchecked Sendable {
         self.schema = schema
         leaves = schema.leaves
         self.layout = layout
-        keys = KeyLayout(layout, control: store.control)
+        keys = unsafe KeyLayout(layout, control: store.control)
         pageLayout = PageLayout(layout)
         partitionBits = store.partitionBits
         partitionCount = 1 << store.partitionBits
@@ -36,10 +38,11 @@ final class TableCore: @unchecked Sendable {
         precondition(
             MemoryLayout<Partition>.size <= Self.blockSize - Self.rootSize,
             "a partition fits in its block")
-        block = .allocate(byteCount: partitionCount * Self.blockSize, alignment: Self.blockSize)
+        unsafe block = .allocate(
+            byteCount: partitionCount * Self.blockSize, alignment: Self.blockSize)
         for index in 0..<partitionCount {
-            let base = block + index * Self.blockSize
-            (base + Self.rootSize).bindMemory(to: Partition.self, capacity: 1).initialize(
+            let base = unsafe block + index * Self.blockSize
+            unsafe (base + Self.rootSize).bindMemory(to: Partition.self, capacity: 1).initialize(
                 to: Partition(
                     root: base.bindMemory(to: DirectoryEntry.self, capacity: 1),
                     depth: partitionBits, layout: pageLayout, keys: keys, store: store))
@@ -48,30 +51,30 @@ final class TableCore: @unchecked Sendable {
 
     deinit {
         for index in 0..<partitionCount {
-            let partition = partition(index)
-            var next = partition.pointee.takeRetired()
-            while let block = next {
-                next = block.assumingMemoryBound(to: Retirable.self).pointee.next
-                _ = store.free(block)
+            let partition = unsafe partition(index)
+            var next = unsafe partition.pointee.takeRetired()
+            while let block = unsafe next {
+                unsafe next = unsafe block.assumingMemoryBound(to: Retirable.self).pointee.next
+                _ = unsafe store.free(block)
             }
-            freeAll(below: partition.pointee.root)
-            partition.deinitialize(count: 1)
+            unsafe freeAll(below: partition.pointee.root)
+            unsafe partition.deinitialize(count: 1)
         }
-        block.deallocate()
+        unsafe block.deallocate()
         pageLayout.deallocate()
     }
 
     /// Frees the large values of all rows; pages and nodes go with the pool.
     private func freeAll(below root: DirectoryEntry) {
-        guard !pageLayout.references.isEmpty else { return }
+        guard !pageLayout.referenceOffsets.isEmpty else { return }
         FrozenTable.forEachPage(below: root) { page in
-            for slot in 0..<Int(page.header.pointee.slotCount)
+            for slot in unsafe 0..<Int(page.header.pointee.slotCount)
             where page.stamp(slot, stride: pageLayout.stride) != 0 {
-                let entry = page.entries + slot * pageLayout.stride
-                let heap = HeapView(page: UnsafeRawPointer(page.base))
-                for offset in pageLayout.references {
-                    let reference = entry.load(
-                        fromByteOffset: Int(offset), as: HeapReference.self)
+                let entry = unsafe page.entries + slot * pageLayout.stride
+                let heap = unsafe HeapView(page: UnsafeRawPointer(page.base))
+                for offset in pageLayout.referenceOffsets {
+                    let reference = unsafe entry.load(
+                        fromByteOffset: offset, as: HeapReference.self)
                     if reference.isOutOfLine { heap.largeValue(reference).deallocate() }
                 }
             }
@@ -80,7 +83,7 @@ final class TableCore: @unchecked Sendable {
 
     /// The partition of that index; its address never changes.
     @inlinable func partition(_ index: Int) -> UnsafeMutablePointer<Partition> {
-        (block + (index &* Self.blockSize &+ Self.rootSize)).assumingMemoryBound(
+        unsafe (block + (index &* Self.blockSize &+ Self.rootSize)).assumingMemoryBound(
             to: Partition.self)
     }
 
@@ -88,10 +91,10 @@ final class TableCore: @unchecked Sendable {
     var count: Int {
         var total = 0
         for index in 0..<partitionCount {
-            let partition = partition(index)
-            partition.pointee.mutex._unsafeLock()
-            total += partition.pointee.rowCount
-            partition.pointee.mutex._unsafeUnlock()
+            let partition = unsafe partition(index)
+            unsafe partition.pointee.mutex._unsafeLock()
+            unsafe total += partition.pointee.rowCount
+            unsafe partition.pointee.mutex._unsafeUnlock()
         }
         return total
     }
@@ -99,16 +102,17 @@ final class TableCore: @unchecked Sendable {
     /// Forgets the directories of an empty table, whose locks the caller has and which no cut sees.
     func forgetDirectories() {
         for index in 0..<partitionCount {
-            let partition = partition(index)
-            freeNodes(below: partition.pointee.root)
-            partition.pointee.rootPointer.pointee = DirectoryEntry(emptyAtDepth: partitionBits)
+            let partition = unsafe partition(index)
+            unsafe freeNodes(below: partition.pointee.root)
+            unsafe partition.pointee.rootPointer.pointee = DirectoryEntry(
+                emptyAtDepth: partitionBits)
         }
     }
 
     private func freeNodes(below entry: DirectoryEntry) {
         guard entry.isNode else { return }
-        for index in 0..<64 { freeNodes(below: entry.node.entries[index]) }
-        _ = store.free(entry.address)
+        for index in 0..<64 { unsafe freeNodes(below: entry.node.entries[index]) }
+        _ = unsafe store.free(entry.address)
     }
 
     /// Checks that pages can hold the rows and that the layout is the schema's.

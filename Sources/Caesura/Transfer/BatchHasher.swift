@@ -1,6 +1,7 @@
 import CaesuraFormat
 
 /// Hashes the keys of a decoded batch and checks that its rows stand in hash order and in their range.
+@safe
 struct BatchHasher: ~Copyable {
     private let hashKey: HashKey
     private let keyLeafCount: Int
@@ -10,10 +11,10 @@ struct BatchHasher: ~Copyable {
     init(hashKey: HashKey, keyLeafCount: Int) {
         self.hashKey = hashKey
         self.keyLeafCount = keyLeafCount
-        hashes = .allocate(capacity: Limits.rowsPerChunk)
+        unsafe hashes = .allocate(capacity: Limits.rowsPerChunk)
     }
 
-    deinit { hashes.deallocate() }
+    deinit { unsafe hashes.deallocate() }
 
     /// Hashes all rows; `segmented` has the content of key values that came in segments.
     mutating func hash(
@@ -25,12 +26,12 @@ struct BatchHasher: ~Copyable {
         case (1, .fixed(let scalar)) where scalar.width == 8:
             for row in 0..<batch.rowCount {
                 // SAFETY: the column has `rowCount` values of 8 bytes; `hashes` has room for a chunk's rows.
-                hashes[row] = hashKey.hash(
+                unsafe hashes[row] = unsafe hashKey.hash(
                     first.values.loadUnaligned(fromByteOffset: row &* 8, as: UInt64.self))
             }
         case (1, .fixed(let scalar)):
             for row in 0..<batch.rowCount {
-                hashes[row] = hashKey.hash(
+                unsafe hashes[row] = unsafe hashKey.hash(
                     bytes: UnsafeRawBufferPointer(
                         start: first.values + row &* scalar.width, count: scalar.width))
             }
@@ -45,8 +46,8 @@ struct BatchHasher: ~Copyable {
         var cursor = KeyCursor(batch, keyLeafCount)
         for row in 0..<batch.rowCount {
             var hasher = KeyHasher(key: hashKey)
-            cursor.next(row, segmented) { hasher.absorb($0) }
-            hashes[row] = hasher.finalize()
+            unsafe cursor.next(row, segmented) { unsafe hasher.absorb($0) }
+            unsafe hashes[row] = hasher.finalize()
         }
     }
 
@@ -54,23 +55,26 @@ struct BatchHasher: ~Copyable {
         _ batch: ColumnBatch, _ range: HashRange, _ offset: Int,
         _ segmented: (_ row: Int, _ leaf: Int) -> LargeValue?
     ) throws(FormatError) {
-        guard range.contains(hashes[0]), range.contains(hashes[batch.rowCount - 1]) else {
+        guard unsafe range.contains(hashes[0]), unsafe range.contains(hashes[batch.rowCount - 1])
+        else {
             throw FormatError(.malformed, "a chunk has rows outside its hash range", at: offset)
         }
         var ties = false
         for row in 1..<max(1, batch.rowCount) {
-            if hashes[row - 1] > hashes[row] {
+            if unsafe hashes[row - 1] > hashes[row] {
                 throw FormatError(.malformed, "a chunk's rows are not in hash order", at: offset)
             }
-            ties = ties || hashes[row - 1] == hashes[row]
+            ties = unsafe ties || hashes[row - 1] == hashes[row]
         }
         guard ties else { return }
         var cursor = KeyCursor(batch, keyLeafCount)
         var previous: [UInt8] = []
         for row in 0..<batch.rowCount {
             var key: [UInt8] = []
-            cursor.next(row, segmented) { key += $0 }
-            if row > 0, hashes[row - 1] == hashes[row], !previous.lexicographicallyPrecedes(key) {
+            unsafe cursor.next(row, segmented) { unsafe key += $0 }
+            if row > 0, unsafe hashes[row - 1] == hashes[row],
+                !previous.lexicographicallyPrecedes(key)
+            {
                 throw FormatError(.malformed, "a chunk has a key twice or out of order", at: offset)
             }
             previous = key
@@ -108,22 +112,22 @@ private struct KeyCursor {
             index[leaf] += 1
             switch column.kind {
             case .presence:
-                let byte = column.values.load(fromByteOffset: position, as: UInt8.self)
+                let byte = unsafe column.values.load(fromByteOffset: position, as: UInt8.self)
                 isPresent[leaf] = byte != 0
-                withUnsafeBytes(of: byte) { absorb($0) }
+                unsafe withUnsafeBytes(of: byte) { unsafe absorb($0) }
             case .fixed:
-                absorb(
+                unsafe absorb(
                     UnsafeRawBufferPointer(
                         start: column.values + position * column.width, count: column.width))
             case .bytes, .array:
-                let byteCount = Int(column.lengths[position]) * column.width
+                let byteCount = unsafe Int(column.lengths[position]) * column.width
                 if keyLeafCount > 1 {
-                    withUnsafeBytes(of: UInt32(byteCount).littleEndian) { absorb($0) }
+                    unsafe withUnsafeBytes(of: UInt32(byteCount).littleEndian) { unsafe absorb($0) }
                 }
                 if byteCount > Limits.inlineValueBytes {
-                    segmented(row, leaf)?.withContiguousBytes { absorb($0) }
+                    unsafe segmented(row, leaf)?.withContiguousBytes { unsafe absorb($0) }
                 } else {
-                    absorb(
+                    unsafe absorb(
                         UnsafeRawBufferPointer(
                             start: column.content + content[leaf], count: byteCount))
                     content[leaf] += byteCount

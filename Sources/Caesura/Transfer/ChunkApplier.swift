@@ -25,7 +25,9 @@ public final class ChunkApplier: Sendable {
         var partition: Int
     }
 
-    /// The memory that decoding reuses. One a thread.
+    /// The memory that decoding reuses.
+    ///
+    /// One a thread.
     public final class Worker {
         var decoder: ChunkDecoder
         var batches: [ColumnBatch?]
@@ -151,18 +153,18 @@ public final class ChunkApplier: Sendable {
             hashKey: metadata.hashKey, keyLeafCount: table.layout.keyLeafCount)
         try hasher.hash(batch, in: range, at: offset) { segments.value(row: $0, leaf: $1) }
         // Pages cover ranges no wider than a partition of this store.
-        let hashes = UnsafePointer(hasher.hashes)
-        var builder = PageBuilder(table, batch, hashes, epoch: metadata.epoch, segments)
+        let hashes = unsafe UnsafePointer(hasher.hashes)
+        var builder = unsafe PageBuilder(table, batch, hashes, epoch: metadata.epoch, segments)
         builder.build(range, rows: 0..<batch.rowCount)
         let pages = builder.finish()
         for (index, built) in pages.enumerated() {
-            let partition = table.partition(
+            let partition = unsafe table.partition(
                 table.partitionBits == 0
                     ? 0
                     : Int(truncatingIfNeeded: built.range.first >> UInt64(64 - table.partitionBits))
             )
-            let attached = partition.pointee.mutex.withLock { _ in
-                partition.pointee.attach(built.page, built.range, epoch: metadata.epoch)
+            let attached = unsafe partition.pointee.mutex.withLock { _ in
+                unsafe partition.pointee.attach(built.page, built.range, epoch: metadata.epoch)
             }
             guard attached else {
                 for page in pages[index...] { store.pool.free(page.page) }
@@ -175,6 +177,7 @@ public final class ChunkApplier: Sendable {
 }
 
 /// Cuts a batch into pages.
+@safe
 private struct PageBuilder: ~Copyable {
     private let table: TableCore
     private let hashes: UnsafePointer<UInt64>
@@ -189,7 +192,7 @@ private struct PageBuilder: ~Copyable {
         _ segments: PendingSegments
     ) {
         self.table = table
-        self.hashes = hashes
+        unsafe self.hashes = unsafe hashes
         self.epoch = epoch
         self.segments = segments
         filler = PageFiller(table, batch)
@@ -216,14 +219,14 @@ private struct PageBuilder: ~Copyable {
         var end = rows.upperBound
         while middle < end {
             let probe = (middle + end) / 2
-            if hashes[probe] < high.first { middle = probe + 1 } else { end = probe }
+            if unsafe hashes[probe] < high.first { middle = probe + 1 } else { end = probe }
         }
         build(low, rows: rows.lowerBound..<middle)
         build(high, rows: middle..<rows.upperBound)
     }
 
     private mutating func add(_ range: HashRange, _ rows: Range<Int>, _ heap: Int) {
-        let references = table.pageLayout.references.count
+        let references = table.pageLayout.referenceOffsets.count
         var limit = Page.valueLimit
         var heap = heap
         let largest =
@@ -234,10 +237,10 @@ private struct PageBuilder: ~Copyable {
             limit = 0
             heap = rows.count * references * MemoryLayout<LargeValueRecord>.size
         }
-        let page = table.partition(0).pointee.makePage(
+        let page = unsafe table.partition(0).pointee.makePage(
             depth: range.prefixBits, rows: rows.count, liveHeap: heap, heapNeeded: 0, birth: epoch)
         let segments = segments
-        filler.fill(
+        unsafe filler.fill(
             page, row: rows.lowerBound, hashes: hashes + rows.lowerBound, count: rows.count,
             epoch: epoch, limit: limit, segmented: { segments.value(row: $0, leaf: $1) })
         pages.append((page, range))
@@ -247,11 +250,12 @@ private struct PageBuilder: ~Copyable {
 }
 
 /// The segments of one partition that wait for their core chunk.
+@safe
 private final class PendingSegments: @unchecked Sendable {
     // @unchecked: chunks of one partition come one at a time.
 
     private var ledger = SegmentLedger()
-    private var pieces: [Int: (segments: [UnsafeMutableRawPointer], byteCount: Int)] = [:]
+    private var pieces: [Int: Pieces] = [:]
     private var values: [Int: LargeValue] = [:]
 
     private static func place(_ row: Int, _ leaf: Int) -> Int { row << 10 | leaf }
@@ -260,17 +264,9 @@ private final class PendingSegments: @unchecked Sendable {
     func append(_ segment: Segment, at offset: Int) throws(FormatError) {
         try ledger.note(segment, at: offset)
         let place = Self.place(segment.row, segment.leaf)
-        var (segments, byteCount) = pieces[place] ?? ([], 0)
-        var done = 0
-        while done < segment.bytes.count {
-            let size = min(LargeValue.segmentBytes, segment.bytes.count - done)
-            let memory = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 16)
-            memory.copyMemory(from: segment.bytes.baseAddress! + done, byteCount: size)
-            segments.append(memory)
-            done += size
-        }
-        byteCount += segment.bytes.count
-        pieces[place] = (segments, byteCount)
+        var pieces = self.pieces[place] ?? Pieces()
+        unsafe pieces.append(segment.bytes)
+        self.pieces[place] = pieces
     }
 
     /// Checks that the pieces are those of the batch's segmented values, and makes values of them.
@@ -278,15 +274,16 @@ private final class PendingSegments: @unchecked Sendable {
         let expected = batch.segmentedValues
         try ledger.settle(batch, at: offset)
         for (place, piece) in pieces {
-            values[place] = LargeValue.make(adopting: piece.segments, byteCount: piece.byteCount)
+            values[place] = unsafe LargeValue.make(
+                adopting: piece.segments, byteCount: piece.byteCount)
         }
         pieces = [:]
         for value in expected {
             guard case .bytes(utf8: true) = batch.leaves[value.leaf].kind,
                 let large = values[Self.place(value.row, value.leaf)]
             else { continue }
-            let isText = large.withContiguousBytes { bytes in
-                (try? UTF8Span(
+            let isText = unsafe large.withContiguousBytes { bytes in
+                unsafe (try? UTF8Span(
                     validating: Span(
                         _unsafeElements: bytes.assumingMemoryBound(to: UInt8.self)))) != nil
             }
@@ -303,9 +300,35 @@ private final class PendingSegments: @unchecked Sendable {
 
     /// Frees what no page has taken.
     func discard() {
-        for piece in pieces.values { for segment in piece.segments { segment.deallocate() } }
+        for piece in pieces.values {
+            piece.deallocate()
+        }
         for value in values.values { value.deallocate() }
         pieces = [:]
         values = [:]
+    }
+
+    /// What came of one value, in segments as a ``LargeValue`` has them.
+    @safe
+    private struct Pieces {
+        private(set) var segments: [UnsafeMutableRawPointer] = unsafe []
+        private(set) var byteCount = 0
+
+        mutating func append(_ bytes: UnsafeRawBufferPointer) {
+            var done = 0
+            while done < bytes.count {
+                let size = min(LargeValue.segmentBytes, bytes.count - done)
+                let memory = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 16)
+                // SAFETY: `size` bytes from `done` lie in `bytes`.
+                unsafe memory.copyMemory(from: bytes.baseAddress! + done, byteCount: size)
+                unsafe segments.append(memory)
+                done += size
+            }
+            byteCount += bytes.count
+        }
+
+        func deallocate() {
+            for index in unsafe segments.indices { unsafe segments[index].deallocate() }
+        }
     }
 }

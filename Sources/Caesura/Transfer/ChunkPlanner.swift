@@ -39,7 +39,7 @@ struct ChunkPlanner {
     private mutating func collect(_ entry: DirectoryEntry, _ range: HashRange) {
         if entry.isEmpty { return }
         if !entry.isNode {
-            guard entry.page.header.pointee.rowCount > 0 else { return }
+            guard unsafe entry.page.header.pointee.rowCount > 0 else { return }
             pages.append(entry.page)
             starts.append(range)
             return
@@ -47,7 +47,7 @@ struct ChunkPlanner {
         let node = entry.node
         var index = 0
         while index < 64 {
-            let child = node.entries[index]
+            let child = unsafe node.entries[index]
             let depth = child.depth
             let first = range.first | UInt64(index) << UInt64(64 - node.depth - DirectoryNode.bits)
             collect(child, HashRange(prefixBits: depth, prefix: first))
@@ -86,7 +86,7 @@ struct ChunkPlanner {
         var bound = 0
         var isBounded = true
         for index in range {
-            let header = pages[index].header.pointee
+            let header = unsafe pages[index].header.pointee
             rows += Int(header.rowCount)
             bound +=
                 Int(header.heapTop)
@@ -100,7 +100,7 @@ struct ChunkPlanner {
         var weight = 0
         for index in range {
             let page = pages[index]
-            for slot in 0..<Int(page.header.pointee.slotCount)
+            for slot in unsafe 0..<Int(page.header.pointee.slotCount)
             where page.stamp(slot, stride: table.layout.stride) != 0 {
                 weight += self.weight(page, slot)
             }
@@ -111,11 +111,11 @@ struct ChunkPlanner {
     /// Plans the rows of one page that are in `range`, row by row.
     private mutating func splitPage(_ range: HashRange, _ index: Int) throws(StoreError) {
         let page = pages[index]
-        let heap = HeapView(page: UnsafeRawPointer(page.base))
+        let heap = unsafe HeapView(page: UnsafeRawPointer(page.base))
         var rows: [(hash: UInt64, weight: Int)] = []
-        for slot in 0..<Int(page.header.pointee.slotCount)
+        for slot in unsafe 0..<Int(page.header.pointee.slotCount)
         where page.stamp(slot, stride: table.layout.stride) != 0 {
-            let hash = table.keys.hash(page.entries + slot * table.layout.stride, heap)
+            let hash = unsafe table.keys.hash(page.entries + slot * table.layout.stride, heap)
             if range.contains(hash) { rows.append((hash, weight(page, slot))) }
         }
         rows.sort { $0.hash < $1.hash }
@@ -132,11 +132,11 @@ struct ChunkPlanner {
 
     /// The weight of a row (FORMAT).
     private func weight(_ page: Page, _ slot: Int) -> Int {
-        let entry = page.entries + slot * table.layout.stride
-        let heap = HeapView(page: UnsafeRawPointer(page.base))
+        let entry = unsafe page.entries + slot * table.layout.stride
+        let heap = unsafe HeapView(page: UnsafeRawPointer(page.base))
         var weight = fixedRowWeight
-        for offset in table.pageLayout.references {
-            let reference = entry.load(fromByteOffset: Int(offset), as: HeapReference.self)
+        for offset in table.pageLayout.referenceOffsets {
+            let reference = unsafe entry.load(fromByteOffset: offset, as: HeapReference.self)
             weight += min(heap.byteCount(of: reference), Limits.inlineValueBytes)
         }
         return weight

@@ -4,6 +4,7 @@ import CaesuraFormat
 ///
 /// The rows come in hash order, so each page takes a run of them, and each column is read once from its
 /// start to its end: the filler keeps its place in every column.
+@safe
 struct PageFiller: ~Copyable {
     private let layout: RowLayout
     private let pageLayout: PageLayout
@@ -19,10 +20,10 @@ struct PageFiller: ~Copyable {
         self.batch = batch
         values = Array(repeating: 0, count: layout.leaves.count)
         contents = values
-        entries = .allocate(capacity: 64)
+        unsafe entries = .allocate(capacity: 64)
     }
 
-    deinit { entries.deallocate() }
+    deinit { unsafe entries.deallocate() }
 
     /// The heap bytes of each row, summed up: element i is that of the rows before i.
     func heapSums() -> [Int] {
@@ -46,7 +47,7 @@ struct PageFiller: ~Copyable {
     }
 
     private func heapBytes(_ column: ColumnBuffer, _ position: Int) -> Int {
-        HeapWriter.heapByteCount(
+        unsafe HeapWriter.heapByteCount(
             of: Int(column.lengths[position]) * column.width, upTo: Page.valueLimit)
     }
 
@@ -56,7 +57,7 @@ struct PageFiller: ~Copyable {
         var outer: [Int]?
         if let scope = layout.leaves[leaf].scope { outer = presentRows(scope) }
         return (0..<column.count).compactMap { position in
-            column.values.load(fromByteOffset: position, as: UInt8.self) == 1
+            unsafe column.values.load(fromByteOffset: position, as: UInt8.self) == 1
                 ? outer?[position] ?? position : nil
         }
     }
@@ -71,13 +72,13 @@ struct PageFiller: ~Copyable {
         limit: Int,
         segmented: (_ row: Int, _ leaf: Int) -> LargeValue?
     ) {
-        let depth = Int(page.header.pointee.depth)
-        let base = page.entries
+        let depth = unsafe Int(page.header.pointee.depth)
+        let base = unsafe page.entries
         for index in 0..<count {
-            let slot = page.takeSlot(
+            let slot = unsafe page.takeSlot(
                 tag: Page.tag(of: hashes[index], depth: depth), stamp: epoch << 16 | 0xFFFF,
                 stride: layout.stride)
-            entries[index] = base + slot &* layout.stride
+            unsafe entries[index] = unsafe base + slot &* layout.stride
         }
         for leaf in 0..<layout.leaves.count {
             let described = layout.leaves[leaf]
@@ -101,19 +102,21 @@ struct PageFiller: ~Copyable {
     private mutating func fillFixed<Word: BitwiseCopyable>(
         _ type: Word.Type, _ leaf: Int, _ described: RowLayout.Leaf, _ count: Int
     ) {
-        var source = UnsafeRawPointer(
+        var source = unsafe UnsafeRawPointer(
             batch.columns[leaf].values + values[leaf] &* MemoryLayout<Word>.size)
         let presence = described.scope.map { layout.leaves[$0].offset }
         var taken = 0
         for index in 0..<count {
-            let entry = entries[index]
+            let entry = unsafe entries[index]
             // An absent outer optional left its inner presence byte 0.
-            if let presence, entry.load(fromByteOffset: presence, as: UInt8.self) == 0 { continue }
+            if let presence, unsafe entry.load(fromByteOffset: presence, as: UInt8.self) == 0 {
+                continue
+            }
             // SAFETY: the decoder made as many values as the presence leaves say.
-            entry.storeBytes(
+            unsafe entry.storeBytes(
                 of: source.loadUnaligned(as: Word.self), toByteOffset: described.offset,
                 as: Word.self)
-            source += MemoryLayout<Word>.size
+            unsafe source += MemoryLayout<Word>.size
             taken &+= 1
         }
         values[leaf] += taken
@@ -128,17 +131,20 @@ struct PageFiller: ~Copyable {
         let presence = described.scope.map { layout.leaves[$0].offset }
         var position = values[leaf]
         var content = contents[leaf]
-        var top = Int(page.header.pointee.heapTop)
+        var top = unsafe Int(page.header.pointee.heapTop)
         for index in 0..<count {
-            let entry = entries[index]
-            if let presence, entry.load(fromByteOffset: presence, as: UInt8.self) == 0 { continue }
-            let byteCount = Int(column.lengths[position]) &* column.width
+            let entry = unsafe entries[index]
+            if let presence, unsafe entry.load(fromByteOffset: presence, as: UInt8.self) == 0 {
+                continue
+            }
+            let byteCount = unsafe Int(column.lengths[position]) &* column.width
             position &+= 1
             if byteCount == 0 { continue }
             let reference: HeapReference
             if byteCount <= limit {
                 // SAFETY: the page was made with heap room for these rows (heapSums).
-                (page.base + top).copyMemory(from: column.content + content, byteCount: byteCount)
+                unsafe (page.base + top).copyMemory(
+                    from: column.content + content, byteCount: byteCount)
                 reference = HeapReference(
                     offset: UInt16(truncatingIfNeeded: top),
                     length: UInt16(truncatingIfNeeded: byteCount))
@@ -152,21 +158,23 @@ struct PageFiller: ~Copyable {
                     }
                     value = came
                 } else {
-                    value = LargeValue.make(
+                    value = unsafe LargeValue.make(
                         copying: UnsafeRawBufferPointer(
                             start: column.content + content, count: byteCount))
                     content += byteCount
                 }
-                value.header.pointee.retirable.birth = epoch
-                page.header.pointee.heapTop = UInt32(top)
-                var writer = HeapWriter(page: page.base, limit: 0, staged: nil, partition: nil)
+                unsafe value.header.pointee.retirable.birth = epoch
+                unsafe page.header.pointee.heapTop = UInt32(top)
+                var writer = unsafe HeapWriter(
+                    page: page.base, limit: 0, staged: nil, partition: nil)
                 reference = writer.place(value)
-                value.header.pointee.retirable.birth = epoch
-                top = Int(page.header.pointee.heapTop)
+                unsafe value.header.pointee.retirable.birth = epoch
+                top = unsafe Int(page.header.pointee.heapTop)
             }
-            entry.storeBytes(of: reference, toByteOffset: described.offset, as: HeapReference.self)
+            unsafe entry.storeBytes(
+                of: reference, toByteOffset: described.offset, as: HeapReference.self)
         }
-        page.header.pointee.heapTop = UInt32(top)
+        unsafe page.header.pointee.heapTop = UInt32(top)
         values[leaf] = position
         contents[leaf] = content
     }

@@ -4,6 +4,7 @@ import CaesuraFormat
 ///
 /// Page by page, and in a page column by column: the page stays in the first-level cache, each inner loop
 /// copies one field of up to 64 rows, and its kind is looked at once, not once a row.
+@safe
 struct PageGatherer: ~Copyable {
     private let layout: RowLayout
     private let keys: KeyLayout
@@ -13,13 +14,13 @@ struct PageGatherer: ~Copyable {
     init(_ table: TableCore) {
         layout = table.layout
         keys = table.keys
-        order = .allocate(capacity: 64)
-        rows = .allocate(capacity: 64)
+        unsafe order = .allocate(capacity: 64)
+        unsafe rows = .allocate(capacity: 64)
     }
 
     deinit {
-        order.deallocate()
-        rows.deallocate()
+        unsafe order.deallocate()
+        unsafe rows.deallocate()
     }
 
     /// Appends the page's rows whose hashes are in `range` (all of them if nil).
@@ -37,41 +38,41 @@ struct PageGatherer: ~Copyable {
         of page: Page, in range: HashRange?, _ body: (Int, UnsafeRawPointer) -> Void
     ) -> Int {
         let count = sort(page, range)
-        for index in 0..<count { body(index, rows[index]) }
+        for index in 0..<count { unsafe body(index, rows[index]) }
         return count
     }
 
     /// The page's rows in hash order, as addresses in `rows`; their number.
     private mutating func sort(_ page: Page, _ range: HashRange?) -> Int {
         let stride = layout.stride
-        let entries = page.entries
+        let entries = unsafe page.entries
         var count = 0
         // (tag, slot) pairs. Slots follow the tag, but for collisions: insertion sort is nearly linear.
-        for slot in 0..<Int(page.header.pointee.slotCount) {
-            if (entries + slot &* stride).load(as: UInt64.self) == 0 { continue }
-            let item = UInt32(page.tags[slot]) << 16 | UInt32(truncatingIfNeeded: slot)
+        for slot in unsafe 0..<Int(page.header.pointee.slotCount) {
+            if unsafe (entries + slot &* stride).load(as: UInt64.self) == 0 { continue }
+            let item = unsafe UInt32(page.tags[slot]) << 16 | UInt32(truncatingIfNeeded: slot)
             var place = count
-            while place > 0, order[place &- 1] > item {
-                order[place] = order[place &- 1]
+            while place > 0, unsafe order[place &- 1] > item {
+                unsafe order[place] = unsafe order[place &- 1]
                 place &-= 1
             }
-            order[place] = item
+            unsafe order[place] = item
             count &+= 1
         }
         var hasTies = false
         for index in 0..<count {
-            rows[index] = UnsafeRawPointer(
+            unsafe rows[index] = unsafe UnsafeRawPointer(
                 entries + Int(truncatingIfNeeded: order[index] & 0xFFFF) &* stride)
-            if index > 0, order[index] >> 16 == order[index &- 1] >> 16 { hasTies = true }
+            if index > 0, unsafe order[index] >> 16 == order[index &- 1] >> 16 { hasTies = true }
         }
-        if hasTies { sortTies(count, HeapView(page: UnsafeRawPointer(page.base))) }
+        if hasTies { unsafe sortTies(count, HeapView(page: UnsafeRawPointer(page.base))) }
         guard let range else { return count }
         var kept = 0
         for index in 0..<count
-        where range.contains(
+        where unsafe range.contains(
             keys.hash(rows[index], HeapView(page: UnsafeRawPointer(page.base))))
         {
-            rows[kept] = rows[index]
+            unsafe rows[kept] = unsafe rows[index]
             kept += 1
         }
         return kept
@@ -79,15 +80,15 @@ struct PageGatherer: ~Copyable {
 
     /// Orders the rows whose tags are equal by the whole hash, then by canonical key bytes.
     private mutating func sortTies(_ count: Int, _ heap: HeapView) {
-        let sorted = (0..<count).map { index in
-            (row: rows[index], tag: order[index] >> 16, hash: keys.hash(rows[index], heap))
+        let sorted = unsafe (0..<count).map { index in
+            unsafe (row: rows[index], tag: order[index] >> 16, hash: keys.hash(rows[index], heap))
         }.sorted { a, b in
-            if a.tag != b.tag { return a.tag < b.tag }
-            if a.hash != b.hash { return a.hash < b.hash }
-            return keys.canonicalBytes(a.row, heap)
+            if unsafe a.tag != b.tag { return unsafe a.tag < b.tag }
+            if unsafe a.hash != b.hash { return unsafe a.hash < b.hash }
+            return unsafe keys.canonicalBytes(a.row, heap)
                 .lexicographicallyPrecedes(keys.canonicalBytes(b.row, heap))
         }
-        for index in 0..<count { rows[index] = sorted[index].row }
+        for index in 0..<count { unsafe rows[index] = unsafe sorted[index].row }
     }
 
     private func append(
@@ -112,28 +113,28 @@ struct PageGatherer: ~Copyable {
         _ type: Word.Type, _ leaf: RowLayout.Leaf, _ count: Int, to column: ColumnBuffer
     ) {
         column.reserveCapacity(column.count + count)
-        var target = column.values + column.count &* MemoryLayout<Word>.size
+        var target = unsafe column.values + column.count &* MemoryLayout<Word>.size
         let offset = leaf.offset
         if let scope = leaf.scope {
             let presence = layout.leaves[scope].offset
             var added = 0
             for index in 0..<count
-            where rows[index].load(fromByteOffset: presence, as: UInt8.self) != 0 {
+            where unsafe rows[index].load(fromByteOffset: presence, as: UInt8.self) != 0 {
                 // SAFETY: there is room for `count` more values.
-                target.storeBytes(
+                unsafe target.storeBytes(
                     of: rows[index].loadUnaligned(fromByteOffset: offset, as: Word.self),
                     as: Word.self)
-                target += MemoryLayout<Word>.size
+                unsafe target += MemoryLayout<Word>.size
                 added &+= 1
             }
             column.count += added
         } else {
             for index in 0..<count {
                 // SAFETY: as above.
-                target.storeBytes(
+                unsafe target.storeBytes(
                     of: rows[index].loadUnaligned(fromByteOffset: offset, as: Word.self),
                     as: Word.self)
-                target += MemoryLayout<Word>.size
+                unsafe target += MemoryLayout<Word>.size
             }
             column.count += count
         }
@@ -144,30 +145,33 @@ struct PageGatherer: ~Copyable {
     ) {
         column.reserveCapacity(column.count + count)
         // The page's heap bounds what lies in it; what lies outside reserves its own room.
-        column.reserveContent(column.contentByteCount + Int(page.header.pointee.heapTop))
+        unsafe column.reserveContent(column.contentByteCount + Int(page.header.pointee.heapTop))
         let presence = leaf.scope.map { layout.leaves[$0].offset }
         let shift = column.width.trailingZeroBitCount
-        var target = column.content + column.contentByteCount
-        let lengths = column.lengths + column.count
+        var target = unsafe column.content + column.contentByteCount
+        let lengths = unsafe column.lengths + column.count
         var added = 0
         for index in 0..<count {
-            let row = rows[index]
-            if let presence, row.load(fromByteOffset: presence, as: UInt8.self) == 0 { continue }
-            let reference = row.load(fromByteOffset: leaf.offset, as: HeapReference.self)
+            let row = unsafe rows[index]
+            if let presence, unsafe row.load(fromByteOffset: presence, as: UInt8.self) == 0 {
+                continue
+            }
+            let reference = unsafe row.load(fromByteOffset: leaf.offset, as: HeapReference.self)
             if reference.isOutOfLine {
-                column.contentByteCount = target - column.content
-                lengths[added] = appendOutOfLine(reference, page, shift, to: column)
-                column.reserveContent(column.contentByteCount + Int(page.header.pointee.heapTop))
-                target = column.content + column.contentByteCount
+                column.contentByteCount = unsafe target - column.content
+                unsafe lengths[added] = appendOutOfLine(reference, page, shift, to: column)
+                unsafe column.reserveContent(
+                    column.contentByteCount + Int(page.header.pointee.heapTop))
+                unsafe target = unsafe column.content + column.contentByteCount
             } else {
                 let byteCount = Int(reference.length)
-                lengths[added] = UInt32(truncatingIfNeeded: byteCount &>> shift)
-                Self.copy(page.base + Int(reference.offset), to: target, byteCount)
-                target += byteCount
+                unsafe lengths[added] = UInt32(truncatingIfNeeded: byteCount &>> shift)
+                unsafe Self.copy(page.base + Int(reference.offset), to: target, byteCount)
+                unsafe target += byteCount
             }
             added &+= 1
         }
-        column.contentByteCount = target - column.content
+        column.contentByteCount = unsafe target - column.content
         column.count += added
     }
 
@@ -175,10 +179,10 @@ struct PageGatherer: ~Copyable {
     private func appendOutOfLine(
         _ reference: HeapReference, _ page: Page, _ shift: Int, to column: ColumnBuffer
     ) -> UInt32 {
-        let value = HeapView(page: UnsafeRawPointer(page.base)).largeValue(reference)
+        let value = unsafe HeapView(page: UnsafeRawPointer(page.base)).largeValue(reference)
         if value.byteCount <= Limits.inlineValueBytes {
             column.reserveContent(column.contentByteCount + value.byteCount)
-            value.read(0..<value.byteCount, into: column.content + column.contentByteCount)
+            unsafe value.read(0..<value.byteCount, into: column.content + column.contentByteCount)
             column.contentByteCount += value.byteCount
         }
         return UInt32(value.byteCount >> shift)
@@ -190,27 +194,27 @@ struct PageGatherer: ~Copyable {
         _ source: UnsafeMutableRawPointer, to target: UnsafeMutableRawPointer, _ byteCount: Int
     ) {
         if byteCount > 64 {
-            target.copyMemory(from: source, byteCount: byteCount)
+            unsafe target.copyMemory(from: source, byteCount: byteCount)
         } else if byteCount >= 16 {
             var done = 0
             while done &+ 16 <= byteCount {
-                target.storeBytes(
+                unsafe target.storeBytes(
                     of: source.loadUnaligned(fromByteOffset: done, as: SIMD2<UInt64>.self),
                     toByteOffset: done, as: SIMD2<UInt64>.self)
                 done &+= 16
             }
             // The last 16 bytes again, overlapping.
-            target.storeBytes(
+            unsafe target.storeBytes(
                 of: source.loadUnaligned(fromByteOffset: byteCount &- 16, as: SIMD2<UInt64>.self),
                 toByteOffset: byteCount &- 16, as: SIMD2<UInt64>.self)
         } else if byteCount >= 8 {
-            target.storeBytes(of: source.loadUnaligned(as: UInt64.self), as: UInt64.self)
-            target.storeBytes(
+            unsafe target.storeBytes(of: source.loadUnaligned(as: UInt64.self), as: UInt64.self)
+            unsafe target.storeBytes(
                 of: source.loadUnaligned(fromByteOffset: byteCount &- 8, as: UInt64.self),
                 toByteOffset: byteCount &- 8, as: UInt64.self)
         } else {
             for index in 0..<byteCount {
-                target.storeBytes(
+                unsafe target.storeBytes(
                     of: source.load(fromByteOffset: index, as: UInt8.self), toByteOffset: index,
                     as: UInt8.self)
             }

@@ -33,11 +33,11 @@ extension Cut {
         }
         let worker = SnapshotSource.Worker(for: source)
         while let job = try source.nextJob(refused: { SnapshotError<Sink.Failure>.store($0) }) {
-            try source.encode(
+            try unsafe source.encode(
                 job, with: worker,
                 emit: { (_, chunk) throws(SnapshotError<Sink.Failure>) in
                     do throws(Sink.Failure) {
-                        try writer.append(chunk)
+                        try unsafe writer.append(chunk)
                     } catch {
                         throw .sink(error)
                     }
@@ -75,7 +75,7 @@ public struct StreamRestorer: ~Copyable {
     public mutating func push(
         _ bytes: UnsafeRawBufferPointer
     ) throws(SnapshotError<Never>) {
-        reader.push(bytes)
+        unsafe reader.push(bytes)
         do {
             while let item = try reader.next() {
                 switch item {
@@ -102,8 +102,8 @@ public struct StreamRestorer: ~Copyable {
 
     /// Applies what is complete with these bytes.
     public mutating func push(_ bytes: [UInt8]) throws(SnapshotError<Never>) {
-        try bytes.span.bytes.withUnsafeBytes { (bytes) throws(SnapshotError<Never>) in
-            try push(bytes)
+        try unsafe bytes.span.bytes.withUnsafeBytes { (bytes) throws(SnapshotError<Never>) in
+            try unsafe push(bytes)
         }
     }
 

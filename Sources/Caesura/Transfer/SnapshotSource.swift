@@ -47,7 +47,9 @@ public final class SnapshotSource: Sendable {
         let isPartOfPage: Bool
     }
 
-    /// The memory that encoding reuses. One a thread.
+    /// The memory that encoding reuses.
+    ///
+    /// One a thread.
     public final class Worker {
         var encoder: ChunkEncoder
         var batches: [ColumnBatch?]
@@ -141,17 +143,17 @@ public final class SnapshotSource: Sendable {
         _ chunk: PlannedChunk, _ planner: ChunkPlanner, _ table: TableCore
     ) -> UInt64 {
         var count = 0
-        for page in planner.pages[chunk.pages] where page.header.pointee.hasOutOfLine {
-            let heap = HeapView(page: UnsafeRawPointer(page.base))
-            for slot in 0..<Int(page.header.pointee.slotCount)
+        for page in planner.pages[chunk.pages] where unsafe page.header.pointee.hasOutOfLine {
+            let heap = unsafe HeapView(page: UnsafeRawPointer(page.base))
+            for slot in unsafe 0..<Int(page.header.pointee.slotCount)
             where page.stamp(slot, stride: table.layout.stride) != 0 {
-                let entry = page.entries + slot * table.layout.stride
-                if chunk.isPartOfPage, !chunk.range.contains(table.keys.hash(entry, heap)) {
+                let entry = unsafe page.entries + slot * table.layout.stride
+                if chunk.isPartOfPage, unsafe !chunk.range.contains(table.keys.hash(entry, heap)) {
                     continue
                 }
-                for offset in table.pageLayout.references {
-                    let bytes = heap.byteCount(
-                        of: entry.load(fromByteOffset: Int(offset), as: HeapReference.self))
+                for offset in table.pageLayout.referenceOffsets {
+                    let bytes = unsafe heap.byteCount(
+                        of: entry.load(fromByteOffset: offset, as: HeapReference.self))
                     if bytes > Limits.inlineValueBytes {
                         count += (bytes + Limits.segmentBytes - 1) / Limits.segmentBytes
                     }
@@ -186,14 +188,14 @@ public final class SnapshotSource: Sendable {
             role: .core, region: job.region, fingerprint: layouts[job.region].wireFingerprint,
             partition: job.partition, range: job.range, sequence: job.sequence,
             targetEpoch: metadata.epoch)
-        if job.pages.contains(where: { $0.header.pointee.hasOutOfLine }) {
+        if job.pages.contains(where: { unsafe $0.header.pointee.hasOutOfLine }) {
             header.role = .segment
-            try encodeSegments(
+            try unsafe encodeSegments(
                 of: batch, job, table, &header, worker, emit: emit, refused: refused)
             header.role = .core
         }
         worker.encoder.encode(core: batch, header: header)
-        try emit(worker.encoder.header, worker.encoder.bytes)
+        try unsafe emit(worker.encoder.header, worker.encoder.bytes)
     }
 
     private func encodeSegments<Failure: Error>(
@@ -210,15 +212,17 @@ public final class SnapshotSource: Sendable {
                 var values: [Int: LargeValue] = [:]
                 var row = 0
                 for page in job.pages {
-                    let heap = HeapView(page: UnsafeRawPointer(page.base))
-                    row += gatherer.forEachRow(of: page, in: job.isPartOfPage ? job.range : nil) {
+                    let heap = unsafe HeapView(page: UnsafeRawPointer(page.base))
+                    unsafe row += gatherer.forEachRow(
+                        of: page, in: job.isPartOfPage ? job.range : nil
+                    ) {
                         index, entry in
                         for (leaf, described) in table.layout.leaves.enumerated() {
                             switch described.kind {
                             case .presence, .fixed: continue
                             case .bytes, .array: break
                             }
-                            let reference = entry.load(
+                            let reference = unsafe entry.load(
                                 fromByteOffset: described.offset, as: HeapReference.self)
                             guard reference.isOutOfLine else { continue }
                             values[(row + index) << 10 | leaf] = heap.largeValue(reference)
@@ -229,7 +233,7 @@ public final class SnapshotSource: Sendable {
             }, cancelled: refused)
         let piece = UnsafeMutableRawBufferPointer.allocate(
             byteCount: Limits.segmentBytes, alignment: 64)
-        defer { piece.deallocate() }
+        defer { unsafe piece.deallocate() }
         for value in segmented {
             guard let large = values[value.row << 10 | value.leaf] else {
                 preconditionFailure("a segmented value lies outside its page")
@@ -238,12 +242,12 @@ public final class SnapshotSource: Sendable {
                 let size = min(Limits.segmentBytes, value.byteCount - offset)
                 try cut.read(
                     { () throws(Failure) in
-                        large.read(offset..<offset + size, into: piece.baseAddress!)
+                        unsafe large.read(offset..<offset + size, into: piece.baseAddress!)
                     }, cancelled: refused)
-                worker.encoder.encode(
+                unsafe worker.encoder.encode(
                     segment: UnsafeRawBufferPointer(rebasing: piece[..<size]), leaf: value.leaf,
                     row: value.row, offset: offset, header: header)
-                try emit(worker.encoder.header, worker.encoder.bytes)
+                try unsafe emit(worker.encoder.header, worker.encoder.bytes)
                 header.sequence += 1
             }
         }
