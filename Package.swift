@@ -27,7 +27,7 @@ let package = Package(
             name: "CXXHash", pkgConfig: "libxxhash",
             providers: [.apt(["libxxhash-dev"]), .brew(["xxhash"])]),
         .target(
-            name: "Caesura", dependencies: ["CaesuraFormat"],
+            name: "Caesura", dependencies: ["CaesuraFormat", "CaesuraMacros"],
             // Lets a protocol have noncopyable associated types: a schema's Reader and Editor.
             swiftSettings: [.enableExperimentalFeature("SuppressedAssociatedTypes")]),
         .target(name: "CaesuraFormat", dependencies: ["CZstd", "CXXHash"]),
@@ -72,7 +72,8 @@ let package = Package(
         .testTarget(name: "CaesuraRepositoryTests", dependencies: ["CaesuraRepository"]),
         .testTarget(name: "CaesuraRoutesTests", dependencies: ["CaesuraRoutes"]),
         .testTarget(
-            name: "CaesuraToolTests", dependencies: ["CaesuraFormat", "CaesuraRoutes", "CaesuraTool"]),
+            name: "CaesuraToolTests",
+            dependencies: ["CaesuraFormat", "CaesuraRoutes", "CaesuraTool"]),
     ],
     swiftLanguageModes: [.v6]
 )

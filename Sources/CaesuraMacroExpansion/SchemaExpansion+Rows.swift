@@ -5,7 +5,7 @@ extension SchemaExpansion {
         let row = schema.isInlinable ? "@usableFromInline" : "private"
         var members = [
             "\(row) let _row: Caesura.RowView",
-            "\(inlinable)\(access)init(_ row: Caesura.RowView) { unsafe _row = row }",
+            "\(inlinable)\(access)init(_ row: Caesura.RowView) { _row = row }",
         ]
         for field in schema.fields {
             let access = min(schema.access, field.access).modifier
@@ -35,7 +35,7 @@ extension SchemaExpansion {
     var editor: String {
         var members = [
             "\(access)var cursor: Caesura.RowCursor",
-            "\(inlinable)\(access)init(_ cursor: Caesura.RowCursor) { unsafe self.cursor = cursor }",
+            "\(inlinable)\(access)init(_ cursor: Caesura.RowCursor) { self.cursor = cursor }",
         ]
         for (index, field) in schema.fields.enumerated() {
             let access = min(schema.access, field.access)
@@ -74,31 +74,29 @@ extension SchemaExpansion {
                 set {
                     unsafe cursor.stored(as: Stored.self).pointee.\(field.identifier) =
                         \(type).place(newValue, in: &cursor.heap)
-                    unsafe cursor.markChanged(field: \(index))
+                    cursor.markChanged(field: \(index))
                 }
                 """
         }
         return """
             set {
-                unsafe cursor.reserve(for: newValue)
+                cursor.reserve(for: newValue)
                 let stored = unsafe cursor.stored(as: Stored.self)
                 unsafe \(type).discard(stored.pointee.\(field.identifier), from: &cursor.heap)
                 unsafe stored.pointee.\(field.identifier) = \(type).place(newValue, in: &cursor.heap)
-                unsafe cursor.markChanged(field: \(index))
+                cursor.markChanged(field: \(index))
             }
             """
     }
 
-    /// A struct over one row.
-    ///
-    /// It holds a raw pointer, but only the library makes one and it cannot be copied out of the
-    /// closure that is given it, so its own members are safe to use.
+    /// A struct over one row, which only the library makes and which cannot be copied out of the
+    /// closure that is given it.
     private func rowStruct(
         _ name: String, conformance: String, _ members: [String]
     ) -> String {
         let frozen = schema.isInlinable ? "@frozen " : ""
         return """
-            @safe \(frozen)\(access)nonisolated struct \(name): Caesura.\(conformance), ~Copyable {
+            \(frozen)\(access)nonisolated struct \(name): Caesura.\(conformance), ~Copyable {
             \(members.joined(separator: "\n\n").indented)
             }
             """

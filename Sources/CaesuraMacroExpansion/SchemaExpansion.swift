@@ -9,8 +9,8 @@
 ///
 /// It is written for the type checker as much as for people: statements instead of long
 /// expressions, no calls for fields whose type needs none. A type of the library is named through
-/// its module, since the struct may have its own `Field` or `Value`; what touches raw memory is
-/// marked `unsafe`, which every language mode accepts without a warning.
+/// its module, since the struct may have its own `Field` or `Value`. Only following a pointer into a
+/// page is marked `unsafe`: a mark where nothing is unsafe is a warning in every language mode.
 struct SchemaExpansion {
     let schema: SchemaDeclaration
     /// The access modifier of the struct's members.
@@ -48,7 +48,7 @@ struct SchemaExpansion {
             return "\(usable)\(access)var \(field.identifier): \(field.type.expression).Stored"
         }
         let assignments = schema.storedFields.map { field in
-            "unsafe self.\(field.identifier) = "
+            "self.\(field.identifier) = "
                 + "\(field.type.expression).place(value.\(field.identifier), in: &heap)"
         }
         return """
@@ -150,14 +150,14 @@ struct SchemaExpansion {
     private var place: String {
         """
         \(inlinable)\(access)static func place(_ value: Self, in heap: inout Caesura.HeapWriter) -> Stored {
-            unsafe Stored(value, in: &heap)
+            Stored(value, in: &heap)
         }
         """
     }
 
     private var load: String {
         let assignments = schema.fields.map { field in
-            "unsafe self.\(field.identifier) = "
+            "self.\(field.identifier) = "
                 + "\(field.type.expression).load(_stored.\(field.identifier), from: heap)"
         }
         return """
@@ -166,7 +166,7 @@ struct SchemaExpansion {
             }
 
             \(inlinable)\(access)static func load(_ stored: Stored, from heap: Caesura.HeapView) -> Self {
-                unsafe Self(_stored: stored, heap: heap)
+                Self(_stored: stored, heap: heap)
             }
             """
     }
@@ -174,7 +174,7 @@ struct SchemaExpansion {
     private var discard: String? {
         if heapFields.isEmpty { return nil }
         let calls = heapFields.map { field in
-            "unsafe \(field.type.expression).discard(stored.\(field.identifier), from: &heap)"
+            "\(field.type.expression).discard(stored.\(field.identifier), from: &heap)"
         }
         return """
             \(inlinable)\(access)static func discard(_ stored: Stored, from heap: inout Caesura.HeapWriter) {
@@ -211,7 +211,7 @@ struct SchemaExpansion {
     private var matches: String {
         let guards = schema.fields.map { field in
             """
-            guard unsafe \(field.type.expression).matches(
+            guard \(field.type.expression).matches(
                 stored.\(field.identifier), key.\(field.identifier), in: heap
             ) else { return false }
             """

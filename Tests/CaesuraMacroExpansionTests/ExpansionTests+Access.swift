@@ -24,8 +24,8 @@ extension ExpansionTests {
                     @usableFromInline var name: String.Stored
 
                     @inlinable init(_ value: Counter, in heap: inout Caesura.HeapWriter) {
-                        unsafe self.count = Int64.place(value.count, in: &heap)
-                        unsafe self.name = String.place(value.name, in: &heap)
+                        self.count = Int64.place(value.count, in: &heap)
+                        self.name = String.place(value.name, in: &heap)
                     }
                 }
 
@@ -52,20 +52,20 @@ extension ExpansionTests {
                 }
 
                 @inlinable public static func place(_ value: Self, in heap: inout Caesura.HeapWriter) -> Stored {
-                    unsafe Stored(value, in: &heap)
+                    Stored(value, in: &heap)
                 }
 
                 @inlinable public init(_stored: Stored, heap: Caesura.HeapView) {
-                    unsafe self.name = String.load(_stored.name, from: heap)
-                    unsafe self.count = Int64.load(_stored.count, from: heap)
+                    self.name = String.load(_stored.name, from: heap)
+                    self.count = Int64.load(_stored.count, from: heap)
                 }
 
                 @inlinable public static func load(_ stored: Stored, from heap: Caesura.HeapView) -> Self {
-                    unsafe Self(_stored: stored, heap: heap)
+                    Self(_stored: stored, heap: heap)
                 }
 
                 @inlinable public static func discard(_ stored: Stored, from heap: inout Caesura.HeapWriter) {
-                    unsafe String.discard(stored.name, from: &heap)
+                    String.discard(stored.name, from: &heap)
                 }
 
                 @inlinable public static func stage(
@@ -89,19 +89,19 @@ extension ExpansionTests {
                 @inlinable public static func matches(
                     _ stored: Stored, _ key: Self, in heap: Caesura.HeapView
                 ) -> Bool {
-                    guard unsafe String.matches(
+                    guard String.matches(
                         stored.name, key.name, in: heap
                     ) else { return false }
-                    guard unsafe Int64.matches(
+                    guard Int64.matches(
                         stored.count, key.count, in: heap
                     ) else { return false }
                     return true
                 }
 
-                @safe @frozen public nonisolated struct Reader: Caesura.RowReading, ~Copyable {
+                @frozen public nonisolated struct Reader: Caesura.RowReading, ~Copyable {
                     @usableFromInline let _row: Caesura.RowView
 
-                    @inlinable public init(_ row: Caesura.RowView) { unsafe _row = row }
+                    @inlinable public init(_ row: Caesura.RowView) { _row = row }
 
                     @inlinable public var name: String {
                         unsafe String.load(_row.stored(as: Stored.self).pointee.name, from: _row.heap)
@@ -119,10 +119,10 @@ extension ExpansionTests {
                     }
                 }
 
-                @safe @frozen public nonisolated struct Editor: Caesura.RowEditing, ~Copyable {
+                @frozen public nonisolated struct Editor: Caesura.RowEditing, ~Copyable {
                     public var cursor: Caesura.RowCursor
 
-                    @inlinable public init(_ cursor: Caesura.RowCursor) { unsafe self.cursor = cursor }
+                    @inlinable public init(_ cursor: Caesura.RowCursor) { self.cursor = cursor }
 
                     @inlinable public var name: String {
                         get {
@@ -131,11 +131,11 @@ extension ExpansionTests {
                                 from: cursor.heap.view)
                         }
                         set {
-                            unsafe cursor.reserve(for: newValue)
+                            cursor.reserve(for: newValue)
                             let stored = unsafe cursor.stored(as: Stored.self)
                             unsafe String.discard(stored.pointee.name, from: &cursor.heap)
                             unsafe stored.pointee.name = String.place(newValue, in: &cursor.heap)
-                            unsafe cursor.markChanged(field: 0)
+                            cursor.markChanged(field: 0)
                         }
                     }
 
@@ -148,7 +148,7 @@ extension ExpansionTests {
                         set {
                             unsafe cursor.stored(as: Stored.self).pointee.count =
                                 Int64.place(newValue, in: &cursor.heap)
-                            unsafe cursor.markChanged(field: 1)
+                            cursor.markChanged(field: 1)
                         }
                     }
                 }
@@ -177,8 +177,8 @@ extension ExpansionTests {
                     var note: String.Stored
 
                     init(_ value: Counter, in heap: inout Caesura.HeapWriter) {
-                        unsafe self.count = Int64.place(value.count, in: &heap)
-                        unsafe self.note = String.place(value.note, in: &heap)
+                        self.count = Int64.place(value.count, in: &heap)
+                        self.note = String.place(value.note, in: &heap)
                     }
                 }
 
@@ -205,20 +205,20 @@ extension ExpansionTests {
                 }
 
                 public static func place(_ value: Self, in heap: inout Caesura.HeapWriter) -> Stored {
-                    unsafe Stored(value, in: &heap)
+                    Stored(value, in: &heap)
                 }
 
                 public init(_stored: Stored, heap: Caesura.HeapView) {
-                    unsafe self.count = Int64.load(_stored.count, from: heap)
-                    unsafe self.note = String.load(_stored.note, from: heap)
+                    self.count = Int64.load(_stored.count, from: heap)
+                    self.note = String.load(_stored.note, from: heap)
                 }
 
                 public static func load(_ stored: Stored, from heap: Caesura.HeapView) -> Self {
-                    unsafe Self(_stored: stored, heap: heap)
+                    Self(_stored: stored, heap: heap)
                 }
 
                 public static func discard(_ stored: Stored, from heap: inout Caesura.HeapWriter) {
-                    unsafe String.discard(stored.note, from: &heap)
+                    String.discard(stored.note, from: &heap)
                 }
 
                 public static func stage(
@@ -234,10 +234,10 @@ extension ExpansionTests {
                     ])
                 }
 
-                @safe public nonisolated struct Reader: Caesura.RowReading, ~Copyable {
+                public nonisolated struct Reader: Caesura.RowReading, ~Copyable {
                     private let _row: Caesura.RowView
 
-                    public init(_ row: Caesura.RowView) { unsafe _row = row }
+                    public init(_ row: Caesura.RowView) { _row = row }
 
                     public var count: Int64 {
                         unsafe Int64.load(_row.stored(as: Stored.self).pointee.count, from: _row.heap)
@@ -255,10 +255,10 @@ extension ExpansionTests {
                     }
                 }
 
-                @safe public nonisolated struct Editor: Caesura.RowEditing, ~Copyable {
+                public nonisolated struct Editor: Caesura.RowEditing, ~Copyable {
                     public var cursor: Caesura.RowCursor
 
-                    public init(_ cursor: Caesura.RowCursor) { unsafe self.cursor = cursor }
+                    public init(_ cursor: Caesura.RowCursor) { self.cursor = cursor }
 
                     public fileprivate(set) var count: Int64 {
                         get {
@@ -269,7 +269,7 @@ extension ExpansionTests {
                         set {
                             unsafe cursor.stored(as: Stored.self).pointee.count =
                                 Int64.place(newValue, in: &cursor.heap)
-                            unsafe cursor.markChanged(field: 0)
+                            cursor.markChanged(field: 0)
                         }
                     }
 
@@ -280,11 +280,11 @@ extension ExpansionTests {
                                 from: cursor.heap.view)
                         }
                         set {
-                            unsafe cursor.reserve(for: newValue)
+                            cursor.reserve(for: newValue)
                             let stored = unsafe cursor.stored(as: Stored.self)
                             unsafe String.discard(stored.pointee.note, from: &cursor.heap)
                             unsafe stored.pointee.note = String.place(newValue, in: &cursor.heap)
-                            unsafe cursor.markChanged(field: 1)
+                            cursor.markChanged(field: 1)
                         }
                     }
                 }

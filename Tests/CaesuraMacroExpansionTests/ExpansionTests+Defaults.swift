@@ -29,9 +29,9 @@ extension ExpansionTests {
                     var note: Optional<String>.Stored
 
                     init(_ value: Visit, in heap: inout Caesura.HeapWriter) {
-                        unsafe self.status = Status.place(value.status, in: &heap)
-                        unsafe self.address = Address.place(value.address, in: &heap)
-                        unsafe self.note = Optional<String>.place(value.note, in: &heap)
+                        self.status = Status.place(value.status, in: &heap)
+                        self.address = Address.place(value.address, in: &heap)
+                        self.note = Optional<String>.place(value.note, in: &heap)
                     }
                 }
 
@@ -70,23 +70,23 @@ extension ExpansionTests {
                 }
 
                 static func place(_ value: Self, in heap: inout Caesura.HeapWriter) -> Stored {
-                    unsafe Stored(value, in: &heap)
+                    Stored(value, in: &heap)
                 }
 
                 init(_stored: Stored, heap: Caesura.HeapView) {
-                    unsafe self.status = Status.load(_stored.status, from: heap)
-                    unsafe self.note = Optional<String>.load(_stored.note, from: heap)
-                    unsafe self.address = Address.load(_stored.address, from: heap)
+                    self.status = Status.load(_stored.status, from: heap)
+                    self.note = Optional<String>.load(_stored.note, from: heap)
+                    self.address = Address.load(_stored.address, from: heap)
                 }
 
                 static func load(_ stored: Stored, from heap: Caesura.HeapView) -> Self {
-                    unsafe Self(_stored: stored, heap: heap)
+                    Self(_stored: stored, heap: heap)
                 }
 
                 static func discard(_ stored: Stored, from heap: inout Caesura.HeapWriter) {
-                    unsafe Status.discard(stored.status, from: &heap)
-                    unsafe Address.discard(stored.address, from: &heap)
-                    unsafe Optional<String>.discard(stored.note, from: &heap)
+                    Status.discard(stored.status, from: &heap)
+                    Address.discard(stored.address, from: &heap)
+                    Optional<String>.discard(stored.note, from: &heap)
                 }
 
                 static func stage(
@@ -105,10 +105,10 @@ extension ExpansionTests {
                     ])
                 }
 
-                @safe nonisolated struct Reader: Caesura.RowReading, ~Copyable {
+                nonisolated struct Reader: Caesura.RowReading, ~Copyable {
                     private let _row: Caesura.RowView
 
-                    init(_ row: Caesura.RowView) { unsafe _row = row }
+                    init(_ row: Caesura.RowView) { _row = row }
 
                     var status: Status {
                         unsafe Status.load(_row.stored(as: Stored.self).pointee.status, from: _row.heap)
@@ -123,10 +123,10 @@ extension ExpansionTests {
                     }
                 }
 
-                @safe nonisolated struct Editor: Caesura.RowEditing, ~Copyable {
+                nonisolated struct Editor: Caesura.RowEditing, ~Copyable {
                     var cursor: Caesura.RowCursor
 
-                    init(_ cursor: Caesura.RowCursor) { unsafe self.cursor = cursor }
+                    init(_ cursor: Caesura.RowCursor) { self.cursor = cursor }
 
                     var status: Status {
                         get {
@@ -135,11 +135,11 @@ extension ExpansionTests {
                                 from: cursor.heap.view)
                         }
                         set {
-                            unsafe cursor.reserve(for: newValue)
+                            cursor.reserve(for: newValue)
                             let stored = unsafe cursor.stored(as: Stored.self)
                             unsafe Status.discard(stored.pointee.status, from: &cursor.heap)
                             unsafe stored.pointee.status = Status.place(newValue, in: &cursor.heap)
-                            unsafe cursor.markChanged(field: 0)
+                            cursor.markChanged(field: 0)
                         }
                     }
 
@@ -150,11 +150,11 @@ extension ExpansionTests {
                                 from: cursor.heap.view)
                         }
                         set {
-                            unsafe cursor.reserve(for: newValue)
+                            cursor.reserve(for: newValue)
                             let stored = unsafe cursor.stored(as: Stored.self)
                             unsafe Optional<String>.discard(stored.pointee.note, from: &cursor.heap)
                             unsafe stored.pointee.note = Optional<String>.place(newValue, in: &cursor.heap)
-                            unsafe cursor.markChanged(field: 1)
+                            cursor.markChanged(field: 1)
                         }
                     }
 
@@ -165,11 +165,11 @@ extension ExpansionTests {
                                 from: cursor.heap.view)
                         }
                         set {
-                            unsafe cursor.reserve(for: newValue)
+                            cursor.reserve(for: newValue)
                             let stored = unsafe cursor.stored(as: Stored.self)
                             unsafe Address.discard(stored.pointee.address, from: &cursor.heap)
                             unsafe stored.pointee.address = Address.place(newValue, in: &cursor.heap)
-                            unsafe cursor.markChanged(field: 2)
+                            cursor.markChanged(field: 2)
                         }
                     }
                 }

@@ -37,11 +37,11 @@ extension ExpansionTests {
                     var isFirst: Optional<Bool>.Stored
 
                     init(_ value: Visit, in heap: inout Caesura.HeapWriter) {
-                        unsafe self.seen = Timestamp.place(value.seen, in: &heap)
-                        unsafe self.address = Address.place(value.address, in: &heap)
-                        unsafe self.`default` = Array<UInt8>.place(value.`default`, in: &heap)
-                        unsafe self.note = Optional<String>.place(value.note, in: &heap)
-                        unsafe self.isFirst = Optional<Bool>.place(value.isFirst, in: &heap)
+                        self.seen = Timestamp.place(value.seen, in: &heap)
+                        self.address = Address.place(value.address, in: &heap)
+                        self.`default` = Array<UInt8>.place(value.`default`, in: &heap)
+                        self.note = Optional<String>.place(value.note, in: &heap)
+                        self.isFirst = Optional<Bool>.place(value.isFirst, in: &heap)
                     }
                 }
 
@@ -84,26 +84,26 @@ extension ExpansionTests {
                 }
 
                 static func place(_ value: Self, in heap: inout Caesura.HeapWriter) -> Stored {
-                    unsafe Stored(value, in: &heap)
+                    Stored(value, in: &heap)
                 }
 
                 init(_stored: Stored, heap: Caesura.HeapView) {
-                    unsafe self.isFirst = Optional<Bool>.load(_stored.isFirst, from: heap)
-                    unsafe self.address = Address.load(_stored.address, from: heap)
-                    unsafe self.note = Optional<String>.load(_stored.note, from: heap)
-                    unsafe self.seen = Timestamp.load(_stored.seen, from: heap)
-                    unsafe self.`default` = Array<UInt8>.load(_stored.`default`, from: heap)
+                    self.isFirst = Optional<Bool>.load(_stored.isFirst, from: heap)
+                    self.address = Address.load(_stored.address, from: heap)
+                    self.note = Optional<String>.load(_stored.note, from: heap)
+                    self.seen = Timestamp.load(_stored.seen, from: heap)
+                    self.`default` = Array<UInt8>.load(_stored.`default`, from: heap)
                 }
 
                 static func load(_ stored: Stored, from heap: Caesura.HeapView) -> Self {
-                    unsafe Self(_stored: stored, heap: heap)
+                    Self(_stored: stored, heap: heap)
                 }
 
                 static func discard(_ stored: Stored, from heap: inout Caesura.HeapWriter) {
-                    unsafe Timestamp.discard(stored.seen, from: &heap)
-                    unsafe Address.discard(stored.address, from: &heap)
-                    unsafe Array<UInt8>.discard(stored.`default`, from: &heap)
-                    unsafe Optional<String>.discard(stored.note, from: &heap)
+                    Timestamp.discard(stored.seen, from: &heap)
+                    Address.discard(stored.address, from: &heap)
+                    Array<UInt8>.discard(stored.`default`, from: &heap)
+                    Optional<String>.discard(stored.note, from: &heap)
                 }
 
                 static func stage(
@@ -125,10 +125,10 @@ extension ExpansionTests {
                     ])
                 }
 
-                @safe nonisolated struct Reader: Caesura.RowReading, ~Copyable {
+                nonisolated struct Reader: Caesura.RowReading, ~Copyable {
                     private let _row: Caesura.RowView
 
-                    init(_ row: Caesura.RowView) { unsafe _row = row }
+                    init(_ row: Caesura.RowView) { _row = row }
 
                     var isFirst: Bool? {
                         unsafe Optional<Bool>.load(_row.stored(as: Stored.self).pointee.isFirst, from: _row.heap)
@@ -158,10 +158,10 @@ extension ExpansionTests {
                     }
                 }
 
-                @safe nonisolated struct Editor: Caesura.RowEditing, ~Copyable {
+                nonisolated struct Editor: Caesura.RowEditing, ~Copyable {
                     var cursor: Caesura.RowCursor
 
-                    init(_ cursor: Caesura.RowCursor) { unsafe self.cursor = cursor }
+                    init(_ cursor: Caesura.RowCursor) { self.cursor = cursor }
 
                     var isFirst: Bool? {
                         get {
@@ -172,7 +172,7 @@ extension ExpansionTests {
                         set {
                             unsafe cursor.stored(as: Stored.self).pointee.isFirst =
                                 Optional<Bool>.place(newValue, in: &cursor.heap)
-                            unsafe cursor.markChanged(field: 0)
+                            cursor.markChanged(field: 0)
                         }
                     }
 
@@ -191,11 +191,11 @@ extension ExpansionTests {
                                 from: cursor.heap.view)
                         }
                         set {
-                            unsafe cursor.reserve(for: newValue)
+                            cursor.reserve(for: newValue)
                             let stored = unsafe cursor.stored(as: Stored.self)
                             unsafe Optional<String>.discard(stored.pointee.note, from: &cursor.heap)
                             unsafe stored.pointee.note = Optional<String>.place(newValue, in: &cursor.heap)
-                            unsafe cursor.markChanged(field: 2)
+                            cursor.markChanged(field: 2)
                         }
                     }
 
@@ -206,11 +206,11 @@ extension ExpansionTests {
                                 from: cursor.heap.view)
                         }
                         set {
-                            unsafe cursor.reserve(for: newValue)
+                            cursor.reserve(for: newValue)
                             let stored = unsafe cursor.stored(as: Stored.self)
                             unsafe Timestamp.discard(stored.pointee.seen, from: &cursor.heap)
                             unsafe stored.pointee.seen = Timestamp.place(newValue, in: &cursor.heap)
-                            unsafe cursor.markChanged(field: 3)
+                            cursor.markChanged(field: 3)
                         }
                     }
 
@@ -221,11 +221,11 @@ extension ExpansionTests {
                                 from: cursor.heap.view)
                         }
                         set {
-                            unsafe cursor.reserve(for: newValue)
+                            cursor.reserve(for: newValue)
                             let stored = unsafe cursor.stored(as: Stored.self)
                             unsafe Array<UInt8>.discard(stored.pointee.`default`, from: &cursor.heap)
                             unsafe stored.pointee.`default` = Array<UInt8>.place(newValue, in: &cursor.heap)
-                            unsafe cursor.markChanged(field: 4)
+                            cursor.markChanged(field: 4)
                         }
                     }
                 }

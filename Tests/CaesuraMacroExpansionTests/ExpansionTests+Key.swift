@@ -24,8 +24,8 @@ extension ExpansionTests {
                     var length: UInt8.Stored
 
                     init(_ value: RouteKey, in heap: inout Caesura.HeapWriter) {
-                        unsafe self.peer = String.place(value.peer, in: &heap)
-                        unsafe self.length = UInt8.place(value.length, in: &heap)
+                        self.peer = String.place(value.peer, in: &heap)
+                        self.length = UInt8.place(value.length, in: &heap)
                     }
                 }
 
@@ -52,20 +52,20 @@ extension ExpansionTests {
                 }
 
                 static func place(_ value: Self, in heap: inout Caesura.HeapWriter) -> Stored {
-                    unsafe Stored(value, in: &heap)
+                    Stored(value, in: &heap)
                 }
 
                 init(_stored: Stored, heap: Caesura.HeapView) {
-                    unsafe self.peer = String.load(_stored.peer, from: heap)
-                    unsafe self.length = UInt8.load(_stored.length, from: heap)
+                    self.peer = String.load(_stored.peer, from: heap)
+                    self.length = UInt8.load(_stored.length, from: heap)
                 }
 
                 static func load(_ stored: Stored, from heap: Caesura.HeapView) -> Self {
-                    unsafe Self(_stored: stored, heap: heap)
+                    Self(_stored: stored, heap: heap)
                 }
 
                 static func discard(_ stored: Stored, from heap: inout Caesura.HeapWriter) {
-                    unsafe String.discard(stored.peer, from: &heap)
+                    String.discard(stored.peer, from: &heap)
                 }
 
                 static func stage(
@@ -89,19 +89,19 @@ extension ExpansionTests {
                 static func matches(
                     _ stored: Stored, _ key: Self, in heap: Caesura.HeapView
                 ) -> Bool {
-                    guard unsafe String.matches(
+                    guard String.matches(
                         stored.peer, key.peer, in: heap
                     ) else { return false }
-                    guard unsafe UInt8.matches(
+                    guard UInt8.matches(
                         stored.length, key.length, in: heap
                     ) else { return false }
                     return true
                 }
 
-                @safe nonisolated struct Reader: Caesura.RowReading, ~Copyable {
+                nonisolated struct Reader: Caesura.RowReading, ~Copyable {
                     private let _row: Caesura.RowView
 
-                    init(_ row: Caesura.RowView) { unsafe _row = row }
+                    init(_ row: Caesura.RowView) { _row = row }
 
                     var peer: String {
                         unsafe String.load(_row.stored(as: Stored.self).pointee.peer, from: _row.heap)
@@ -119,10 +119,10 @@ extension ExpansionTests {
                     }
                 }
 
-                @safe nonisolated struct Editor: Caesura.RowEditing, ~Copyable {
+                nonisolated struct Editor: Caesura.RowEditing, ~Copyable {
                     var cursor: Caesura.RowCursor
 
-                    init(_ cursor: Caesura.RowCursor) { unsafe self.cursor = cursor }
+                    init(_ cursor: Caesura.RowCursor) { self.cursor = cursor }
 
                     var peer: String {
                         get {
@@ -131,11 +131,11 @@ extension ExpansionTests {
                                 from: cursor.heap.view)
                         }
                         set {
-                            unsafe cursor.reserve(for: newValue)
+                            cursor.reserve(for: newValue)
                             let stored = unsafe cursor.stored(as: Stored.self)
                             unsafe String.discard(stored.pointee.peer, from: &cursor.heap)
                             unsafe stored.pointee.peer = String.place(newValue, in: &cursor.heap)
-                            unsafe cursor.markChanged(field: 0)
+                            cursor.markChanged(field: 0)
                         }
                     }
 
@@ -148,7 +148,7 @@ extension ExpansionTests {
                         set {
                             unsafe cursor.stored(as: Stored.self).pointee.length =
                                 UInt8.place(newValue, in: &cursor.heap)
-                            unsafe cursor.markChanged(field: 1)
+                            cursor.markChanged(field: 1)
                         }
                     }
                 }

@@ -28,9 +28,9 @@ struct ExpansionTests {
                     var token: String.Stored
 
                     init(_ value: Session, in heap: inout Caesura.HeapWriter) {
-                        unsafe self.user = UInt64.place(value.user, in: &heap)
-                        unsafe self.visits = UInt32.place(value.visits, in: &heap)
-                        unsafe self.token = String.place(value.token, in: &heap)
+                        self.user = UInt64.place(value.user, in: &heap)
+                        self.visits = UInt32.place(value.visits, in: &heap)
+                        self.token = String.place(value.token, in: &heap)
                     }
                 }
 
@@ -64,21 +64,21 @@ struct ExpansionTests {
                 }
 
                 static func place(_ value: Self, in heap: inout Caesura.HeapWriter) -> Stored {
-                    unsafe Stored(value, in: &heap)
+                    Stored(value, in: &heap)
                 }
 
                 init(_stored: Stored, heap: Caesura.HeapView) {
-                    unsafe self.user = UInt64.load(_stored.user, from: heap)
-                    unsafe self.token = String.load(_stored.token, from: heap)
-                    unsafe self.visits = UInt32.load(_stored.visits, from: heap)
+                    self.user = UInt64.load(_stored.user, from: heap)
+                    self.token = String.load(_stored.token, from: heap)
+                    self.visits = UInt32.load(_stored.visits, from: heap)
                 }
 
                 static func load(_ stored: Stored, from heap: Caesura.HeapView) -> Self {
-                    unsafe Self(_stored: stored, heap: heap)
+                    Self(_stored: stored, heap: heap)
                 }
 
                 static func discard(_ stored: Stored, from heap: inout Caesura.HeapWriter) {
-                    unsafe String.discard(stored.token, from: &heap)
+                    String.discard(stored.token, from: &heap)
                 }
 
                 static func stage(
@@ -95,10 +95,10 @@ struct ExpansionTests {
                     ])
                 }
 
-                @safe nonisolated struct Reader: Caesura.RowReading, ~Copyable {
+                nonisolated struct Reader: Caesura.RowReading, ~Copyable {
                     private let _row: Caesura.RowView
 
-                    init(_ row: Caesura.RowView) { unsafe _row = row }
+                    init(_ row: Caesura.RowView) { _row = row }
 
                     var user: UInt64 {
                         unsafe UInt64.load(_row.stored(as: Stored.self).pointee.user, from: _row.heap)
@@ -120,10 +120,10 @@ struct ExpansionTests {
                     }
                 }
 
-                @safe nonisolated struct Editor: Caesura.RowEditing, ~Copyable {
+                nonisolated struct Editor: Caesura.RowEditing, ~Copyable {
                     var cursor: Caesura.RowCursor
 
-                    init(_ cursor: Caesura.RowCursor) { unsafe self.cursor = cursor }
+                    init(_ cursor: Caesura.RowCursor) { self.cursor = cursor }
 
                     var user: UInt64 {
                         get {
@@ -134,7 +134,7 @@ struct ExpansionTests {
                         set {
                             unsafe cursor.stored(as: Stored.self).pointee.user =
                                 UInt64.place(newValue, in: &cursor.heap)
-                            unsafe cursor.markChanged(field: 0)
+                            cursor.markChanged(field: 0)
                         }
                     }
 
@@ -145,11 +145,11 @@ struct ExpansionTests {
                                 from: cursor.heap.view)
                         }
                         set {
-                            unsafe cursor.reserve(for: newValue)
+                            cursor.reserve(for: newValue)
                             let stored = unsafe cursor.stored(as: Stored.self)
                             unsafe String.discard(stored.pointee.token, from: &cursor.heap)
                             unsafe stored.pointee.token = String.place(newValue, in: &cursor.heap)
-                            unsafe cursor.markChanged(field: 1)
+                            cursor.markChanged(field: 1)
                         }
                     }
 
@@ -162,7 +162,7 @@ struct ExpansionTests {
                         set {
                             unsafe cursor.stored(as: Stored.self).pointee.visits =
                                 UInt32.place(newValue, in: &cursor.heap)
-                            unsafe cursor.markChanged(field: 2)
+                            cursor.markChanged(field: 2)
                         }
                     }
                 }

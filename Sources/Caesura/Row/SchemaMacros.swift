@@ -1,0 +1,48 @@
+// Schemas, fields and values are spelled in code that `@Schema` writes into the user's module, which
+// imports this one alone.
+@_exported public import CaesuraFormat
+
+/// Makes a plain struct a row, a key or a nested value of a store.
+///
+///     @Schema("session", version: 2, retired: [5, "country"])
+///     struct Session {
+///         @Field(1) var user: UInt64
+///         @Field(2, .sensitive) var token: String
+///         @Field(4, since: 2) var visits: UInt32 = 0
+///     }
+///
+/// The struct conforms to ``SchemaStruct``. One that declares ``TableKey`` and `Hashable` can be the
+/// key of a table: it also gets the hash of its fields. Every stored property is a field.
+///
+/// In a closure of a table, `$0` has a property for each field, which reads or writes that field where
+/// it lies. A String or `[UInt8]` field `token` also has `withToken { bytes in … }`, which lends its
+/// bytes without building the value.
+///
+/// A field's initial value is also its default in the schema: what a reader uses for rows that were
+/// written without the field. It must be the same in every process.
+///
+/// - Parameters:
+///   - name: The name people see: letters, digits and `_`.
+///   - version: Grows by one with each change that ships.
+///   - retired: Numbers and names of removed fields, which must not come back with another meaning.
+@attached(extension, conformances: SchemaStruct, names: arbitrary)
+public macro Schema(_ name: String, version: Int = 1, retired: [RetiredField] = []) =
+    #externalMacro(module: "CaesuraMacros", type: "Schema")
+
+/// Makes a stored property of a ``Schema(_:version:retired:)`` struct a field.
+///
+/// - Parameters:
+///   - number: Identifies the field for ever, from 1 to 65,535; the name may change.
+///   - flags: Properties beside the type.
+///   - since: The schema version that added the field. After version 1 it needs a default.
+@attached(peer)
+public macro Field(_ number: Int, _ flags: CaesuraFormat.Field.Flags..., since: Int = 1) =
+    #externalMacro(module: "CaesuraMacros", type: "Field")
+
+/// The number or the name of a field that a schema once had.
+public struct RetiredField: ExpressibleByIntegerLiteral, ExpressibleByStringLiteral, Sendable {
+    /// A number.
+    public init(integerLiteral number: Int) {}
+    /// A name.
+    public init(stringLiteral name: String) {}
+}
