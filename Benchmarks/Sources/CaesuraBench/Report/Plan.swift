@@ -37,7 +37,7 @@ struct Plan {
     private mutating func addTable(_ scale: String, repetitions: Int) {
         add(
             "table, \(scale) rows", repetitions,
-            ["caesura", "dictionary", "tree"].map {
+            ["caesura", "dictionary", "tree", "caesura-prepared"].map {
                 Self.bench("table --subject \($0) --rows \(scale)")
             })
     }

@@ -5,6 +5,14 @@ enum TableBenchmark {
         let operations = try options.int("operations", default: 2_000_000)
         switch try options.string("subject") {
         case "caesura": try measure(CaesuraTable.self, rows, operations)
+        case "caesura-prepared":
+            let table = try CaesuraTable()
+            table.store.prefault(rows * 300)
+            let filling = table.fill(rows: rows)
+            Result(
+                "insert", CaesuraTable.subject + ", memory prepared", short(rows), "ns/row",
+                filling / Double(rows)
+            ).print()
         case "dictionary": try measure(DictionaryTable.self, rows, operations)
         case "tree": try measure(TreeTable.self, rows, operations)
         case let other: throw Failure("no such subject: \(other)")
