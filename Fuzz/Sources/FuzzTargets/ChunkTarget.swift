@@ -1,0 +1,79 @@
+import CaesuraFormat
+
+extension FuzzTarget {
+    /// The input is a region (1 byte) and a chunk whose checksums are made to fit.
+    static let chunk = unsafe FuzzTarget(
+        name: "chunk",
+        seeds: {
+            var seeds: [[UInt8]] = []
+            for (index, layout) in Samples.layouts.enumerated() {
+                for compression in [Compression.none, .zstd(level: 1)] {
+                    for rows in [1, 40] {
+                        var encoder = ChunkEncoder(compression: compression)
+                        encoder.encode(
+                            core: Samples.batch(layout, rows: rows), header: header(.core, layout))
+                        seeds.append(unsafe [UInt8(index)] + encoder.bytes)
+                    }
+                }
+            }
+            var encoder = ChunkEncoder()
+            unsafe [1, 2, 3].withUnsafeBytes { piece in
+                unsafe encoder.encode(
+                    segment: piece, leaf: 2, row: 7, offset: 0,
+                    header: header(.segment, Samples.layouts[0]))
+            }
+            seeds.append(unsafe [0] + encoder.bytes)
+            return seeds
+        },
+        run: { input in
+            guard input.count > 1 else { return }
+            let layout = unsafe Samples.layouts[Int(input[0]) % Samples.layouts.count]
+            var bytes = unsafe [UInt8](input[1...])
+            Forgery.fitChecksums(&bytes)
+            unsafe bytes.withUnsafeBytes { buffer in
+                guard let chunk = try? unsafe VerifiedChunk(verifying: buffer) else { return }
+                check(chunk, layout)
+            }
+        })
+
+    private static func header(_ role: ChunkRole, _ layout: RegionLayout) -> ChunkHeader {
+        ChunkHeader(
+            role: role, region: 0, fingerprint: layout.wireFingerprint, partition: 0, range: .all,
+            sequence: 0, targetEpoch: 1)
+    }
+
+    private static func check(_ chunk: VerifiedChunk, _ layout: RegionLayout) {
+        var decoder = ChunkDecoder()
+        switch chunk.header.role {
+        case .core:
+            let batch = ColumnBatch(leaves: layout.leaves)
+            guard (try? decoder.decode(core: chunk, layout: layout, into: batch)) != nil else {
+                law(
+                    batch.rowCount == 0 && batch.columns.allSatisfy { $0.count == 0 },
+                    "a chunk that was refused leaves no rows")
+                return
+            }
+            _ = batch.segmentedValues
+            var encoder = ChunkEncoder()
+            encoder.encode(core: batch, header: chunk.header)
+            let again = ColumnBatch(leaves: layout.leaves)
+            do throws(FormatError) {
+                try decoder.decode(
+                    core: try unsafe VerifiedChunk(verifying: encoder.bytes), layout: layout,
+                    into: again)
+            } catch {
+                fatalError("what was encoded does not decode: \(error)")
+            }
+            law(
+                zip(batch.columns, again.columns).allSatisfy { $0.holdsTheSame(as: $1) },
+                "rows come back as they went")
+        case .segment:
+            guard let segment = try? decoder.decode(segment: chunk, layout: layout) else { return }
+            let sum = unsafe segment.bytes.reduce(0) { $0 &+ $1 }
+            law(sum == sum, "a segment can be read")
+        case .metadata: _ = try? decoder.decode(metadata: chunk)
+        case .end: _ = try? decoder.decode(end: chunk)
+        case .delta, .log, .cell: fatalError("a chunk of a reserved role was verified")
+        }
+    }
+}
