@@ -56,6 +56,14 @@ struct FieldSpelling {
         }
     }
 
+    /// The type's form in `Stored`.
+    ///
+    /// A name that says nothing goes through `StoredForm`, so that the compiler's first complaint
+    /// about a type that cannot be a field is that it does not conform to `FieldValue`.
+    var storedType: String {
+        kind == .other ? "Caesura.StoredForm<\(expression)>" : "\(expression).Stored"
+    }
+
     /// Whether nothing of a value lies in the page's heap, whoever compiles it.
     var isScalar: Bool {
         if case .scalar = kind { true } else { false }

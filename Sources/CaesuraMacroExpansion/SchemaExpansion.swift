@@ -45,7 +45,8 @@ struct SchemaExpansion {
         let usable = schema.isInlinable ? "@usableFromInline " : ""
         let variables = schema.storedFields.map { field in
             let access = field.access == .fileprivate ? "fileprivate " : ""
-            return "\(usable)\(access)var \(field.identifier): \(field.type.expression).Stored"
+            let type = field.type.storedType
+            return "\(usable)\(access)var \(field.identifier): \(type)"
         }
         let assignments = schema.storedFields.map { field in
             "self.\(field.identifier) = "

@@ -24,8 +24,8 @@ extension ExpansionTests {
 
             extension Visit: Caesura.SchemaStruct {
                 nonisolated struct Stored: BitwiseCopyable, Sendable {
-                    var status: Status.Stored
-                    var address: Address.Stored
+                    var status: Caesura.StoredForm<Status>
+                    var address: Caesura.StoredForm<Address>
                     var note: Optional<String>.Stored
 
                     init(_ value: Visit, in heap: inout Caesura.HeapWriter) {

@@ -30,8 +30,8 @@ extension ExpansionTests {
 
             extension Visit: Caesura.SchemaStruct {
                 nonisolated struct Stored: BitwiseCopyable, Sendable {
-                    var seen: Timestamp.Stored
-                    var address: Address.Stored
+                    var seen: Caesura.StoredForm<Timestamp>
+                    var address: Caesura.StoredForm<Address>
                     var `default`: Array<UInt8>.Stored
                     fileprivate var note: Optional<String>.Stored
                     var isFirst: Optional<Bool>.Stored

@@ -46,3 +46,6 @@ public struct RetiredField: ExpressibleByIntegerLiteral, ExpressibleByStringLite
     /// A name.
     public init(stringLiteral name: String) {}
 }
+
+/// The form of a value in a page's row, for code that `@Schema` writes.
+public typealias StoredForm<Value: FieldValue> = Value.Stored
