@@ -47,7 +47,7 @@ let package = Package(
                 .product(name: "SwiftSyntax", package: "swift-syntax"),
                 .product(name: "SwiftSyntaxMacros", package: "swift-syntax"),
             ]),
-        .target(name: "CaesuraRepository", dependencies: ["CaesuraFormat", "CXXHash"]),
+        .target(name: "CaesuraRepository", dependencies: ["Caesura", "CaesuraFormat", "CXXHash"]),
         .target(name: "CaesuraRoutes"),
         .executableTarget(
             name: "CaesuraTool",
@@ -69,7 +69,9 @@ let package = Package(
                 .product(name: "SwiftSyntaxMacros", package: "swift-syntax"),
                 .product(name: "SwiftSyntaxMacrosGenericTestSupport", package: "swift-syntax"),
             ]),
-        .testTarget(name: "CaesuraRepositoryTests", dependencies: ["CaesuraRepository"]),
+        .testTarget(
+            name: "CaesuraRepositoryTests",
+            dependencies: ["Caesura", "CaesuraFormat", "CaesuraRepository"]),
         .testTarget(name: "CaesuraRoutesTests", dependencies: ["CaesuraRoutes"]),
         .testTarget(
             name: "CaesuraToolTests",

@@ -46,6 +46,44 @@ public final class Repository: Sendable {
         var isBusy = false
     }
 
+    /// Opens a repository.
+    ///
+    /// For writing, it is made if it is not there, its lock is taken, and what an interrupted writer left
+    /// behind is removed.
+    ///
+    /// - Throws: `locked` if another writer has it; `notFound` if there is none; `unsupported`;
+    ///   `exists` if the directory holds other files.
+    public static func open(
+        _ location: Location, for access: Access = .write
+    ) async throws(RepositoryError) -> Repository {
+        try await OwnThread.run { () throws(RepositoryError) in
+            try Repository(location: location, access: access)
+        }
+    }
+
+    /// The epochs of the checkpoints that are there, oldest first.
+    public func epochs() async throws(RepositoryError) -> [UInt64] {
+        try await OwnThread.run { () throws(RepositoryError) in try self.listEpochs() }
+    }
+
+    /// Opens a checkpoint for reading, the newest one unless told.
+    ///
+    /// - Throws: `notFound`, or `damaged` if its manifest is.
+    public func reader(at epoch: UInt64? = nil) async throws(RepositoryError) -> CheckpointReader {
+        try await OwnThread.run { () throws(RepositoryError) in
+            try CheckpointReader(storage: self.storage, epoch: self.resolve(epoch))
+        }
+    }
+
+    /// Removes a checkpoint for good.
+    ///
+    /// - Throws: `notFound` if there is none of that epoch.
+    public func remove(at epoch: UInt64) async throws(RepositoryError) {
+        try await OwnThread.run { () throws(RepositoryError) in
+            try self.removeCheckpoint(at: epoch)
+        }
+    }
+
     /// Opens a repository, blocking on the storage.
     init(location: Location, access: Access) throws(RepositoryError) {
         let storage = try location.storage(access)
@@ -79,29 +117,23 @@ public final class Repository: Sendable {
         try storage.list(Layout.manifests).compactMap(Layout.epoch(ofManifest:)).sorted()
     }
 
-    /// Begins a checkpoint; the caller ends it with ``endCheckpoint()``.
+    /// Begins a checkpoint, between ``claim()`` and ``endCheckpoint()``.
     func beginCheckpoint(
         _ manifest: Manifest, packBytes: Int = CheckpointWriter.packBytes
     ) throws(RepositoryError) -> CheckpointWriter {
-        try claim()
-        do throws(RepositoryError) {
-            let newest = try listEpochs().last
-            if let newest, newest >= manifest.epoch {
-                throw RepositoryError(
-                    .exists,
-                    "epoch \(manifest.epoch) is not newer than the newest checkpoint, \(newest)",
-                    path: storage.display(Layout.manifests), epoch: manifest.epoch,
-                    hint: "restore that checkpoint into the store first, "
-                        + "or use another directory for a store that began anew")
-            }
-            _ = try Leftovers.remove(from: storage)
-            var manifest = manifest
-            manifest.previousEpoch = newest
-            return CheckpointWriter(storage: storage, manifest: manifest, packBytes: packBytes)
-        } catch {
-            endCheckpoint()
-            throw error
+        let newest = try listEpochs().last
+        if let newest, newest >= manifest.epoch {
+            throw RepositoryError(
+                .exists,
+                "epoch \(manifest.epoch) is not newer than the newest checkpoint, \(newest)",
+                path: storage.display(Layout.manifests), epoch: manifest.epoch,
+                hint: "restore that checkpoint into the store first, "
+                    + "or use another directory for a store that began anew")
         }
+        _ = try Leftovers.remove(from: storage)
+        var manifest = manifest
+        manifest.previousEpoch = newest
+        return CheckpointWriter(storage: storage, manifest: manifest, packBytes: packBytes)
     }
 
     /// Lets the next checkpoint begin.
@@ -123,7 +155,8 @@ public final class Repository: Sendable {
         _ = try Leftovers.remove(from: storage)
     }
 
-    private func claim() throws(RepositoryError) {
+    /// Makes this the only checkpoint under way; the caller ends it with ``endCheckpoint()``.
+    func claim() throws(RepositoryError) {
         let refusal: RepositoryError? = writer.withLock { state in
             if state.lock == nil {
                 return RepositoryError(

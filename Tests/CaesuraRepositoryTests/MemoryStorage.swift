@@ -165,7 +165,7 @@ final class MemoryStorage: Storage {
             guard let file = Self.find(path, in: state) else { throw Self.missing(path) }
             return file
         }
-        return Reader(path: path, bytes: state.withLock { $0.files[file].bytes })
+        return Reader(path: display(path), bytes: state.withLock { $0.files[file].bytes })
     }
 
     func link(_ path: String, as name: String) throws(RepositoryError) {

@@ -48,6 +48,7 @@ import Testing
 
     @Test func `one checkpoint at a time`() throws {
         let repository = try Repository(location: .storage(MemoryStorage()), access: .write)
+        try repository.claim()
         let writer = try repository.beginCheckpoint(SampleCheckpoint(epoch: 5).manifest)
         #expect(throws: RepositoryError(.locked, "")) {
             try SampleCheckpoint(epoch: 6).write(to: repository)

@@ -60,8 +60,9 @@ struct SampleCheckpoint {
 
     /// Writes it, in packs of at least 100 bytes.
     func write(to repository: Repository) throws(RepositoryError) {
-        let writer = try repository.beginCheckpoint(try manifest, packBytes: 100)
+        try repository.claim()
         defer { repository.endCheckpoint() }
+        let writer = try repository.beginCheckpoint(try manifest, packBytes: 100)
         do throws(RepositoryError) {
             for chunk in chunks { try unsafe writer.append(chunk.bytes.span.bytes, chunk.facts) }
             _ = try writer.commit(Manifest.Timings())
@@ -75,6 +76,7 @@ struct SampleCheckpoint {
     func isWhole(in storage: any Storage) throws -> Bool {
         let reader = try CheckpointReader(storage: storage, epoch: epoch)
         guard reader.manifest.chunks.map(\.facts) == chunks.map(\.facts) else { return false }
+        for pack in reader.manifest.packs.indices { try reader.checkPack(pack) }
         var buffer: [UInt8] = []
         for index in chunks.indices {
             try reader.read(index, into: &buffer)

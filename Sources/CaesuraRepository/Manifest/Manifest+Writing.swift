@@ -68,7 +68,8 @@ extension Manifest.Region {
         json.string("wireFingerprint", schema.wireFingerprint.description)
         json.string("resolutionFingerprint", schema.resolutionFingerprint.description)
         json.array("schema") { json in
-            for line in schema.description.split(separator: "\n", omittingEmptySubsequences: false) {
+            for line in schema.description.split(separator: "\n", omittingEmptySubsequences: false)
+            {
                 json.string(nil, String(line))
             }
         }

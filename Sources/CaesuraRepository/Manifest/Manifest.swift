@@ -8,6 +8,8 @@ public import CaesuraFormat
 public struct Manifest: Hashable, Sendable {
     /// The version of the file's layout that this library writes and reads.
     public static let version = 1
+    /// What this library calls itself in manifests.
+    static let thisWriter = "caesura 0.1.0"
 
     /// The cut's epoch, which also names the file.
     public var epoch: UInt64

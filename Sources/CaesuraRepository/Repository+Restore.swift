@@ -1,0 +1,161 @@
+public import Caesura
+internal import CaesuraFormat
+import Synchronization
+
+extension Repository {
+    /// Brings a checkpoint back into an empty store, on all processors.
+    ///
+    /// Every byte is verified before the first row is decoded: a damaged checkpoint is refused, and the
+    /// store stays empty.
+    ///
+    /// - Parameters:
+    ///   - store: A store without rows; its tables have the fields of the checkpoint's, or are not there.
+    ///   - epoch: The checkpoint; the newest one if nil.
+    /// - Returns: The manifest; nil if no epoch was asked for and the repository has no checkpoint.
+    /// - Throws: `damaged` with file, chunk, offset, what is still good, and which other checkpoints
+    ///   there are; `notFound`; `mismatch` if the store has rows or other fields.
+    @discardableResult
+    public func restore(
+        into store: Store, at epoch: UInt64? = nil
+    ) async throws(RepositoryError) -> Manifest? {
+        try await OwnThread.run { (cancellation) throws(RepositoryError) in
+            let epochs = try self.listEpochs()
+            guard let epoch = epoch ?? epochs.last else { return nil }
+            do throws(RepositoryError) {
+                let reader = try CheckpointReader(storage: self.storage, epoch: epoch)
+                var verification = Verification(reader)
+                let report = try verification.run(cancellation)
+                if let problem = report.problems.first { throw report.refusal(problem) }
+                let restoration = try Restoration(reader, store)
+                if let problem = try restoration.run(reader.manifest.parts, cancellation).first {
+                    throw problem.error
+                }
+                return reader.manifest
+            } catch {
+                throw Self.advised(error, others: epochs.filter { $0 != epoch })
+            }
+        }
+    }
+
+    /// Brings back every partition of a checkpoint that verifies, and leaves out the others.
+    ///
+    /// - Returns: What was lost and why.
+    /// - Throws: `damaged` if the manifest is, because then nothing is known of the packs; `notFound`;
+    ///   `mismatch` if the store has rows or other fields.
+    public func salvage(
+        into store: Store, at epoch: UInt64? = nil
+    ) async throws(RepositoryError) -> VerifyReport {
+        try await OwnThread.run { (cancellation) throws(RepositoryError) in
+            let reader = try CheckpointReader(storage: self.storage, epoch: self.resolve(epoch))
+            let manifest = reader.manifest
+            var verification = Verification(reader)
+            let report = try verification.run(cancellation)
+            let good = manifest.parts.filter { part in
+                !report.regions[part.region].damagedPartitions.contains(part.partition)
+            }
+            let restoration = try Restoration(reader, store)
+            let failures = try restoration.run(good, cancellation)
+            guard !failures.isEmpty else { return report }
+            // Bytes as they were written, by a writer that broke the format's rules.
+            var damaged = Set(failures.flatMap(\.part.chunks))
+            for part in manifest.parts
+            where report.regions[part.region].damagedPartitions.contains(part.partition) {
+                damaged.formUnion(part.chunks)
+            }
+            var final = VerifyReport(
+                manifest, damaged: damaged, problems: report.problems + failures.map(\.error))
+            final.bytesRead = report.bytesRead
+            return final
+        }
+    }
+
+    private static func advised(_ error: RepositoryError, others: [UInt64]) -> RepositoryError {
+        guard error.code == .damaged, error.hint == nil else { return error }
+        var error = error
+        let shown = others.suffix(5).reversed().map(String.init).joined(separator: ", ")
+        error.hint =
+            (others.isEmpty
+                ? "there is no other checkpoint"
+                : "restore another checkpoint (epochs \(shown)\(others.count > 5 ? ", …" : ""))")
+            + ", or salvage what is good of this one"
+        return error
+    }
+}
+
+extension VerifyReport {
+    /// The refusal of the checkpoint: its first problem, and what is still good.
+    fileprivate func refusal(_ problem: RepositoryError) -> RepositoryError {
+        var refusal = problem
+        let more = problems.count > 1 ? ", and \(problems.count - 1) more problems" : ""
+        let rows = regions.reduce(0) { $0 + $1.rows }
+        let good = regions.reduce(0) { $0 + $1.goodRows }
+        refusal.message += "\(more); \(good) of \(rows) rows are good"
+        return refusal
+    }
+}
+
+/// Reads, verifies and applies partitions on several threads.
+private final class Restoration: Sendable {
+    /// A partition that could not be applied.
+    struct Failure {
+        var part: Manifest.Part
+        var error: RepositoryError
+    }
+
+    private let reader: CheckpointReader
+    private let applier: ChunkApplier
+    private let failures = Mutex<[Failure]>([])
+    private let next = Atomic(0)
+
+    /// Prepares the store.
+    init(_ reader: CheckpointReader, _ store: Store) throws(RepositoryError) {
+        self.reader = reader
+        do throws(StoreError) {
+            applier = try ChunkApplier(store, metadata: reader.manifest.metadata)
+        } catch {
+            throw RepositoryError(
+                .mismatch, "the store cannot take the checkpoint: \(error)",
+                epoch: reader.manifest.epoch)
+        }
+    }
+
+    /// Applies the partitions; a failure in one does not keep the others from being applied.
+    func run(
+        _ parts: [Manifest.Part], _ cancellation: Cancellation
+    ) throws(RepositoryError) -> [Failure] {
+        let threads = min(OwnThread.processorCount, max(1, parts.count))
+        OwnThread.run(threads) { [self] in
+            let worker = ChunkApplier.Worker(for: applier)
+            var buffer: [UInt8] = []
+            while true {
+                let index = next.add(1, ordering: .relaxed).oldValue
+                guard index < parts.count else { return }
+                do throws(RepositoryError) {
+                    try cancellation.check()
+                    for chunk in parts[index].chunks { try apply(chunk, worker, &buffer) }
+                } catch {
+                    failures.withLock { $0.append(Failure(part: parts[index], error: error)) }
+                }
+            }
+        }
+        try cancellation.check()
+        do throws(FormatError) {
+            try applier.finish()
+        } catch {
+            throw RepositoryError(.damaged, error.message, epoch: reader.manifest.epoch)
+        }
+        return failures.withLock { $0 }
+    }
+
+    private func apply(
+        _ index: Int, _ worker: ChunkApplier.Worker, _ buffer: inout [UInt8]
+    ) throws(RepositoryError) {
+        try reader.withChunk(index, buffer: &buffer) { (chunk) throws(RepositoryError) in
+            do throws(FormatError) {
+                try applier.apply(chunk, with: worker)
+            } catch {
+                throw reader.problem(error, index)
+            }
+        }
+    }
+}

@@ -1,0 +1,157 @@
+internal import CaesuraFormat
+
+extension Repository {
+    /// Reads a checkpoint whole and compares every byte with what was written.
+    ///
+    /// - Parameters:
+    ///   - epoch: The checkpoint; the newest one if nil.
+    ///   - progress: Called with the bytes read so far, on a thread of the repository's own.
+    /// - Returns: What is wrong and what is still good. A damaged checkpoint is a result, not an error.
+    /// - Throws: `notFound` if there is none, `storage` if nothing can be read.
+    public func verify(
+        at epoch: UInt64? = nil, progress: (@Sendable (Int) -> Void)? = nil
+    ) async throws(RepositoryError) -> VerifyReport {
+        try await OwnThread.run { (cancellation) throws(RepositoryError) in
+            let epoch = try self.resolve(epoch)
+            let reader: CheckpointReader
+            do throws(RepositoryError) {
+                reader = try CheckpointReader(storage: self.storage, epoch: epoch)
+            } catch  where error.code == .damaged || error.code == .unsupported {
+                var report = VerifyReport(epoch: epoch)
+                report.problems = [error]
+                return report
+            }
+            var verification = Verification(reader)
+            return try verification.run(cancellation, progress)
+        }
+    }
+
+    /// The epoch asked for, or that of the newest checkpoint.
+    func resolve(_ epoch: UInt64?) throws(RepositoryError) -> UInt64 {
+        if let epoch { return epoch }
+        guard let newest = try listEpochs().last else {
+            throw RepositoryError(
+                .notFound, "the repository has no checkpoint yet", path: storage.display(""))
+        }
+        return newest
+    }
+}
+
+/// One pass over a checkpoint's packs, chunk by chunk.
+struct Verification {
+    private let reader: CheckpointReader
+    private var damaged: Set<Int> = []
+    private var problems: [RepositoryError] = []
+    private var bytesRead = 0
+    private var buffer: [UInt8] = []
+
+    init(_ reader: CheckpointReader) { self.reader = reader }
+
+    /// Verifies all packs and reports.
+    mutating func run(
+        _ cancellation: Cancellation, _ progress: ((Int) -> Void)? = nil
+    ) throws(RepositoryError) -> VerifyReport {
+        let manifest = reader.manifest
+        var first = 0
+        for pack in manifest.packs.indices {
+            let end = manifest.chunks[first...].firstIndex { $0.pack != pack }
+            let chunks = first..<(end ?? manifest.chunks.count)
+            try verify(pack, chunks, cancellation, progress)
+            first = chunks.upperBound
+        }
+        var report = VerifyReport(manifest, damaged: damaged, problems: problems)
+        report.bytesRead = bytesRead
+        return report
+    }
+
+    private mutating func verify(
+        _ pack: Int, _ chunks: Range<Int>, _ cancellation: Cancellation,
+        _ progress: ((Int) -> Void)?
+    ) throws(RepositoryError) {
+        var hasher = DigestHasher()
+        var isWhole = true
+        do throws(RepositoryError) {
+            try reader.checkPack(pack)
+        } catch {
+            problems.append(error)
+            isWhole = false
+        }
+        for index in chunks {
+            try cancellation.check()
+            do throws(RepositoryError) {
+                try reader.read(index, into: &buffer)
+            } catch {
+                // A pack that is missing or short has been told once, not for each of its chunks.
+                if isWhole || error.code == .storage { problems.append(error) }
+                damaged.insert(index)
+                continue
+            }
+            unsafe hasher.update(buffer.span.bytes)
+            bytesRead += buffer.count
+            progress?(bytesRead)
+            do throws(RepositoryError) {
+                try verifyChunk(index)
+            } catch {
+                problems.append(error)
+                damaged.insert(index)
+            }
+        }
+        let stated = reader.manifest.packs[pack].digest
+        if isWhole, damaged.isDisjoint(with: chunks), hasher.digest != stated {
+            problems.append(
+                RepositoryError(
+                    .damaged,
+                    "each chunk is whole, but the pack's digest is \(hasher.digest), and the "
+                        + "manifest says \(stated)", path: reader.path(ofPack: pack),
+                    epoch: reader.manifest.epoch))
+        }
+    }
+
+    private func verifyChunk(_ index: Int) throws(RepositoryError) {
+        let manifest = reader.manifest
+        try reader.check(index, buffer) { (chunk) throws(RepositoryError) in
+            var decoder = ChunkDecoder()
+            do throws(FormatError) {
+                switch chunk.header.role {
+                case .metadata:
+                    let metadata = try decoder.decode(metadata: chunk)
+                    try expect(
+                        metadata.regions == manifest.metadata.regions
+                            && metadata.hashKey == manifest.hashKey
+                            && metadata.partitionBits == manifest.partitionBits, chunk)
+                case .end:
+                    let end = try decoder.decode(end: chunk)
+                    try expect(
+                        end.chunkCount == UInt64(index) && end.digest == manifest.streamDigest
+                            && end.regions.map(\.rows) == manifest.regions.map { UInt64($0.rows) },
+                        chunk)
+                default:
+                    let region = manifest.regions[chunk.header.region].schema
+                    try expect(chunk.header.fingerprint == region.wireFingerprint, chunk)
+                }
+            } catch {
+                throw reader.problem(error, index)
+            }
+        }
+    }
+
+    private func expect(_ holds: Bool, _ chunk: VerifiedChunk) throws(FormatError) {
+        guard holds else {
+            throw FormatError(
+                .malformed,
+                "the \(chunk.header.role.word) chunk and the manifest contradict each other",
+                at: chunk.offset)
+        }
+    }
+}
+
+extension Manifest {
+    /// The digest that the stream's end chunk has: FORMAT.md, "End body".
+    var streamDigest: UInt64 {
+        chunks.dropLast().reduce(0) { digest, chunk in
+            unsafe withUnsafeBytes(
+                of: (digest.littleEndian, chunk.facts.identity.littleEndian)
+            ) { unsafe Checksum.of($0) }
+        }
+    }
+}
