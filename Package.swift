@@ -57,7 +57,8 @@ let package = Package(
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ]),
         .testTarget(name: "CaesuraTests", dependencies: ["Caesura"]),
-        .testTarget(name: "CaesuraFormatTests", dependencies: ["CaesuraFormat"]),
+        .testTarget(
+            name: "CaesuraFormatTests", dependencies: ["CaesuraFormat"], exclude: ["Golden"]),
         .testTarget(
             name: "CaesuraMacroExpansionTests",
             dependencies: [

@@ -15,12 +15,8 @@ public enum Compression: Hashable, Sendable {
 /// A zstd compressor whose memory is kept from chunk to chunk.
 @safe
 struct ZstdCompressor: ~Copyable {
-    private let context: OpaquePointer
-
-    init() {
-        guard let context = unsafe ZSTD_createCCtx() else { fatalError("no memory for zstd") }
-        unsafe self.context = unsafe context
-    }
+    /// Made when it is first needed: most streams are not compressed.
+    private var context: OpaquePointer?
 
     deinit { unsafe ZSTD_freeCCtx(context) }
 
@@ -30,6 +26,8 @@ struct ZstdCompressor: ~Copyable {
         _ source: UnsafeRawBufferPointer, level: Int, into writer: inout ByteWriter
     ) -> Bool {
         guard source.count > 1 else { return false }
+        if unsafe context == nil { unsafe context = ZSTD_createCCtx() }
+        guard unsafe context != nil else { fatalError("no memory for zstd") }
         let bound = ZSTD_compressBound(source.count)
         let target = unsafe writer.reserve(bound)
         // SAFETY: `target` has room for `bound` bytes, which zstd is told.
@@ -44,12 +42,8 @@ struct ZstdCompressor: ~Copyable {
 /// A zstd decompressor whose memory is kept from chunk to chunk.
 @safe
 struct ZstdDecompressor: ~Copyable {
-    private let context: OpaquePointer
-
-    init() {
-        guard let context = unsafe ZSTD_createDCtx() else { fatalError("no memory for zstd") }
-        unsafe self.context = unsafe context
-    }
+    /// Made when it is first needed: most streams are not compressed.
+    private var context: OpaquePointer?
 
     deinit { unsafe ZSTD_freeDCtx(context) }
 
@@ -73,6 +67,8 @@ struct ZstdDecompressor: ~Copyable {
         else {
             throw FormatError(.malformed, "a body that is not one zstd frame", at: origin)
         }
+        if unsafe context == nil { unsafe context = ZSTD_createDCtx() }
+        guard unsafe context != nil else { fatalError("no memory for zstd") }
         let target = unsafe writer.reserve(length)
         let size = unsafe ZSTD_decompressDCtx(context, target, length, start, source.count)
         guard ZSTD_isError(size) == 0, size == length else {

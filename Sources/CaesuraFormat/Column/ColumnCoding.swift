@@ -1,6 +1,6 @@
 /// How a column, or an integer stream inside one, is written: the first byte of each.
 ///
-/// The byte tables are in `docs/FORMAT-columns.md`. Values are never reused; 10...255 are unassigned and
+/// The byte tables are in `docs/FORMAT.md`, "Columns". Values are never reused; 10...255 are unassigned and
 /// a reader refuses them.
 public enum ColumnCoding: UInt8, Hashable, Sendable, CaseIterable {
     /// The values as they are, little-endian; for strings, a lengths stream and the bytes.

@@ -1,4 +1,4 @@
-/// Writes columns as bytes; the layout is in `docs/FORMAT-columns.md`.
+/// Writes columns as bytes; the layout is in `docs/FORMAT.md`, "Columns".
 ///
 /// It looks at a sample of each column, picks the coding that promises the fewest bytes, and falls back
 /// where the promise does not hold, so that the result is never more than a few bytes larger than the

@@ -1,7 +1,7 @@
 /// Writes integer streams: values of 1, 2, 4 or 8 bytes, of which the reader knows number and width.
 ///
 /// Columns of integers are one; lengths, codes, run lengths and halves of wide values are others inside
-/// a column. The layout is in `docs/FORMAT-columns.md`, "Integer streams".
+/// a column. The layout is in `docs/FORMAT.md`, "Integer streams".
 @safe
 struct IntegerEncoder: ~Copyable {
     /// Which codings may be used: a stream inside a dictionary or inside runs is simple, so that streams

@@ -1,0 +1,160 @@
+import CaesuraFormat
+import Foundation
+import Testing
+
+/// Bytes that were written once and are never regenerated: this version writes the same, and every later
+/// one reads them.
+@Suite struct GoldenTests {
+    /// The stream of the worked example in `docs/FORMAT.md`.
+    static func example() throws -> [UInt8] {
+        let region = RegionSchema(
+            name: "pets", kind: .table,
+            key: Schema(
+                name: "key", fields: [Field(number: 1, name: "key", type: .scalar(.uint64))]),
+            row: Schema(
+                name: "pet", version: 2,
+                fields: [
+                    Field(number: 1, name: "name", type: .string),
+                    Field(
+                        number: 2, name: "age", type: .optional(.scalar(.uint8)),
+                        defaultValue: Value.none, since: 2),
+                ]))
+        let hashKey = HashKey(k0: 0x0706_0504_0302_0100, k1: 0x0F0E_0D0C_0B0A_0908)
+        let rows: [(key: UInt64, name: String, age: Value)] = [
+            (1, "Ada", .uint(3)), (2, "Bo", .none), (3, "Cy", .uint(11)),
+        ]
+        let sorted = rows.sorted { hashKey.hash($0.key) < hashKey.hash($1.key) }
+        let layout = try RegionLayout(region)
+        var encoder = ChunkEncoder()
+        encoder.encode(
+            core: ColumnBatch(
+                layout,
+                rows: sorted.map { [.uint(UInt128($0.key)), .string($0.name), $0.age] }),
+            header: ChunkHeader(
+                role: .core, region: 0, fingerprint: layout.wireFingerprint, partition: 0,
+                range: .all, sequence: 0, targetEpoch: 300))
+        var writer = StreamWriter(
+            metadata: try StreamMetadata(
+                epoch: 300, hashKey: hashKey, partitionBits: 0, regions: [region]),
+            to: ByteArraySink())
+        unsafe writer.append(encoder.bytes)
+        return writer.finish().bytes
+    }
+
+    static let root = URL(filePath: #filePath)
+        .deletingLastPathComponent().deletingLastPathComponent()
+
+    /// The bytes of a golden file: hexadecimal digits and white space.
+    static func golden(_ name: String) throws -> [UInt8] {
+        bytes(
+            ofHex: try String(
+                contentsOf: root.appending(path: "Golden/\(name).hex"), encoding: .utf8))
+    }
+
+    static func bytes(ofHex text: String) -> [UInt8] {
+        let digits = text.compactMap(\.hexDigitValue)
+        return stride(from: 0, to: digits.count - 1, by: 2).map {
+            UInt8(digits[$0] << 4 | digits[$0 + 1])
+        }
+    }
+
+    @Test func `the worked example is what this version writes`() throws {
+        #expect(try Self.example() == Self.golden("example"))
+    }
+
+    @Test func `the worked example stands in the specification, byte by byte`() throws {
+        let page = try String(
+            contentsOf: Self.root.appending(path: "../../docs/FORMAT.md"), encoding: .utf8)
+        let section = try #require(page.components(separatedBy: "## Worked example").last)
+        let block = try #require(section.components(separatedBy: "```").dropFirst().first)
+        var bytes: [UInt8] = []
+        for line in block.split(separator: "\n") {
+            let columns = line.components(separatedBy: "|")
+            guard columns.count == 3 else { continue }
+            let offset = try #require(Int(columns[0].filter { $0 != " " }, radix: 16))
+            #expect(offset == bytes.count, "the line \(line)")
+            bytes += Self.bytes(ofHex: columns[1])
+        }
+        #expect(try bytes == Self.golden("example"))
+    }
+
+    @Test func `a stream of two regions is what it was`() throws {
+        let sample = try SampleStream(withLargeValue: false)
+        #expect(try sample.bytes == Self.golden("stream"))
+    }
+
+    @Test func `a compressed stream of an older library can be read`() throws {
+        // Only read: other versions of zstd may compress to other bytes.
+        let contents = try StreamContents(Self.golden("stream-zstd"), pieces: { _ in 1000 })
+        let plain = try StreamContents(Self.golden("stream"), pieces: { _ in 1000 })
+        #expect(contents.metadata?.compression == .zstd(level: 3))
+        #expect(contents.metadata?.regions == plain.metadata?.regions)
+        #expect(contents.end?.regions == plain.end?.regions)
+    }
+
+    @Test func `a schema with every type is what it was, and has its fingerprints`() throws {
+        let region = Self.everyType
+        try region.validate()
+        #expect(try coding(of: region) == Self.golden("schema"))
+        #expect(try CaesuraFormatTests.region(reading: Self.golden("schema")) == region)
+        #expect(region.wireFingerprint.description == "24cc421db14f05c3")
+        #expect(region.resolutionFingerprint.description == "daab8820646779df")
+    }
+
+    static let everyType: RegionSchema = {
+        var fields: [Field] = []
+        func add(_ type: FieldType, _ defaultValue: Value? = nil) {
+            let number = UInt16(fields.count + 1) * 100
+            fields.append(
+                Field(
+                    number: number, name: "f\(number)", type: type, defaultValue: defaultValue,
+                    since: defaultValue == nil ? 1 : 300, flags: number % 300 == 0 ? .sensitive : []
+                ))
+        }
+        add(.scalar(.bool), .bool(true))
+        add(.scalar(.int8), .int(-128))
+        add(.scalar(.int16), .int(-2))
+        add(.scalar(.int32), .int(1 << 20))
+        add(.scalar(.int64), .int(-1 << 40))
+        add(.scalar(.int128), .int(-1 << 100))
+        add(.scalar(.uint8), .uint(255))
+        add(.scalar(.uint16), .uint(256))
+        add(.scalar(.uint32), .uint(1 << 31))
+        add(.scalar(.uint64), .uint(1 << 63))
+        add(.scalar(.uint128), .uint(1 << 127))
+        add(.scalar(.float16), .float(bits: (1.5).bitPattern))
+        add(.scalar(.float32), .float(bits: (-0.25).bitPattern))
+        add(.scalar(.float64), .float(bits: Double.nan.bitPattern))
+        add(.scalar(.uuid), .uuid(Array(0..<16)))
+        add(.scalar(.timestamp), .int(1_700_000_000_000_000))
+        add(.string, .string("é"))
+        add(.bytes, .bytes([0, 255]))
+        add(.array(.uint16), .array([.uint(1), .uint(2)]))
+        add(
+            .enumeration(
+                raw: .scalar(.int8),
+                cases: [
+                    EnumerationCase(name: "low", raw: .int(-1)),
+                    EnumerationCase(name: "high", raw: .int(1)),
+                ]), .int(1))
+        add(
+            .enumeration(
+                raw: .string, cases: [EnumerationCase(name: "only", raw: .string("ONLY"))]))
+        add(.optional(.scalar(.uint32)), Value.none)
+        add(
+            .optional(
+                .structure([
+                    Field(number: 1, name: "a", type: .string),
+                    Field(number: 2, name: "b", type: .optional(.bytes)),
+                ])), .structure([.string("x"), .bytes([7])]))
+        return RegionSchema(
+            name: "every type", kind: .table,
+            key: Schema(
+                name: "key",
+                fields: [
+                    Field(number: 1, name: "peer", type: .string),
+                    Field(number: 2, name: "id", type: .scalar(.uint32)),
+                ]),
+            row: Schema(name: "row", version: 300, fields: fields))
+    }()
+}
