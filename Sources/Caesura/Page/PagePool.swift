@@ -128,6 +128,25 @@ final class PagePool: @unchecked Sendable {
         unsafe free(page.base, sizeClass: Int(page.header.pointee.sizeClass))
     }
 
+    /// Frees a block and says how many bytes it was counted as.
+    func free(retired block: UnsafeMutableRawPointer) -> Int {
+        switch unsafe block.assumingMemoryBound(to: Retirable.self).pointee.kind {
+        case .page:
+            let header = unsafe Page(base: block).header.pointee
+            unsafe free(block, sizeClass: Int(header.sizeClass))
+            return Int(header.blockSize)
+        case .node:
+            unsafe free(
+                block, sizeClass: PagePool.sizeClass(atLeast: DirectoryNode.byteCount).index)
+            return DirectoryNode.byteCount
+        case .largeValue:
+            let value = unsafe LargeValue(base: block)
+            let footprint = value.footprint
+            value.deallocate()
+            return footprint
+        }
+    }
+
     static func size(ofClass index: Int) -> Int {
         let base = smallestBlock << (index / classesPerDoubling)
         return base + index % classesPerDoubling * (base / classesPerDoubling)

@@ -183,7 +183,7 @@ final class StoreCore: @unchecked Sendable {
                 unsafe retirable.pointee.next = unsafe kept?.first
                 unsafe kept = unsafe (block, kept?.last ?? block)
             } else {
-                unsafe freed += free(block)
+                unsafe freed += pool.free(retired: block)
             }
         }
         if unsafe kept != nil {
@@ -193,25 +193,6 @@ final class StoreCore: @unchecked Sendable {
             }
         }
         unsafe control.pointee.retained.subtract(freed, ordering: .relaxed)
-    }
-
-    /// Frees a block and says how many bytes it was counted as.
-    func free(_ block: UnsafeMutableRawPointer) -> Int {
-        switch unsafe block.assumingMemoryBound(to: Retirable.self).pointee.kind {
-        case .page:
-            let header = unsafe Page(base: block).header.pointee
-            unsafe pool.free(block, sizeClass: Int(header.sizeClass))
-            return Int(header.blockSize)
-        case .node:
-            unsafe pool.free(
-                block, sizeClass: PagePool.sizeClass(atLeast: DirectoryNode.byteCount).index)
-            return DirectoryNode.byteCount
-        case .largeValue:
-            let value = unsafe LargeValue(base: block)
-            let footprint = value.footprint
-            value.deallocate()
-            return footprint
-        }
     }
 }
 

@@ -21,8 +21,6 @@ public struct StoreError: Error, Hashable, Sendable, CustomStringConvertible {
         case notEmpty
         /// The data contradict themselves or the store: keys out of order, doubled or in the wrong range.
         case inconsistentData
-        /// A transaction touched a row that it had not named.
-        case rowNotLocked
     }
 
     /// What a caller may act on.

@@ -52,6 +52,74 @@ struct DirectoryEntry: BitwiseCopyable {
     @inlinable var node: DirectoryNode { unsafe DirectoryNode(base: address) }
 }
 
+extension DirectoryEntry {
+    /// The entry of the page that a hash leads to, below this entry of that depth.
+    @inlinable func leaf(of hash: UInt64, depth: Int) -> DirectoryEntry {
+        var entry = self
+        var depth = depth
+        while entry.isNode {
+            // SAFETY: an index of 6 bits into 64 entries.
+            entry = unsafe entry.node.entries[DirectoryNode.index(of: hash, depth: depth)]
+            depth &+= DirectoryNode.bits
+        }
+        return entry
+    }
+
+    /// Calls `isMatch` with the candidates for a hash until it says yes; the entry's address and slot.
+    @inlinable @inline(__always)
+    func search(
+        hash: UInt64, stride: Int, isMatch: (UnsafeMutableRawPointer) -> Bool
+    ) -> (entry: UnsafeMutableRawPointer, slot: Int)? {
+        guard !isEmpty else { return nil }
+        let slotCount = slotCount
+        let entries = unsafe address + Page.entriesOffset(slotCount: slotCount)
+        var slot = Page.home(tag: Page.tag(of: hash, depth: depth), slotCount: slotCount)
+        var entry = unsafe entries + slot &* stride
+        // A page has at least one unused slot, so this ends.
+        while unsafe entry.load(as: UInt64.self) != 0 {
+            if unsafe isMatch(entry) { return unsafe (entry, slot) }
+            slot &+= 1
+            unsafe entry += stride
+            if slot == slotCount {
+                slot = 0
+                unsafe entry = unsafe entries
+            }
+        }
+        return nil
+    }
+
+    /// The entry of a key, its slot and the entry of its page, below this entry of that depth.
+    @inlinable @inline(__always) func find<Key: TableKey, Row: SchemaStruct>(
+        _ key: Key, _ hash: UInt64, depth: Int, as type: Row.Type
+    ) -> (entry: UnsafeMutableRawPointer, slot: Int, leaf: DirectoryEntry)? {
+        let leaf = leaf(of: hash, depth: depth)
+        let keyOffset = EntryShape<Key, Row>.keyOffset
+        guard
+            let found = unsafe leaf.search(
+                hash: hash, stride: EntryShape<Key, Row>.stride,
+                isMatch: { entry in
+                    unsafe Key.matches(
+                        entry.load(fromByteOffset: keyOffset, as: Key.Stored.self), key,
+                        in: HeapView(page: leaf.address))
+                })
+        else { return nil }
+        return unsafe (found.entry, found.slot, leaf)
+    }
+
+    /// Reads a row below this entry of that depth.
+    @inlinable @inline(__always) func read<Key: TableKey, Row: SchemaStruct, Result>(
+        _ key: Key, _ hash: UInt64, depth: Int, as type: Row.Type,
+        _ body: (borrowing Row.Reader) throws -> Result
+    ) rethrows -> Result? {
+        guard let found = unsafe find(key, hash, depth: depth, as: type) else { return nil }
+        return try unsafe body(
+            Row.Reader(
+                RowView(
+                    row: found.entry + EntryShape<Key, Row>.rowOffset,
+                    heap: HeapView(page: found.leaf.address))))
+    }
+}
+
 /// A node of the radix tree over the hash: 64 entries for the next 6 bits.
 ///
 /// A page whose depth is less than the node's depth + 6 stands in all the entries whose bits it covers.

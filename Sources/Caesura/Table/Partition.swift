@@ -52,44 +52,6 @@ struct Partition: ~Copyable {
 
     @inlinable var root: DirectoryEntry { unsafe rootPointer.pointee }
 
-    // MARK: Searching
-
-    /// The directory entry that a hash leads to.
-    @inlinable func leaf(of hash: UInt64) -> DirectoryEntry {
-        var entry = root
-        var depth = depth
-        while entry.isNode {
-            // SAFETY: an index of 6 bits into 64 entries.
-            entry = unsafe entry.node.entries[DirectoryNode.index(of: hash, depth: depth)]
-            depth &+= DirectoryNode.bits
-        }
-        return entry
-    }
-
-    /// Calls `isMatch` with the candidates for a hash until it says yes; the entry's address and slot.
-    @inlinable @inline(__always)
-    func search(
-        _ leaf: DirectoryEntry, hash: UInt64, stride: Int,
-        isMatch: (UnsafeMutableRawPointer) -> Bool
-    ) -> (entry: UnsafeMutableRawPointer, slot: Int)? {
-        guard !leaf.isEmpty else { return nil }
-        let slotCount = leaf.slotCount
-        let entries = unsafe leaf.address + Page.entriesOffset(slotCount: slotCount)
-        var slot = Page.home(tag: Page.tag(of: hash, depth: leaf.depth), slotCount: slotCount)
-        var entry = unsafe entries + slot &* stride
-        // A page has at least one unused slot, so this ends.
-        while unsafe entry.load(as: UInt64.self) != 0 {
-            if unsafe isMatch(entry) { return unsafe (entry, slot) }
-            slot &+= 1
-            unsafe entry += stride
-            if slot == slotCount {
-                slot = 0
-                unsafe entry = unsafe entries
-            }
-        }
-        return nil
-    }
-
     // MARK: Writing
 
     /// Notes the epoch that the writer who has just taken the lock writes in.

@@ -17,12 +17,14 @@ public import Synchronization
 @safe
 public final class Table<Key: TableKey, Row: SchemaStruct>: Sendable {
     @usableFromInline let core: TableCore
+    private let store: StoreCore
     @usableFromInline nonisolated(unsafe) let block: UnsafeMutableRawPointer
     @usableFromInline let shift: UInt64
     @usableFromInline nonisolated(unsafe) let control: UnsafeMutablePointer<StoreControl>
 
     init(core: TableCore) {
         self.core = core
+        store = unsafe core.store
         unsafe block = unsafe core.block
         shift = UInt64(64 - core.partitionBits)
         unsafe control = unsafe core.store.control
@@ -145,22 +147,11 @@ public final class Table<Key: TableKey, Row: SchemaStruct>: Sendable {
 // MARK: - Typed access to a partition, under its lock
 
 extension Partition {
-    /// The entry of a key, and its slot and page.
+    /// The entry of a key, its slot and the directory's entry of its page.
     @inlinable @inline(__always) func find<Key: TableKey, Row: SchemaStruct>(
         _ key: Key, _ hash: UInt64, as type: Row.Type
     ) -> (entry: UnsafeMutableRawPointer, slot: Int, leaf: DirectoryEntry)? {
-        let leaf = leaf(of: hash)
-        let keyOffset = EntryShape<Key, Row>.keyOffset
-        guard
-            let found = unsafe search(
-                leaf, hash: hash, stride: EntryShape<Key, Row>.stride,
-                isMatch: { entry in
-                    unsafe Key.matches(
-                        entry.load(fromByteOffset: keyOffset, as: Key.Stored.self), key,
-                        in: HeapView(page: leaf.address))
-                })
-        else { return nil }
-        return unsafe (found.entry, found.slot, leaf)
+        unsafe root.find(key, hash, depth: depth, as: type)
     }
 
     @inlinable func load<Key: TableKey, Row: SchemaStruct>(
@@ -177,12 +168,7 @@ extension Partition {
         _ key: Key, _ hash: UInt64, as type: Row.Type,
         _ body: (borrowing Row.Reader) throws -> Result
     ) rethrows -> Result? {
-        guard let found = unsafe find(key, hash, as: type) else { return nil }
-        return unsafe try body(
-            Row.Reader(
-                RowView(
-                    row: found.entry + EntryShape<Key, Row>.rowOffset,
-                    heap: HeapView(page: found.leaf.address))))
+        try root.read(key, hash, depth: depth, as: type, body)
     }
 }
 

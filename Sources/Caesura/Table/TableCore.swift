@@ -15,7 +15,10 @@ final class TableCore: @unchecked Sendable {
     @usableFromInline let pageLayout: PageLayout
     @usableFromInline let partitionBits: Int
     let partitionCount: Int
-    let store: StoreCore
+    /// Whose table it is. The store owns the table; whoever uses a table holds its store.
+    unowned(unsafe) let store: StoreCore
+    /// The memory of its pages, which lives as long as the table.
+    private let pool: PagePool
     /// Position among the store's tables: the order in which a transaction locks.
     var ordinal = 0
 
@@ -34,7 +37,8 @@ final class TableCore: @unchecked Sendable {
         pageLayout = PageLayout(layout)
         partitionBits = store.partitionBits
         partitionCount = 1 << store.partitionBits
-        self.store = store
+        unsafe self.store = store
+        pool = store.pool
         precondition(
             MemoryLayout<Partition>.size <= Self.blockSize - Self.rootSize,
             "a partition fits in its block")
@@ -55,7 +59,7 @@ final class TableCore: @unchecked Sendable {
             var next = unsafe partition.pointee.takeRetired()
             while let block = unsafe next {
                 unsafe next = unsafe block.assumingMemoryBound(to: Retirable.self).pointee.next
-                _ = unsafe store.free(block)
+                _ = unsafe pool.free(retired: block)
             }
             unsafe freeAll(below: partition.pointee.root)
             unsafe partition.deinitialize(count: 1)
@@ -112,7 +116,7 @@ final class TableCore: @unchecked Sendable {
     private func freeNodes(below entry: DirectoryEntry) {
         guard entry.isNode else { return }
         for index in 0..<64 { unsafe freeNodes(below: entry.node.entries[index]) }
-        _ = unsafe store.free(entry.address)
+        _ = unsafe pool.free(retired: entry.address)
     }
 
     /// Checks that pages can hold the rows and that the layout is the schema's.

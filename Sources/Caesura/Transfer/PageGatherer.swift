@@ -35,10 +35,10 @@ struct PageGatherer: ~Copyable {
 
     /// Calls `body` with each row of the page that ``gather(_:in:into:)`` would append; their number.
     mutating func forEachRow(
-        of page: Page, in range: HashRange?, _ body: (Int, UnsafeRawPointer) -> Void
-    ) -> Int {
+        of page: Page, in range: HashRange?, _ body: (Int, UnsafeRawPointer) throws -> Void
+    ) rethrows -> Int {
         let count = sort(page, range)
-        for index in 0..<count { unsafe body(index, rows[index]) }
+        for index in 0..<count { try unsafe body(index, rows[index]) }
         return count
     }
 
