@@ -61,7 +61,8 @@ enum OwnThread {
         init(_ run: @escaping @Sendable () -> Void) { self.run = run }
     }
 
-    private static func start(_ body: @escaping @Sendable () -> Void) {
+    /// Runs `body` on a new thread that nobody waits for.
+    static func start(_ body: @escaping @Sendable () -> Void) {
         // SAFETY: the retained body is handed to exactly one thread, which releases it.
         let context = unsafe Unmanaged.passRetained(Body(body)).toOpaque()
         #if canImport(Darwin)
