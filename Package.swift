@@ -48,11 +48,11 @@ let package = Package(
                 .product(name: "SwiftSyntaxMacros", package: "swift-syntax"),
             ]),
         .target(name: "CaesuraRepository", dependencies: ["Caesura", "CaesuraFormat", "CXXHash"]),
-        .target(name: "CaesuraRoutes"),
+        .target(name: "CaesuraRoutes", dependencies: ["Caesura"]),
         .executableTarget(
             name: "CaesuraTool",
             dependencies: [
-                "Caesura", "CaesuraFormat", "CaesuraRoutes", "CZlib",
+                "Caesura", "CaesuraFormat", "CaesuraRepository", "CaesuraRoutes", "CZlib",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ]),
@@ -73,7 +73,7 @@ let package = Package(
         .testTarget(
             name: "CaesuraRepositoryTests",
             dependencies: ["Caesura", "CaesuraFormat", "CaesuraRepository"]),
-        .testTarget(name: "CaesuraRoutesTests", dependencies: ["CaesuraRoutes"]),
+        .testTarget(name: "CaesuraRoutesTests", dependencies: ["Caesura", "CaesuraRoutes"]),
         .testTarget(
             name: "CaesuraToolTests",
             dependencies: ["CaesuraFormat", "CaesuraRoutes", "CaesuraTool"]),

@@ -1,3 +1,5 @@
+public import Caesura
+
 /// The autonomous systems an announcement passed through, nearest first (RFC 4271 section 4.3,
 /// RFC 5065 section 3).
 ///
@@ -8,11 +10,12 @@
 ///                                 segments  sequence of 3, set of 1
 ///
 /// Text does not show where one sequence ends and the next begins, so sequences never stand side by side.
+@Schema("path")
 public struct ASPath: Hashable, Sendable {
     /// The numbers of all segments, one after the other.
-    public var numbers: [UInt32]
+    @Field(1) public var numbers: [UInt32]
     /// Kind (top 2 bits) and length (low 14 bits) of each segment; empty for a single sequence.
-    public var segments: [UInt16]
+    @Field(2) public var segments: [UInt16]
 
     /// How the numbers of a segment relate.
     public enum SegmentKind: UInt16, Hashable, Sendable {

@@ -1,5 +1,7 @@
+public import Caesura
+
 /// The two kinds of internet address.
-public enum AddressFamily: UInt8, Hashable, Sendable, CaseIterable {
+public enum AddressFamily: UInt8, SchemaEnum, TableKey {
     case ipv4 = 4
     case ipv6 = 6
 }
@@ -10,13 +12,14 @@ public enum AddressFamily: UInt8, Hashable, Sendable, CaseIterable {
 ///     IPv6   high = the first 64 bits    low = the last 64 bits
 ///
 /// `::1.2.3.4` and `1.2.3.4` have the same bits and differ in their family.
-public struct IPAddress: Hashable, Sendable {
+@Schema("address")
+public struct IPAddress: TableKey {
     /// Which kind of address the bits are.
-    public var family: AddressFamily
+    @Field(1) public var family: AddressFamily
     /// The first 64 bits of an IPv6 address; 0 for IPv4.
-    public var high: UInt64
+    @Field(2) public var high: UInt64
     /// The last 64 bits of an IPv6 address, or the 32 bits of an IPv4 address.
-    public var low: UInt64
+    @Field(3) public var low: UInt64
 
     /// Creates an IPv4 address from its 32 bits, the first octet highest.
     public init(ipv4 bits: UInt32) {
@@ -45,11 +48,12 @@ public struct IPAddress: Hashable, Sendable {
 /// A block of addresses: those that share their first `length` bits.
 ///
 /// Bits behind `length` are kept as the router sent them.
-public struct Prefix: Hashable, Sendable {
+@Schema("prefix")
+public struct Prefix: TableKey {
     /// The block's first address.
-    public var address: IPAddress
+    @Field(1) public var address: IPAddress
     /// Bits that count, at most the family's width.
-    public var length: UInt8
+    @Field(2) public var length: UInt8
 
     /// Creates a prefix.
     public init(address: IPAddress, length: UInt8) {

@@ -1,3 +1,5 @@
+public import Caesura
+
 /// One line of what `bgpdump -m` prints.
 ///
 ///     TABLE_DUMP2|time|B|peer|AS|prefix|path|origin|next hop|preference|MED|communities|AG or NAG|aggregator|
@@ -19,13 +21,13 @@ public enum RouteLine: Hashable, Sendable {
     public struct Withdrawal: Hashable, Sendable {
         /// Which route.
         public var key: RouteKey
-        /// When: microseconds since 1970-01-01T00:00:00Z.
-        public var time: Int64
+        /// When.
+        public var time: Timestamp
         /// The record the line was made from.
         public var source: RouteSource
 
         /// Creates a withdrawal.
-        public init(key: RouteKey, time: Int64, source: RouteSource) {
+        public init(key: RouteKey, time: Timestamp, source: RouteSource) {
             self.key = key
             self.time = time
             self.source = source
@@ -40,8 +42,8 @@ public enum RouteLine: Hashable, Sendable {
         public var old: UInt16
         /// The state after.
         public var new: UInt16
-        /// When: microseconds since 1970-01-01T00:00:00Z.
-        public var time: Int64
+        /// When.
+        public var time: Timestamp
         /// The record the line was made from.
         public var source: RouteSource
 
@@ -49,8 +51,8 @@ public enum RouteLine: Hashable, Sendable {
         public var endsSession: Bool { old == 6 && new != 6 }
     }
 
-    /// When: microseconds since 1970-01-01T00:00:00Z.
-    public var time: Int64 {
+    /// When.
+    public var time: Timestamp {
         switch self {
         case .route(_, let route): route.time
         case .withdrawal(let withdrawal): withdrawal.time

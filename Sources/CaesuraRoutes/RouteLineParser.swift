@@ -1,3 +1,5 @@
+import Caesura
+
 /// Reads route lines out of bytes that somebody else owns, without copying them first.
 ///
 /// The grammar is in ``RouteLine``. A parser keeps its place and a little scratch memory, so use one for many
@@ -87,7 +89,7 @@ public struct RouteLineParser: Sendable {
 
     private mutating func time(
         _ line: Span<UInt8>, _ source: RouteSource
-    ) throws(RouteLineError) -> Int64 {
+    ) throws(RouteLineError) -> Timestamp {
         let start = position
         // MRT times are 32 bits of seconds.
         guard let seconds = number(line, upTo: UInt64(UInt32.max)) else {
@@ -104,7 +106,7 @@ public struct RouteLineParser: Sendable {
         }
         guard peek(line) == Self.bar else { throw error(.malformedTime) }
         position += 1
-        return Int64(seconds) * 1_000_000 + microseconds
+        return Timestamp(microseconds: Int64(seconds) * 1_000_000 + microseconds)
     }
 
     /// Reads `address|AS|`.
@@ -139,7 +141,7 @@ public struct RouteLineParser: Sendable {
 
     /// Reads everything behind the key.
     private mutating func route(
-        _ line: Span<UInt8>, _ source: RouteSource, _ time: Int64
+        _ line: Span<UInt8>, _ source: RouteSource, _ time: Timestamp
     ) throws(RouteLineError) -> Route {
         let path = try path(line)
         try separator(line)

@@ -1,3 +1,5 @@
+import Caesura
+
 /// Prints route lines into bytes it keeps, exactly as `bgpdump -m` does.
 public struct RouteLineWriter: Sendable {
     /// What was printed so far.
@@ -52,10 +54,11 @@ public struct RouteLineWriter: Sendable {
         append("|")
     }
 
-    private mutating func append(_ source: RouteSource, _ time: Int64, _ kind: StaticString) {
+    private mutating func append(_ source: RouteSource, _ time: Timestamp, _ kind: StaticString) {
         append(source.word)
         append("|")
-        let (seconds, microseconds) = UInt64(time).quotientAndRemainder(dividingBy: 1_000_000)
+        let (seconds, microseconds) = UInt64(time.microseconds)
+            .quotientAndRemainder(dividingBy: 1_000_000)
         append(seconds)
         if source.hasMicroseconds {
             append(".")

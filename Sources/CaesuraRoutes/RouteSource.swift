@@ -1,5 +1,7 @@
+public import Caesura
+
 /// The kind of MRT record (RFC 6396) a line was made from: its first word.
-public enum RouteSource: UInt8, Hashable, Sendable, CaseIterable {
+public enum RouteSource: UInt8, SchemaEnum {
     case tableDump = 1
     case tableDump2 = 2
     case tableDump2AddPath = 3

@@ -1,4 +1,6 @@
 import ArgumentParser
+import Caesura
+import CaesuraRepository
 import Foundation
 
 /// The `caesura` command.
@@ -11,7 +13,9 @@ struct CaesuraCommand: AsyncParsableCommand {
             Exit codes: 0 done; 1 failed, or damage was found; 64 wrong command line; 130 interrupted.
             Results go to standard output, progress and errors to standard error.
             """,
-        subcommands: [Demo.self])
+        subcommands: [
+            Replay.self, Inspect.self, Verify.self, Export.self, Restore.self, Demo.self,
+        ])
 
     /// Runs the command line and turns every failure into an error, a hint and an exit code.
     static func main() async {
@@ -25,6 +29,10 @@ struct CaesuraCommand: AsyncParsableCommand {
             }
         } catch let error as ToolError {
             fail(error)
+        } catch let error as RepositoryError {
+            fail(ToolError(error))
+        } catch let error as StoreError {
+            fail(ToolError(error.description))
         } catch {
             if exitCode(for: error) == .success { exit(withError: error) }
             fail(usageError(error))

@@ -1,3 +1,4 @@
+import Caesura
 import CaesuraRoutes
 import Testing
 
@@ -54,7 +55,7 @@ import Testing
         #expect(route.isAtomicAggregate)
         let aggregator = Aggregator(asNumber: 65102, address: 192 << 24 | 168 << 16 | 1 << 8 | 1)
         #expect(route.aggregator == aggregator)
-        #expect(route.time == 1_445_565_695_724_094)
+        #expect(route.time == Timestamp(microseconds: 1_445_565_695_724_094))
         #expect(route.source == .bgp4mpExtended)
     }
 
@@ -197,7 +198,7 @@ import Testing
     }
 
     private func withdrawal(_ key: RouteKey) -> RouteLine.Withdrawal {
-        RouteLine.Withdrawal(key: key, time: 0, source: .bgp4mp)
+        RouteLine.Withdrawal(key: key, time: Timestamp(microseconds: 0), source: .bgp4mp)
     }
 }
 

@@ -24,6 +24,19 @@ struct NoiseFloor: Sendable {
         counted += histogram.count - before
     }
 
+    /// Watches the clock on this thread for a while.
+    static func watch(for duration: UInt64) -> NoiseFloor {
+        var floor = NoiseFloor()
+        let start = MonotonicClock.now()
+        var now = start
+        while now - start < duration {
+            let earlier = now
+            now = MonotonicClock.now()
+            floor.record(from: earlier, to: now)
+        }
+        return floor
+    }
+
     /// Adds what another thread saw.
     mutating func add(_ other: NoiseFloor) {
         histogram.add(other.histogram)

@@ -4,10 +4,12 @@
 /// started meanwhile, so a pause of a second counts once. Here the schedule never waits: after a pause, every
 /// operation that came due in it is late, and counts as late.
 ///
+/// Without a schedule it runs one operation after the other, and a latency is just how long one took.
+///
 /// While nothing is due, the thread reads the clock, and what interrupts it then is the machine's noise floor,
 /// seen by the same thread in the same run.
 struct OpenLoop {
-    /// Time between two operations, in nanoseconds.
+    /// Time between two operations, in nanoseconds; 0 for one after the other.
     let interval: UInt64
     /// Latencies of operations that touched no checkpoint.
     private(set) var calm = LatencyHistogram()
@@ -20,9 +22,9 @@ struct OpenLoop {
     /// When the next operation is due.
     private var due: UInt64
 
-    /// Creates a loop that begins now.
-    init(perSecond: Double, duration: UInt64, window: UInt64) {
-        interval = UInt64(1e9 / perSecond)
+    /// Creates a loop that begins now; without a rate it has no schedule.
+    init(perSecond: Double?, duration: UInt64, window: UInt64) {
+        interval = perSecond.map { UInt64(1e9 / $0) } ?? 0
         due = MonotonicClock.now()
         timeline = LatencyTimeline(start: due, window: window, duration: duration)
     }
@@ -31,23 +33,25 @@ struct OpenLoop {
     ///
     /// - Parameters:
     ///   - end: A moment on the monotonic clock.
-    ///   - isCheckpointing: Whether a checkpoint runs; asked before and after each operation.
+    ///   - meetsCheckpoint: Whether a checkpoint ran at a moment or runs now; asked before and after each
+    ///     operation for the moment it was due.
     ///   - operation: The work; it returns false when there is no more.
     mutating func run(
-        until end: UInt64, isCheckpointing: () -> Bool, operation: () -> Bool
+        until end: UInt64, meetsCheckpoint: (UInt64) -> Bool, operation: () -> Bool
     ) {
         var now = MonotonicClock.now()
         while due < end {
+            if interval == 0 { due = now }
             while now < due {
                 let earlier = now
                 now = MonotonicClock.now()
                 floor.record(from: earlier, to: now)
             }
-            let touched = isCheckpointing()
+            let met = meetsCheckpoint(due)
             guard operation() else { return }
             now = MonotonicClock.now()
             let latency = now &- due
-            if touched || isCheckpointing() {
+            if met || meetsCheckpoint(due) {
                 duringCheckpoint.record(latency)
             } else {
                 calm.record(latency)

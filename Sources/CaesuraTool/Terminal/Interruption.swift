@@ -26,3 +26,20 @@ enum Interruption {
         for signal in [SIGINT, SIGTERM] { unsafe sigaction(signal, &action, nil) }
     }
 }
+
+/// Runs `body` and cancels it when the person wants to stop; then throws ``ToolError/interrupted``.
+func stopping<Result: Sendable>(
+    _ body: @escaping @Sendable () async throws -> Result
+) async throws -> Result {
+    let work = Task { try await body() }
+    let watch = Task {
+        while !Task.isCancelled {
+            if Interruption.isRequested { return work.cancel() }
+            try? await Task.sleep(nanoseconds: 50_000_000)
+        }
+    }
+    defer { watch.cancel() }
+    let result = await work.result
+    try Interruption.check()
+    return try result.get()
+}

@@ -1,0 +1,170 @@
+import ArgumentParser
+import Caesura
+import CaesuraRepository
+import Foundation
+
+/// `caesura demo`.
+struct Demo: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Save a million sessions under load, the usual way and with Caesura.",
+        discussion: """
+            Takes less than two minutes. Writes report.html and leaves a repository to inspect.
+            """)
+
+    @Option(help: "Where the report and the repository go.")
+    var directory = "caesura-demo"
+    @Option(help: ArgumentHelp("How many sessions there are.", valueName: "count"))
+    var rows = 1_000_000
+    @Option(help: ArgumentHelp("Writes due each second.", valueName: "number"))
+    var rate = 50_000
+    @Flag(help: "Print the measurements as JSON.")
+    var json = false
+
+    /// How long the load runs before the first save and after the last one, in nanoseconds.
+    private static let margin: UInt64 = 2_000_000_000
+    /// Wide enough for a thousand writes, narrow enough to see one save.
+    private static let window: UInt64 = 20_000_000
+
+    mutating func validate() throws {
+        guard rows > 0, rows <= 100_000_000 else {
+            throw ValidationError("--rows is from 1 to 100000000")
+        }
+        guard rate > 0, rate <= 1_000_000 else {
+            throw ValidationError("--rate is from 1 to 1000000")
+        }
+    }
+
+    func run() async throws {
+        let place = try DemoDirectory(directory)
+        say("\(rows.grouped) sessions, \(rate.grouped) writes a second, \(cores) cores\n")
+        let runs = [try await runLocked(place), try await runCaesura(place)]
+        let report = DemoReport(rows: rows, writesPerSecond: rate, cores: cores, runs: runs)
+        try place.write(ReportPage(report: report).html, to: "report.html")
+        if json {
+            try printJSON(report)
+        } else {
+            print("\n" + report.text)
+            print("report      \(place.path("report.html"))")
+            print(
+                "repository  \(place.path("state"))    look: caesura inspect \(place.path("state"))"
+            )
+        }
+    }
+
+    private var cores: Int { ProcessInfo.processInfo.activeProcessorCount }
+
+    /// Tells a person what goes on; a script that asked for JSON is spared it.
+    private func say(_ line: String) {
+        if !json { print(line) }
+    }
+
+    // MARK: The usual way
+
+    private func runLocked(_ place: DemoDirectory) async throws -> DemoReport.Run {
+        say("1. A dictionary behind a lock, saved with JSONEncoder")
+        let sessions = LockedSessions(count: rows)
+        let rows = rows
+        let path = place.path("sessions.json")
+        defer { place.remove("sessions.json") }
+        return try await measure(
+            "Lock and JSON", "Writers are kept out while JSONEncoder works through the table.",
+            saves: 1, pausing: 0,
+            makeWrite: {
+                var visits = Visits(sessionCount: rows)
+                return {
+                    let (id, time) = visits.next()
+                    sessions.visit(id, at: time)
+                    return true
+                }
+            },
+            save: { try sessions.save(to: path) })
+    }
+
+    // MARK: With Caesura
+
+    private func runCaesura(_ place: DemoDirectory) async throws -> DemoReport.Run {
+        say("2. A Caesura table, checkpointed into a repository")
+        let store = Store()
+        let sessions = try store.table("sessions", key: UInt64.self, row: Session.self)
+        for index in 0..<rows { sessions[Session.id(index)] = Session(index: index) }
+        let repository = try await Repository.open(.directory(place.path("state")))
+        let rows = rows
+        return try await measure(
+            "Caesura", "A cut flips an epoch; encoding and writing go on beside the writers.",
+            saves: 10, pausing: 1_000_000_000,
+            makeWrite: {
+                var visits = Visits(sessionCount: rows)
+                return {
+                    let (id, time) = visits.next()
+                    sessions.update(id) {
+                        $0.visits &+= 1
+                        $0.lastSeen = time
+                    }
+                    return true
+                }
+            },
+            save: {
+                let checkpoint = try await repository.checkpoint(store)
+                return (checkpoint.timings.pause, checkpoint.storedBytes)
+            })
+    }
+
+    // MARK: Measuring
+
+    /// Runs the load, saves under it, and collects what the writes met.
+    ///
+    /// - Parameters:
+    ///   - saves: How many times to save.
+    ///   - interval: Time from the start of one save to the start of the next, in nanoseconds.
+    private func measure(
+        _ name: String, _ explanation: String, saves: Int, pausing interval: UInt64,
+        makeWrite: @escaping @Sendable () -> (() -> Bool),
+        save: () async throws -> (pause: UInt64, byteCount: Int)
+    ) async throws -> DemoReport.Run {
+        var progress = ProgressBar("   \(name.lowercased())")
+        let writer = WriterThread(
+            perSecond: Double(rate), duration: 2 * Self.margin + UInt64(saves) * interval,
+            window: Self.window, makeWrite: makeWrite)
+        var ended = false
+        defer { if !ended { _ = writer.finish() } }
+        var pauses: [UInt64] = []
+        var spans: [DemoReport.Span] = []
+        var byteCount = 0
+        var next = writer.start + Self.margin
+        for index in 0..<saves {
+            try await wait(until: next)
+            progress.update(Double(index) / Double(saves), "save \(index + 1) of \(saves)")
+            let start = MonotonicClock.now()
+            let saved = try await writer.whileSaving(save)
+            spans.append(
+                .init(start: start - writer.start, end: MonotonicClock.now() - writer.start))
+            pauses.append(saved.pause)
+            byteCount = saved.byteCount
+            next = max(next + interval, MonotonicClock.now())
+        }
+        progress.clear()
+        try await wait(until: MonotonicClock.now() + Self.margin)
+        let loop = writer.finish()
+        ended = true
+        let floor = loop.floor.latencies
+        let longest = pauses.max() ?? 0
+        say(
+            "   \(saves) \(saves == 1 ? "save" : "saves") of \(byteText(byteCount)); "
+                + "longest pause \(durationText(longest)), "
+                + "longest wait of a write \(durationText(loop.duringCheckpoint.value(at: 100)))")
+        return DemoReport.Run(
+            name: name, explanation: explanation, pauses: pauses, byteCount: byteCount,
+            calm: loop.calm.percentiles, duringSave: loop.duringCheckpoint.percentiles,
+            curve: loop.duringCheckpoint.curve, floor: floor.percentiles, floorCurve: floor.curve,
+            timeline: loop.timeline.longest, timelineWindow: Self.window, saves: spans)
+    }
+
+    private func wait(until moment: UInt64) async throws {
+        while true {
+            try Interruption.check()
+            let now = MonotonicClock.now()
+            if now >= moment { return }
+            try await Task.sleep(nanoseconds: min(moment - now, 100_000_000))
+        }
+    }
+}
