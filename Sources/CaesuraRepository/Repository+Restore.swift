@@ -39,17 +39,20 @@ extension Repository {
 
     /// Brings back every partition of a checkpoint that verifies, and leaves out the others.
     ///
+    /// A damaged manifest is made anew from the packs, if they are whole.
+    ///
     /// - Returns: What was lost and why.
-    /// - Throws: `damaged` if the manifest is, because then nothing is known of the packs; `notFound`;
-    ///   `mismatch` if the store has rows or other fields.
+    /// - Throws: `damaged` if the manifest is and a pack too; `notFound`; `mismatch` if the store has rows
+    ///   or other fields.
     public func salvage(
         into store: Store, at epoch: UInt64? = nil
     ) async throws(RepositoryError) -> VerifyReport {
         try await OwnThread.run { (cancellation) throws(RepositoryError) in
-            let reader = try CheckpointReader(storage: self.storage, epoch: self.resolve(epoch))
+            let (reader, problem) = try self.readerForSalvage(at: self.resolve(epoch))
             let manifest = reader.manifest
             var verification = Verification(reader)
-            let report = try verification.run(cancellation)
+            var report = try verification.run(cancellation)
+            if let problem { report.problems.insert(problem, at: 0) }
             let good = manifest.parts.filter { part in
                 !report.regions[part.region].damagedPartitions.contains(part.partition)
             }
@@ -66,6 +69,18 @@ extension Repository {
                 manifest, damaged: damaged, problems: report.problems + failures.map(\.error))
             final.bytesRead = report.bytesRead
             return final
+        }
+    }
+
+    /// The checkpoint's reader, and what is wrong with its manifest.
+    private func readerForSalvage(
+        at epoch: UInt64
+    ) throws(RepositoryError) -> (CheckpointReader, RepositoryError?) {
+        do throws(RepositoryError) {
+            return (try CheckpointReader(storage: storage, epoch: epoch), nil)
+        } catch  where error.code == .damaged {
+            let manifest = try Manifest(rebuildingFrom: storage, epoch: epoch)
+            return (CheckpointReader(storage: storage, manifest: manifest), error)
         }
     }
 

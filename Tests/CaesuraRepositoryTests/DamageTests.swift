@@ -123,6 +123,31 @@ import Testing
         }
     }
 
+    @Test func `a damaged manifest is made anew from whole packs`() async throws {
+        let storage = try await checkpoint(600, partitionBits: 3, large: 77)
+        storage.flip(manifest, at: 300)
+        let restored = try SessionStore()
+        let report = try await open(storage).salvage(into: restored.store)
+        #expect(report.problems.map(\.path) == ["memory:/" + manifest])
+        #expect(report.regions[0].goodRows == 600)
+        #expect(restored.sessions.count == 600)
+        #expect(restored.sessions[5] == SessionStore.row(5, 0))
+        #expect(restored.sessions[77]?.token.utf8.count == 1_200_000)
+        // With a pack damaged too, nobody can tell what is missing.
+        for offset in [0, 60, 5000, try #require(storage.bytes(pack)).count - 1] {
+            let worse = storage.image { true }
+            worse.flip(pack, at: offset)
+            let error = await #expect(throws: RepositoryError(.damaged, "")) {
+                try await open(worse).salvage(into: SessionStore().store)
+            }
+            #expect(error?.path == "memory:/" + pack)
+        }
+        try storage.remove(pack)
+        await #expect(throws: RepositoryError(.damaged, "")) {
+            try await open(storage).salvage(into: SessionStore().store)
+        }
+    }
+
     @Test func `of a short pack the front is salvaged, of a missing one nothing`() async throws {
         let storage = try await checkpoint(2_000, partitionBits: 4)
         let sound = try CheckpointReader(storage: storage, epoch: 1).manifest

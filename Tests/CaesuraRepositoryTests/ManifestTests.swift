@@ -216,6 +216,23 @@ import Testing
         #expect(error?.message.hasPrefix(message) == true)
     }
 
+    @Test func `inputs that a fuzzer once found are read or refused`() throws {
+        let root = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+        let regressions = try DirectoryStorage(root + "/Fuzz/Regressions/manifest")
+        let names = try regressions.list("")
+        #expect(names.contains("example.json"))
+        for name in names {
+            let bytes = try regressions.contents(of: name, upTo: 1 << 20)
+            let ending = bytes.suffix(36)
+            let covered =
+                bytes.count < 36 || !ending.suffix(4).elementsEqual(Manifest.ending)
+                ? bytes + Array("\"digest\": \"".utf8) : Array(bytes.dropLast(36))
+            let fitted = Self.redigested(covered + Array(repeating: 0, count: 36))
+            guard let manifest = try? Manifest(parsing: fitted, path: name) else { continue }
+            #expect(try Manifest(parsing: manifest.encoded, path: name) == manifest, "\(name)")
+        }
+    }
+
     @Test func `members a reader does not know are skipped`() throws {
         let extra =
             #""epoch": 7, "new": {"a": [1, -2.5e+3, true, false, null, "\u00e9\ud83d\ude00"]}"#

@@ -12,7 +12,13 @@ public struct FuzzTarget: Sendable {
     public let run: @Sendable (UnsafeRawBufferPointer) -> Void
 
     /// All of them.
-    public static let all: [FuzzTarget] = [.schema, .column, .chunk, .stream]
+    public static let all: [FuzzTarget] = {
+        var all: [FuzzTarget] = [.schema, .column, .chunk, .stream]
+        #if CAESURA_LIBFUZZER
+            all.append(.manifest)
+        #endif
+        return all
+    }()
 
     /// The target of that name.
     public static func named(_ name: String) -> FuzzTarget? { all.first { $0.name == name } }

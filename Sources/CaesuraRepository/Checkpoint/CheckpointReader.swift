@@ -35,6 +35,13 @@ public final class CheckpointReader: Sendable {
         packs = Mutex(Array(repeating: nil, count: manifest.packs.count))
     }
 
+    /// Opens a checkpoint whose manifest is known, and sound.
+    init(storage: any Storage, manifest: Manifest) {
+        self.storage = storage
+        self.manifest = manifest
+        packs = Mutex(Array(repeating: nil, count: manifest.packs.count))
+    }
+
     /// The pack's file as people should see it.
     public func path(ofPack pack: Int) -> String {
         storage.display(Layout.pack(manifest.epoch, pack))

@@ -22,7 +22,7 @@ public struct Digest: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// The digest of bytes.
-    init(of bytes: borrowing RawSpan) {
+    public init(of bytes: borrowing RawSpan) {
         var hasher = DigestHasher()
         hasher.update(bytes)
         self = hasher.digest
