@@ -1,5 +1,3 @@
-import Synchronization
-
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Musl)
@@ -45,7 +43,7 @@ final class PagePool: @unchecked Sendable {
         let size: Int
     }
 
-    private let mutex: Mutex<Void> = Mutex(())
+    private let mutex = Lock()
     private var state: State
     private let preparation: Preparation
 
@@ -94,8 +92,8 @@ final class PagePool: @unchecked Sendable {
     ) {
         let (index, size) = Self.sizeClass(atLeast: byteCount)
         precondition(size <= Self.largestBlock, "a block is at most 64 KiB")
-        mutex._unsafeLock()
-        defer { mutex._unsafeUnlock() }
+        mutex.lock()
+        defer { mutex.unlock() }
         state.inUse += size
         if let block = unsafe state.free[index] {
             unsafe state.free[index] = unsafe block.assumingMemoryBound(to: Retirable.self).pointee
@@ -116,8 +114,8 @@ final class PagePool: @unchecked Sendable {
 
     /// Takes a block back.
     func free(_ block: UnsafeMutableRawPointer, sizeClass index: Int) {
-        mutex._unsafeLock()
-        defer { mutex._unsafeUnlock() }
+        mutex.lock()
+        defer { mutex.unlock() }
         state.inUse -= Self.size(ofClass: index)
         unsafe block.assumingMemoryBound(to: Retirable.self).pointee.next = unsafe state.free[index]
         unsafe state.free[index] = unsafe block
@@ -154,7 +152,7 @@ final class PagePool: @unchecked Sendable {
 
     /// Memory mapped from the system, memory in blocks handed out, and arenas that no thread prepared.
     var statistics: (mapped: Int, inUse: Int, coldArenas: Int) {
-        mutex.withLock { _ in
+        mutex.withLock {
             let mapped = state.arenas.reduce(state.spare?.size ?? 0) { $0 + $1.size }
             return (mapped, state.inUse, state.coldArenas)
         }
@@ -165,7 +163,7 @@ final class PagePool: @unchecked Sendable {
     /// For whoever knows that a burst is coming; blocks the caller, not the writers.
     func prefault(_ byteCount: Int) {
         let arena = Self.map(max(byteCount, Self.firstArena))
-        mutex.withLock { _ in
+        mutex.withLock {
             // What is left of the present arena goes to the free lists.
             giveUpRest()
             state.arenas.append(arena)
@@ -209,7 +207,7 @@ final class PagePool: @unchecked Sendable {
 
     fileprivate func prepare(_ size: Int) {
         let arena = Self.map(size)
-        mutex.withLock { _ in
+        mutex.withLock {
             state.isPreparing = false
             state.spare = arena
         }

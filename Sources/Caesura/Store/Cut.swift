@@ -99,9 +99,9 @@ struct FrozenTable: @unchecked Sendable {
     mutating func freeze(at epoch: UInt64) {
         for index in 0..<table.partitionCount {
             let partition = unsafe table.partition(index)
-            unsafe partition.pointee.mutex._unsafeLock()
+            unsafe partition.lock()
             let (root, rowCount) = unsafe partition.pointee.frozen(at: epoch)
-            unsafe partition.pointee.mutex._unsafeUnlock()
+            unsafe partition.unlock()
             roots.append(root)
             rowCounts.append(rowCount)
         }

@@ -5,15 +5,15 @@ import Synchronization
 @safe
 final class StoreCore: @unchecked Sendable {
     // @unchecked: `control` points at atomics and lives as long as this object; the rest is immutable
-    // or under a mutex.
+    // or under a lock.
 
     let pool = PagePool()
     var hashKey: HashKey { unsafe control.pointee.hashKey }
     let partitionBits: Int
     let control: UnsafeMutablePointer<StoreControl>
-    private let registry = Mutex(Registry())
+    private let registry = Guarded(Registry())
     /// Held for the length of a cut, so that cuts come one after the other.
-    private let cutting = Mutex<Void>(())
+    private let cutting = Lock()
 
     private struct Registry {
         var tables: [TableCore] = []
@@ -73,13 +73,13 @@ final class StoreCore: @unchecked Sendable {
         }
         for table in tables {
             for index in 0..<table.partitionCount {
-                unsafe table.partition(index).pointee.mutex._unsafeLock()
+                unsafe table.partition(index).lock()
             }
         }
         defer {
             for table in tables {
                 for index in 0..<table.partitionCount {
-                    unsafe table.partition(index).pointee.mutex._unsafeUnlock()
+                    unsafe table.partition(index).unlock()
                 }
             }
         }
@@ -102,7 +102,7 @@ final class StoreCore: @unchecked Sendable {
 
     /// Ends the present epoch and freezes it.
     func cut() -> Cut {
-        cutting.withLock { _ in
+        cutting.withLock {
             let tables = tables
             var frozen = tables.map { FrozenTable(table: $0) }
             let epoch = unsafe control.pointee.epoch.load(ordering: .relaxed)
@@ -170,7 +170,7 @@ final class StoreCore: @unchecked Sendable {
     }
 
     private func reclaim(_ partition: UnsafeMutablePointer<Partition>, _ open: [UInt64]) {
-        var next = unsafe partition.pointee.mutex.withLock { _ in
+        var next = unsafe partition.withLock {
             unsafe Sendability(pointer: partition.pointee.takeRetired())
         }.pointer
         var kept: (first: UnsafeMutableRawPointer, last: UnsafeMutableRawPointer)?
@@ -188,7 +188,7 @@ final class StoreCore: @unchecked Sendable {
         }
         if unsafe kept != nil {
             nonisolated(unsafe) let kept = unsafe kept!
-            unsafe partition.pointee.mutex.withLock { _ in
+            unsafe partition.withLock {
                 unsafe partition.pointee.putBackRetired(kept.first, last: kept.last)
             }
         }

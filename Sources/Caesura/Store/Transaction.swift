@@ -17,7 +17,7 @@ public struct RowReference: Sendable {
 extension Table {
     /// Names a row for ``Store/transaction(_:_:)``.
     public func row(_ key: Key) -> RowReference {
-        RowReference(table: core) { [self] in key.hash(with: control.pointee.hashKey) }
+        RowReference(table: core) { [self] in unsafe key.hash(with: control.pointee.hashKey) }
     }
 }
 
@@ -84,8 +84,12 @@ extension Store {
 struct LockedPartition: Equatable {
     let pointer: UnsafeMutablePointer<Partition>
 
-    func lock() { unsafe pointer.pointee.mutex._unsafeLock() }
-    func unlock() { unsafe pointer.pointee.mutex._unsafeUnlock() }
+    static func == (a: LockedPartition, b: LockedPartition) -> Bool {
+        unsafe a.pointer == b.pointer
+    }
+
+    func lock() { unsafe pointer.lock() }
+    func unlock() { unsafe pointer.unlock() }
     func begin(_ epoch: UInt64) { unsafe pointer.pointee.writeEpoch = epoch }
 }
 
@@ -98,7 +102,9 @@ public struct Transaction: ~Copyable {
         self.partitions = partitions
     }
 
-    /// The row of a key: a copy. Setting nil removes it.
+    /// The row of a key: a copy.
+    ///
+    /// Setting nil removes it.
     public subscript<Key: TableKey, Row: SchemaStruct>(
         table: Table<Key, Row>, key: Key
     ) -> Row? {

@@ -5,7 +5,8 @@ public import Synchronization
 ///
 ///     lock ─► writeEpoch = the store's epoch ─► directory ─► page, copied if a cut sees it ─► entry
 ///
-/// Everything but the lock is read and written under it. The core knows no Swift types: it moves entries
+/// Everything is read and written under the lock, which lies before it in memory: who waits for the lock
+/// does not touch the partition. The core knows no Swift types: it moves entries
 /// by the table's ``PageLayout``.
 ///
 /// Invariants, while the lock is free:
@@ -15,7 +16,6 @@ public import Synchronization
 @safe
 @usableFromInline
 struct Partition: ~Copyable {
-    @usableFromInline let mutex = Mutex<Void>(())
     /// The directory's root.
     ///
     /// It lies just before the partition, in the same cache line.
@@ -375,5 +375,26 @@ struct Partition: ~Copyable {
     /// The partition as it stood at the end of `epoch`, which has ended.
     func frozen(at epoch: UInt64) -> (root: DirectoryEntry, rowCount: Int) {
         root.epoch > epoch ? (frozenRoot, frozenRowCount) : (root, rowCount)
+    }
+}
+
+extension UnsafeMutablePointer where Pointee == Partition {
+    /// The partition's lock: it lies before the partition in its block (``TableCore``).
+    @inlinable var guarding: UnsafeMutablePointer<Lock> {
+        unsafe (UnsafeMutableRawPointer(self) - TableCore.lockSize)
+            .assumingMemoryBound(to: Lock.self)
+    }
+
+    /// Waits for the partition's lock.
+    @inlinable @inline(__always) func lock() { unsafe guarding.pointee.lock() }
+
+    /// Gives the partition's lock back.
+    @inlinable @inline(__always) func unlock() { unsafe guarding.pointee.unlock() }
+
+    /// Runs `body` under the partition's lock.
+    func withLock<Result>(_ body: () -> Result) -> Result {
+        unsafe lock()
+        defer { unsafe unlock() }
+        return body()
     }
 }

@@ -50,7 +50,7 @@ public final class Table<Key: TableKey, Row: SchemaStruct>: Sendable {
         get {
             let hash = unsafe key.hash(with: control.pointee.hashKey)
             let partition = unsafe lock(hash)
-            defer { unsafe partition.pointee.mutex._unsafeUnlock() }
+            defer { unsafe partition.unlock() }
             return unsafe partition.pointee.load(key, hash, as: Row.self)
         }
         set {
@@ -70,7 +70,7 @@ public final class Table<Key: TableKey, Row: SchemaStruct>: Sendable {
     ) rethrows -> Result? {
         let hash = unsafe key.hash(with: control.pointee.hashKey)
         let partition = unsafe lock(hash)
-        defer { unsafe partition.pointee.mutex._unsafeUnlock() }
+        defer { unsafe partition.unlock() }
         return try unsafe partition.pointee.read(key, hash, as: Row.self, body)
     }
 
@@ -85,7 +85,7 @@ public final class Table<Key: TableKey, Row: SchemaStruct>: Sendable {
     ) rethrows -> Result? {
         let hash = unsafe key.hash(with: control.pointee.hashKey)
         let partition = unsafe lock(hash)
-        defer { unsafe partition.pointee.mutex._unsafeUnlock() }
+        defer { unsafe partition.unlock() }
         unsafe partition.pointee.beginWriting()
         return try unsafe partition.update(key, hash, as: Row.self, body)
     }
@@ -98,7 +98,7 @@ public final class Table<Key: TableKey, Row: SchemaStruct>: Sendable {
             let generation = unsafe control.pointee.keyGeneration.load(ordering: .acquiring)
             let hash = unsafe key.hash(with: control.pointee.hashKey)
             let partition = unsafe lock(hash)
-            defer { unsafe partition.pointee.mutex._unsafeUnlock() }
+            defer { unsafe partition.unlock() }
             // A restore has changed the hash key meanwhile: the row belongs elsewhere.
             if unsafe control.pointee.keyGeneration.load(ordering: .relaxed) != generation {
                 continue
@@ -115,7 +115,7 @@ public final class Table<Key: TableKey, Row: SchemaStruct>: Sendable {
     @inlinable @discardableResult public func remove(_ key: Key) -> Bool {
         let hash = unsafe key.hash(with: control.pointee.hashKey)
         let partition = unsafe lock(hash)
-        defer { unsafe partition.pointee.mutex._unsafeUnlock() }
+        defer { unsafe partition.unlock() }
         unsafe partition.pointee.beginWriting()
         return unsafe partition.remove(key, hash, as: Row.self)
     }
@@ -124,7 +124,7 @@ public final class Table<Key: TableKey, Row: SchemaStruct>: Sendable {
     @inlinable public func contains(_ key: Key) -> Bool {
         let hash = unsafe key.hash(with: control.pointee.hashKey)
         let partition = unsafe lock(hash)
-        defer { unsafe partition.pointee.mutex._unsafeUnlock() }
+        defer { unsafe partition.unlock() }
         return unsafe partition.pointee.find(key, hash, as: Row.self) != nil
     }
 
@@ -132,14 +132,14 @@ public final class Table<Key: TableKey, Row: SchemaStruct>: Sendable {
     @inlinable func partition(of hash: UInt64) -> UnsafeMutablePointer<Partition> {
         // A shift by 64, for one partition, gives 0.
         let index = Int(truncatingIfNeeded: hash >> shift)
-        return unsafe (block + (index &* TableCore.blockSize &+ TableCore.rootSize))
+        return unsafe (block + (index &* TableCore.blockSize &+ TableCore.partitionOffset))
             .assumingMemoryBound(
                 to: Partition.self)
     }
 
     @inlinable func lock(_ hash: UInt64) -> UnsafeMutablePointer<Partition> {
         let partition = unsafe partition(of: hash)
-        unsafe partition.pointee.mutex._unsafeLock()
+        unsafe partition.lock()
         return unsafe partition
     }
 }

@@ -15,19 +15,24 @@ final class TableCore: @unchecked Sendable {
     @usableFromInline let pageLayout: PageLayout
     @usableFromInline let partitionBits: Int
     let partitionCount: Int
-    /// Whose table it is. The store owns the table; whoever uses a table holds its store.
+    /// Whose table it is.
+    ///
+    /// The store owns the table; whoever uses a table holds its store.
     unowned(unsafe) let store: StoreCore
     /// The memory of its pages, which lives as long as the table.
     private let pool: PagePool
     /// Position among the store's tables: the order in which a transaction locks.
     var ordinal = 0
 
-    /// One block a partition: its root entry, then the partition.
+    /// One block a partition: its root entry, its lock, then the partition.
     ///
     /// 256 bytes, so that the locks of two partitions never share a pair of cache lines.
     @usableFromInline let block: UnsafeMutableRawPointer
     @usableFromInline static let blockSize = 256
     @usableFromInline static let rootSize = 16
+    @usableFromInline static let lockSize = 16
+    /// Where in its block the partition lies.
+    @usableFromInline static let partitionOffset = rootSize + lockSize
 
     init(schema: RegionSchema, layout: RowLayout, store: StoreCore) {
         self.schema = schema
@@ -40,16 +45,19 @@ final class TableCore: @unchecked Sendable {
         unsafe self.store = store
         pool = store.pool
         precondition(
-            MemoryLayout<Partition>.size <= Self.blockSize - Self.rootSize,
+            MemoryLayout<Partition>.size <= Self.blockSize - Self.partitionOffset,
             "a partition fits in its block")
         unsafe block = .allocate(
             byteCount: partitionCount * Self.blockSize, alignment: Self.blockSize)
         for index in 0..<partitionCount {
             let base = unsafe block + index * Self.blockSize
-            unsafe (base + Self.rootSize).bindMemory(to: Partition.self, capacity: 1).initialize(
-                to: Partition(
-                    root: base.bindMemory(to: DirectoryEntry.self, capacity: 1),
-                    depth: partitionBits, layout: pageLayout, keys: keys, store: store))
+            unsafe (base + Self.rootSize).bindMemory(to: Lock.self, capacity: 1)
+                .initialize(to: Lock())
+            unsafe (base + Self.partitionOffset).bindMemory(to: Partition.self, capacity: 1)
+                .initialize(
+                    to: Partition(
+                        root: base.bindMemory(to: DirectoryEntry.self, capacity: 1),
+                        depth: partitionBits, layout: pageLayout, keys: keys, store: store))
         }
     }
 
@@ -62,6 +70,7 @@ final class TableCore: @unchecked Sendable {
                 _ = unsafe pool.free(retired: block)
             }
             unsafe freeAll(below: partition.pointee.root)
+            unsafe partition.guarding.deinitialize(count: 1)
             unsafe partition.deinitialize(count: 1)
         }
         unsafe block.deallocate()
@@ -87,7 +96,7 @@ final class TableCore: @unchecked Sendable {
 
     /// The partition of that index; its address never changes.
     @inlinable func partition(_ index: Int) -> UnsafeMutablePointer<Partition> {
-        unsafe (block + (index &* Self.blockSize &+ Self.rootSize)).assumingMemoryBound(
+        unsafe (block + (index &* Self.blockSize &+ Self.partitionOffset)).assumingMemoryBound(
             to: Partition.self)
     }
 
@@ -96,9 +105,9 @@ final class TableCore: @unchecked Sendable {
         var total = 0
         for index in 0..<partitionCount {
             let partition = unsafe partition(index)
-            unsafe partition.pointee.mutex._unsafeLock()
+            unsafe partition.lock()
             unsafe total += partition.pointee.rowCount
-            unsafe partition.pointee.mutex._unsafeUnlock()
+            unsafe partition.unlock()
         }
         return total
     }

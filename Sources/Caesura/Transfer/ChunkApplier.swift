@@ -17,7 +17,7 @@ public final class ChunkApplier: Sendable {
     private let store: StoreCore
     private let tables: [TableCore]
     private let layouts: [RegionLayout]
-    private let pending = Mutex<[Place: PendingSegments]>([:])
+    private let pending = Guarded<[Place: PendingSegments]>([:])
     private let rows = Atomic<Int>(0)
 
     private struct Place: Hashable {
@@ -163,7 +163,7 @@ public final class ChunkApplier: Sendable {
                     ? 0
                     : Int(truncatingIfNeeded: built.range.first >> UInt64(64 - table.partitionBits))
             )
-            let attached = unsafe partition.pointee.mutex.withLock { _ in
+            let attached = unsafe partition.withLock {
                 unsafe partition.pointee.attach(built.page, built.range, epoch: metadata.epoch)
             }
             guard attached else {

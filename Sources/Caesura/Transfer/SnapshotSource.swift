@@ -1,5 +1,4 @@
 public import CaesuraFormat
-import Synchronization
 
 /// A cut as a stream of chunks: what to encode, in order, and how.
 ///
@@ -19,7 +18,7 @@ public final class SnapshotSource: Sendable {
     public let metadata: StreamMetadata
     private let tables: [FrozenTable]
     private let layouts: [RegionLayout]
-    private let state: Mutex<Cursor>
+    private let cursor = Guarded(Cursor())
 
     private struct Cursor {
         var region = 0
@@ -74,7 +73,6 @@ public final class SnapshotSource: Sendable {
             epoch: cut.epoch.rawValue, hashKey: cut.store.hashKey,
             partitionBits: cut.store.partitionBits, regions: tables.map(\.table.schema),
             compression: compression)
-        state = Mutex(Cursor())
     }
 
     /// The next job in the order of the stream, or nil at its end.
@@ -82,14 +80,7 @@ public final class SnapshotSource: Sendable {
     /// - Throws: `cutCancelled`, `cutClosed`; `inconsistentData` for rows the format has no place for.
     public func next() throws(StoreError) -> Job? {
         try cut.read { () throws(StoreError) in
-            let result: Result<Job?, StoreError> = state.withLock { cursor in
-                do throws(StoreError) {
-                    return .success(try next(&cursor))
-                } catch {
-                    return .failure(error)
-                }
-            }
-            return try result.get()
+            try cursor.withLock { (cursor) throws(StoreError) in try next(&cursor) }
         }
     }
 
