@@ -1,4 +1,5 @@
 #if CAESURA_LIBFUZZER
+    import CaesuraFormat
     import CaesuraRepository
 
     extension FuzzTarget {
