@@ -75,7 +75,7 @@ extension Repository {
             timings.total = ContinuousClock.now.nanoseconds(since: start)
             return try writer.commit(timings)
         } catch {
-            writer.abort()
+            abandon(writer)
             throw error
         }
     }

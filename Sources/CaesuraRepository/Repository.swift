@@ -136,6 +136,14 @@ public final class Repository: Sendable {
         return CheckpointWriter(storage: storage, manifest: manifest, packBytes: packBytes)
     }
 
+    /// Gives up a checkpoint that has failed, and frees its room at once if the storage lets us.
+    ///
+    /// Should the failure have come after the manifest was linked, its packs are no leftovers and stay.
+    func abandon(_ writer: CheckpointWriter) {
+        writer.abort()
+        _ = try? Leftovers.remove(from: storage)
+    }
+
     /// Lets the next checkpoint begin.
     func endCheckpoint() { writer.withLock { $0.isBusy = false } }
 

@@ -120,6 +120,8 @@ import Testing
                 }
                 #expect(error?.code == .storage, "\(place)")
             }
+            let isVisible = !storage.files(in: Layout.manifests).isEmpty
+            #expect(storage.files(in: Layout.packs).isEmpty != isVisible, "\(place)")
             // The commit of the first may be in doubt: its manifest is there but was not synced.
             try Self.second.write(to: repository)
             #expect(try Self.second.isWhole(in: storage), "\(place)")

@@ -67,7 +67,7 @@ struct SampleCheckpoint {
             for chunk in chunks { try unsafe writer.append(chunk.bytes.span.bytes, chunk.facts) }
             _ = try writer.commit(Manifest.Timings())
         } catch {
-            writer.abort()
+            repository.abandon(writer)
             throw error
         }
     }
