@@ -74,7 +74,7 @@ enum StoreEncoding {
 /// Cuts encoded one after the other, their bytes dropped.
 enum Checkpoints {
     /// Goes on until told to stop, in the middle of a cut if need be; the number of cuts begun.
-    static func run(_ store: Store, until stop: Stop) -> Int {
+    static func run(_ store: Store, until stop: Flag) -> Int {
         var count = 0
         var bytes = 0
         while !stop.isSet {

@@ -22,7 +22,7 @@ enum LatencyBenchmark {
 
         /// One scenario: the writer on core 0, what goes on beside it on core 1.
         func measure(_ subject: String, writing: Bool, checkpoints: Bool) throws {
-            let stop = Stop()
+            let stop = Flag()
             let beside = Worker(core: 1) {
                 checkpoints ? Checkpoints.run(table.store, until: stop) : 0
             }

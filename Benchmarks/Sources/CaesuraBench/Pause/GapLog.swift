@@ -7,7 +7,11 @@ final class GapLog: @unchecked Sendable {
     /// Gaps that there was no room for.
     private(set) var dropped = 0
 
-    init(capacity: Int) { entries.reserveCapacity(capacity) }
+    init(capacity: Int) {
+        // Touched before it is used: a page fault of the log would look like a gap.
+        entries = Array(repeating: (end: 0, length: 0), count: capacity)
+        entries.removeAll(keepingCapacity: true)
+    }
 
     @inline(__always) func note(end: UInt64, length: UInt64) {
         guard length > Self.threshold else { return }

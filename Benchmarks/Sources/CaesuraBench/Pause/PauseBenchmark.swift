@@ -128,9 +128,10 @@ enum PauseBenchmark {
     static func underWriter<Table: SessionTable>(
         _ table: Table, rows: Int, _ body: (inout Windows) -> Void
     ) -> Measured {
-        let stop = Stop()
+        let stop = Flag()
+        let isWriting = Flag()
+        let log = GapLog(capacity: 4_000_000)
         let writer = Worker<Writer>(core: 0) {
-            let log = GapLog(capacity: 8_000_000)
             var random = RandomRows(rows: rows)
             var count = 0
             let start = now()
@@ -141,11 +142,13 @@ enum PauseBenchmark {
                 log.note(end: time, length: time - last)
                 last = time
                 count += 1
+                if count == 1000 { isWriting.set() }
             }
             return Writer(log: log, rate: Double(count) / Double(last - start) * 1e9)
         }
         _ = machine_pin(1)
         var windows = Windows()
+        while !isWriting.isSet {}
         windows.settle()
         body(&windows)
         stop.set()
@@ -163,8 +166,8 @@ enum PauseBenchmark {
     }
 }
 
-/// Tells a thread to end.
-final class Stop: Sendable {
+/// What one thread tells another, once.
+final class Flag: Sendable {
     private let flag = Atomic<Bool>(false)
     var isSet: Bool { flag.load(ordering: .relaxed) }
     func set() { flag.store(true, ordering: .relaxed) }

@@ -1,14 +1,17 @@
+import Caesura
+
 /// The session row of docs/BENCHMARKS.md, without its key.
+@Schema("session")
 struct Session: Codable, Equatable, Sendable {
-    var user: UInt64
-    var created: Int64
-    var lastSeen: Int64
-    var visits: UInt32
-    var ip: UInt32
-    var flags: UInt8
-    var cart: Double
-    var token: String
-    var country: String
+    @Field(1) var user: UInt64
+    @Field(2) var created: Int64
+    @Field(3) var lastSeen: Int64
+    @Field(4) var visits: UInt32
+    @Field(5) var ip: UInt32
+    @Field(6) var flags: UInt8
+    @Field(7) var cart: Double
+    @Field(8) var token: String
+    @Field(9) var country: String
 
     /// Bytes of a row and its key without any container: 8 + 41 of numbers, 32 + 2 of strings.
     static let stateBytes = 83
