@@ -115,6 +115,27 @@ struct Page {
         return page
     }
 
+    /// Lays a page without rows and without a size class into a block of ``maximumSize``.
+    init(base: UnsafeMutableRawPointer, slotCount: Int) {
+        unsafe self.init(base: base)
+        unsafe header.initialize(
+            to: PageHeader(
+                retirable: Retirable(kind: .page), blockSize: UInt32(Self.maximumSize), heapTop: 0,
+                slotCount: UInt8(slotCount), rowCount: 0, depth: 0, sizeClass: 0))
+    }
+
+    /// Forgets the rows.
+    func clear(stride: Int) {
+        let slotCount = unsafe Int(header.pointee.slotCount)
+        for slot in 0..<slotCount {
+            unsafe (entries + slot * stride).storeBytes(of: 0, as: UInt64.self)
+        }
+        unsafe header.pointee.rowCount = 0
+        unsafe header.pointee.hasOutOfLine = false
+        unsafe header.pointee.heapTop = UInt32(
+            Self.byteCount(slotCount: slotCount, stride: stride, heap: 0))
+    }
+
     /// An exact copy, for a writer whose page a cut sees.
     func copy(birth: UInt64, pool: PagePool) -> Page {
         let (base, blockSize, sizeClass) = unsafe pool.allocate(

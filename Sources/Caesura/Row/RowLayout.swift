@@ -64,6 +64,18 @@ public struct RowLayout: Sendable {
         leaves = keys.leaves + rows.leaves
     }
 
+    /// The layout of an entry without a key.
+    init<Row: FieldValue>(row: Row.Type) {
+        keyOffset = 8
+        keyLeafCount = 0
+        rowOffset = max(8, MemoryLayout<Row.Stored>.alignment)
+        stride = (rowOffset + MemoryLayout<Row.Stored>.size)
+            .rounded(upToMultipleOf: max(8, MemoryLayout<Row.Stored>.alignment))
+        var rows = Builder(base: 0)
+        Row.describe(at: rowOffset, in: &rows)
+        leaves = rows.leaves
+    }
+
     /// The layout of an entry whose Swift types are not known: leaves by falling alignment.
     init(region: RegionSchema) {
         let columns = region.leaves

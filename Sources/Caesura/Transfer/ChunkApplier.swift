@@ -195,7 +195,7 @@ private struct PageBuilder: ~Copyable {
         unsafe self.hashes = unsafe hashes
         self.epoch = epoch
         self.segments = segments
-        filler = PageFiller(table, batch)
+        filler = PageFiller(table.layout, batch)
         heapSums = filler.heapSums()
     }
 
@@ -239,96 +239,13 @@ private struct PageBuilder: ~Copyable {
         }
         let page = unsafe table.partition(0).pointee.makePage(
             depth: range.prefixBits, rows: rows.count, liveHeap: heap, heapNeeded: 0, birth: epoch)
-        let segments = segments
-        unsafe filler.fill(
-            page, row: rows.lowerBound, hashes: hashes + rows.lowerBound, count: rows.count,
-            epoch: epoch, limit: limit, segmented: { segments.value(row: $0, leaf: $1) })
+        let (segments, hashes) = unsafe (segments, hashes)
+        filler.fill(
+            page, row: rows.lowerBound, count: rows.count, epoch: epoch, limit: limit,
+            tag: { unsafe Page.tag(of: hashes[rows.lowerBound + $0], depth: range.prefixBits) },
+            segmented: { segments.value(row: $0, leaf: $1) })
         pages.append((page, range))
     }
 
     consuming func finish() -> [(page: Page, range: HashRange)] { pages }
-}
-
-/// The segments of one partition that wait for their core chunk.
-@safe
-private final class PendingSegments: @unchecked Sendable {
-    // @unchecked: chunks of one partition come one at a time.
-
-    private var ledger = SegmentLedger()
-    private var pieces: [Int: Pieces] = [:]
-    private var values: [Int: LargeValue] = [:]
-
-    private static func place(_ row: Int, _ leaf: Int) -> Int { row << 10 | leaf }
-
-    /// Copies a piece into segments of its own: memory follows the bytes that came, not what they claim.
-    func append(_ segment: Segment, at offset: Int) throws(FormatError) {
-        try ledger.note(segment, at: offset)
-        let place = Self.place(segment.row, segment.leaf)
-        var pieces = self.pieces[place] ?? Pieces()
-        unsafe pieces.append(segment.bytes)
-        self.pieces[place] = pieces
-    }
-
-    /// Checks that the pieces are those of the batch's segmented values, and makes values of them.
-    func settle(_ batch: ColumnBatch, at offset: Int) throws(FormatError) {
-        let expected = batch.segmentedValues
-        try ledger.settle(batch, at: offset)
-        for (place, piece) in pieces {
-            values[place] = unsafe LargeValue.make(
-                adopting: piece.segments, byteCount: piece.byteCount)
-        }
-        pieces = [:]
-        for value in expected {
-            guard case .bytes(utf8: true) = batch.leaves[value.leaf].kind,
-                let large = values[Self.place(value.row, value.leaf)]
-            else { continue }
-            let isText = unsafe large.withContiguousBytes { bytes in
-                unsafe (try? UTF8Span(
-                    validating: Span(
-                        _unsafeElements: bytes.assumingMemoryBound(to: UInt8.self)))) != nil
-            }
-            guard isText else {
-                throw FormatError(.malformed, "a text in segments is not UTF-8", at: offset)
-            }
-        }
-    }
-
-    func value(row: Int, leaf: Int) -> LargeValue? { values[Self.place(row, leaf)] }
-
-    /// The values are in pages now.
-    func taken() { values = [:] }
-
-    /// Frees what no page has taken.
-    func discard() {
-        for piece in pieces.values {
-            piece.deallocate()
-        }
-        for value in values.values { value.deallocate() }
-        pieces = [:]
-        values = [:]
-    }
-
-    /// What came of one value, in segments as a ``LargeValue`` has them.
-    @safe
-    private struct Pieces {
-        private(set) var segments: [UnsafeMutableRawPointer] = unsafe []
-        private(set) var byteCount = 0
-
-        mutating func append(_ bytes: UnsafeRawBufferPointer) {
-            var done = 0
-            while done < bytes.count {
-                let size = min(LargeValue.segmentBytes, bytes.count - done)
-                let memory = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 16)
-                // SAFETY: `size` bytes from `done` lie in `bytes`.
-                unsafe memory.copyMemory(from: bytes.baseAddress! + done, byteCount: size)
-                unsafe segments.append(memory)
-                done += size
-            }
-            byteCount += bytes.count
-        }
-
-        func deallocate() {
-            for index in unsafe segments.indices { unsafe segments[index].deallocate() }
-        }
-    }
 }

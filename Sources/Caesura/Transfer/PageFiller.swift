@@ -7,16 +7,14 @@ import CaesuraFormat
 @safe
 struct PageFiller: ~Copyable {
     private let layout: RowLayout
-    private let pageLayout: PageLayout
     private let batch: ColumnBatch
     /// For each leaf, the next value and the next byte of content.
     private var values: [Int]
     private var contents: [Int]
     private let entries: UnsafeMutablePointer<UnsafeMutableRawPointer>
 
-    init(_ table: TableCore, _ batch: ColumnBatch) {
-        layout = table.layout
-        pageLayout = table.pageLayout
+    init(_ layout: RowLayout, _ batch: ColumnBatch) {
+        self.layout = layout
         self.batch = batch
         values = Array(repeating: 0, count: layout.leaves.count)
         contents = values
@@ -65,18 +63,18 @@ struct PageFiller: ~Copyable {
     /// Moves the next `count` rows, which start at `row` of the batch, into an empty page.
     ///
     /// - Parameters:
+    ///   - tag: The tag of each of the rows.
     ///   - limit: Values of more bytes go outside the page.
     ///   - segmented: Gives the values that came in segments.
     mutating func fill(
-        _ page: Page, row: Int, hashes: UnsafePointer<UInt64>, count: Int, epoch: UInt64,
-        limit: Int,
+        _ page: Page, row: Int, count: Int, epoch: UInt64, limit: Int,
+        tag: (_ index: Int) -> UInt16,
         segmented: (_ row: Int, _ leaf: Int) -> LargeValue?
     ) {
-        let depth = unsafe Int(page.header.pointee.depth)
         let base = unsafe page.entries
         for index in 0..<count {
-            let slot = unsafe page.takeSlot(
-                tag: Page.tag(of: hashes[index], depth: depth), stamp: epoch << 16 | 0xFFFF,
+            let slot = page.takeSlot(
+                tag: tag(index), stamp: epoch << 16 | 0xFFFF,
                 stride: layout.stride)
             unsafe entries[index] = unsafe base + slot &* layout.stride
         }

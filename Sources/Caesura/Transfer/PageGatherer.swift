@@ -7,16 +7,28 @@ import CaesuraFormat
 @safe
 struct PageGatherer: ~Copyable {
     private let layout: RowLayout
-    private let keys: KeyLayout
+    private let keys: KeyLayout?
     private let order: UnsafeMutablePointer<UInt32>
     private let rows: UnsafeMutablePointer<UnsafeRawPointer>
 
     init(_ table: TableCore) {
-        layout = table.layout
-        keys = table.keys
+        self.init(table.layout, table.keys)
+    }
+
+    /// A gatherer of rows whose tags are all different, so that their keys do not matter.
+    init(_ layout: RowLayout) {
+        self.init(layout, nil)
+    }
+
+    private init(_ layout: RowLayout, _ keys: KeyLayout?) {
+        self.layout = layout
+        self.keys = keys
         unsafe order = .allocate(capacity: 64)
         unsafe rows = .allocate(capacity: 64)
     }
+
+    /// Bytes of an entry.
+    var stride: Int { layout.stride }
 
     deinit {
         unsafe order.deallocate()
@@ -65,7 +77,12 @@ struct PageGatherer: ~Copyable {
                 entries + Int(truncatingIfNeeded: order[index] & 0xFFFF) &* stride)
             if index > 0, unsafe order[index] >> 16 == order[index &- 1] >> 16 { hasTies = true }
         }
-        if hasTies { unsafe sortTies(count, HeapView(page: UnsafeRawPointer(page.base))) }
+        guard let keys else {
+            precondition(
+                !hasTies && range == nil, "rows without keys stand in the order of their tags")
+            return count
+        }
+        if hasTies { unsafe sortTies(keys, count, HeapView(page: UnsafeRawPointer(page.base))) }
         guard let range else { return count }
         var kept = 0
         for index in 0..<count
@@ -79,7 +96,7 @@ struct PageGatherer: ~Copyable {
     }
 
     /// Orders the rows whose tags are equal by the whole hash, then by canonical key bytes.
-    private mutating func sortTies(_ count: Int, _ heap: HeapView) {
+    private mutating func sortTies(_ keys: KeyLayout, _ count: Int, _ heap: HeapView) {
         let sorted = unsafe (0..<count).map { index in
             unsafe (row: rows[index], tag: order[index] >> 16, hash: keys.hash(rows[index], heap))
         }.sorted { a, b in

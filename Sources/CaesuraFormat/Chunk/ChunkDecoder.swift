@@ -19,14 +19,14 @@ public struct ChunkDecoder: ~Copyable {
         columns = ColumnDecoder(limits: limits)
     }
 
-    /// Decodes the rows of a core chunk and replaces what `batch` holds.
+    /// Decodes the rows of a core or log chunk and replaces what `batch` holds.
     ///
     /// Checked here: the fingerprint, the directory, the columns, that presence values and Bools are 0
     /// or 1, that text is UTF-8, that enumerations hold their cases, the rows' weight. Left to who knows
     /// the hash key: that the rows are in hash order and in the chunk's range.
     ///
     /// - Parameters:
-    ///   - chunk: A core chunk.
+    ///   - chunk: A core chunk, or a log chunk where the region is a log.
     ///   - layout: The region's layout.
     ///   - wanted: For each leaf whether its values are wanted; the columns of others are empty. Presence
     ///     leaves are always decoded.
@@ -106,7 +106,7 @@ extension ChunkDecoder {
     private mutating func decodeRows(
         of chunk: VerifiedChunk, layout: RegionLayout, wanted: [Bool]?, into batch: ColumnBatch
     ) throws(FormatError) {
-        try Self.expect(.core, chunk, layout)
+        try Self.expect(layout.schema.kind == .log ? .log : .core, chunk, layout)
         let rowCount = chunk.header.rowCount
         guard rowCount == 1 || rowCount * layout.fixedRowWeight <= Limits.rowBytesPerChunk else {
             throw FormatError(.limitExceeded, "\(rowCount) rows are too large", at: chunk.offset)

@@ -39,7 +39,7 @@ public struct ChunkEncoder: ~Copyable {
     ///     filled in.
     /// - Complexity: O(values); no allocation once warm.
     public mutating func encode(core batch: ColumnBatch, header: ChunkHeader) {
-        precondition(header.role == .core, "a core chunk's header")
+        precondition(header.role == .core || header.role == .log, "the header of a chunk of rows")
         precondition(
             (1...Limits.rowsPerChunk).contains(batch.rowCount), "a chunk of \(batch.rowCount) rows")
         let leafCount = batch.columns.count

@@ -110,10 +110,14 @@ extension ChunkHeader {
         case .core:
             if rowCount == 0 { return (.malformed, "a core chunk without rows") }
             return baseEpoch == 0 ? nil : (.malformed, "a core chunk with a base epoch")
+        case .log:
+            if rowCount == 0 { return (.malformed, "a log chunk without rows") }
+            if partition != 0 || range != .all { return (.malformed, "a log chunk of a range") }
+            return baseEpoch == 0 ? nil : (.malformed, "a log chunk with a base epoch")
         case .segment:
             if rowCount != 0 { return (.malformed, "a segment chunk with rows") }
             return baseEpoch == 0 ? nil : (.malformed, "a segment chunk with a base epoch")
-        case .delta, .log, .cell:
+        case .delta, .cell:
             return (.unsupported, "a chunk has role \(role), of a newer format")
         }
     }

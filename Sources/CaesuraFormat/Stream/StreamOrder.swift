@@ -1,6 +1,6 @@
 /// The order rules of a stream and its totals, for writer and reader alike.
 ///
-///     metadata ─► (region ─► partition ─► range ─► segment* core)* ─► end
+///     metadata ─► (table ─► partition ─► range ─► segment* core | log ─► segment* log)* ─► end
 ///
 /// See `docs/FORMAT.md`, "Streams". It sees headers only, never a body.
 struct StreamOrder {
@@ -38,12 +38,12 @@ struct StreamOrder {
         }
         switch header.role {
         case .metadata: throw problem("a second metadata chunk")
-        case .delta, .log, .cell:
+        case .delta, .cell:
             throw problem("a \(header.role) chunk is of a newer format", .unsupported)
         case .end:
             guard owedRange == nil else { throw problem("segments without their core chunk") }
             return
-        case .core, .segment: break
+        case .core, .log, .segment: break
         }
         guard header.region < fingerprints.count else {
             throw problem("a chunk of region \(header.region), which there is not")
@@ -51,13 +51,20 @@ struct StreamOrder {
         guard header.fingerprint == fingerprints[header.region] else {
             throw problem("a chunk was written with another schema", .schemaMismatch)
         }
-        guard metadata.regions[header.region].kind == .table else {
-            throw problem("a \(header.role) chunk of a region that is no table")
+        let kind = metadata.regions[header.region].kind
+        guard kind == .table && header.role != .log || kind == .log && header.role != .core else {
+            throw problem("a \(header.role) chunk of a region that is a \(kind)")
         }
-        guard header.partition < 1 << metadata.partitionBits,
-            HashRange(partition: header.partition, bits: metadata.partitionBits)
-                .contains(header.range)
-        else { throw problem("a range outside its partition") }
+        if kind == .log {
+            guard header.partition == 0, header.range == .all else {
+                throw problem("a chunk of a log with a range")
+            }
+        } else {
+            guard header.partition < 1 << metadata.partitionBits,
+                HashRange(partition: header.partition, bits: metadata.partitionBits)
+                    .contains(header.range)
+            else { throw problem("a range outside its partition") }
+        }
         try acceptPlace(header, problem)
         owedRange = header.role == .segment ? header.range : nil
         if header.role == .core { lastRange = header.range }
