@@ -168,7 +168,8 @@ extension RepositoryError {
         case .cutCancelled, .cutClosed:
             self.init(
                 .cancelled, "the cut was given up: \(refusal.message)",
-                epoch: refusal.epoch?.rawValue)
+                epoch: refusal.epoch?.rawValue,
+                hint: "the checkpoints already there are intact; take the next one")
         default: self.init(.mismatch, "the store cannot be written: \(refusal)")
         }
     }

@@ -15,7 +15,7 @@ public struct Manifest: Hashable, Sendable {
     public var epoch: UInt64
     /// The epoch of the newest checkpoint in the repository when this one was written.
     public var previousEpoch: UInt64?
-    /// When the cut was taken, by the writer's clock.
+    /// When the checkpoint was begun, by the writer's clock.
     public var created: WallClock
     /// The library that wrote it, for people: `caesura 0.1.0`.
     public var writer: String
@@ -135,7 +135,7 @@ extension Manifest {
         public var encode: UInt64 = 0
         /// Time spent in writing and syncing packs.
         public var write: UInt64 = 0
-        /// From the cut to the moment before the manifest was written.
+        /// From the beginning of the checkpoint to the moment before its manifest was written.
         public var total: UInt64 = 0
 
         /// Creates timings of zero.

@@ -22,7 +22,8 @@ public struct DirectoryStorage: Storage {
     /// - Throws: `notFound` if there is none, `storage` if it is not a directory.
     public init(_ path: String, creating: Bool = false) throws(RepositoryError) {
         let path = path.isEmpty ? "." : path
-        if creating, unsafe mkdir(path, 0o777) != 0, errno != EEXIST {
+        let isNew = unsafe creating && mkdir(path, 0o777) == 0
+        if creating, !isNew, errno != EEXIST {
             throw SystemCall.error("make the directory", path)
         }
         guard let resolved = unsafe realpath(path, nil) else {
@@ -31,9 +32,12 @@ public struct DirectoryStorage: Storage {
         // SAFETY: realpath returned a string of its own, ours to free.
         root = unsafe String(cString: resolved)
         unsafe free(resolved)
-        if creating {
-            // The name of the directory itself must survive a crash too.
+        // The name of the directory itself must survive a crash too. If it was there, this repeats a sync
+        // that its maker may not have come to; the one above need not be ours to read then.
+        if isNew {
             try SystemCall.syncDirectory(root + "/..")
+        } else if creating {
+            try? SystemCall.syncDirectory(root + "/..")
         }
     }
 
