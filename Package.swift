@@ -76,7 +76,9 @@ let package = Package(
         .testTarget(name: "CaesuraRoutesTests", dependencies: ["Caesura", "CaesuraRoutes"]),
         .testTarget(
             name: "CaesuraToolTests",
-            dependencies: ["CaesuraFormat", "CaesuraRoutes", "CaesuraTool"]),
+            dependencies: [
+                "Caesura", "CaesuraFormat", "CaesuraRepository", "CaesuraRoutes", "CaesuraTool",
+            ]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -44,7 +44,10 @@ struct CaesuraCommand: AsyncParsableCommand {
         let message = message(for: error)
         // Its first letter would be the only capital behind our colon.
         let lowered = (message.first?.lowercased() ?? "") + message.dropFirst()
-        return ToolError(lowered, hint: "caesura help lists the commands", exitCode: .usage)
+        // The full message ends in "See 'caesura replay routes --help' for more information."
+        let help = fullMessage(for: error).firstMatch(of: #/See '([^']*)'/#)?.1
+        return ToolError(
+            lowered, hint: "\(help ?? "caesura --help") shows how it is used", exitCode: .usage)
     }
 
     private static func fail(_ error: ToolError) -> Never {

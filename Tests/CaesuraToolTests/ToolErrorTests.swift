@@ -27,7 +27,7 @@ import Testing
         #expect(
             usage?.text == """
                 caesura: error: unknown option '--nonsense'
-                caesura: hint: caesura help lists the commands
+                caesura: hint: caesura demo --help shows how it is used
 
                 """)
         #expect(usage?.exitCode.rawValue == 64)

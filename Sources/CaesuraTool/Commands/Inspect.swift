@@ -54,12 +54,11 @@ struct Inspect: AsyncParsableCommand {
 
     private func stream() throws -> Inspection {
         var inspection = Inspection(name: path)
-        let file: FileHandle
-        do {
-            file = try FileHandle(forReadingFrom: URL(filePath: path))
-        } catch {
-            throw ToolError("cannot open \(path): \(error.localizedDescription)")
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            throw ToolError("cannot open \(path): \(systemErrorText(errno))")
         }
+        let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
         do throws(FormatError) {
             var reader = StreamReader()
             while let piece = try? file.read(upToCount: 1 << 20), !piece.isEmpty {

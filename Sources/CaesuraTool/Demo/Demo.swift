@@ -74,7 +74,7 @@ struct Demo: AsyncParsableCommand {
                 return {
                     let (id, time) = visits.next()
                     sessions.visit(id, at: time)
-                    return true
+                    return .measured
                 }
             },
             save: { try sessions.save(to: path) })
@@ -100,7 +100,7 @@ struct Demo: AsyncParsableCommand {
                         $0.visits &+= 1
                         $0.lastSeen = time
                     }
-                    return true
+                    return .measured
                 }
             },
             save: {
@@ -118,7 +118,7 @@ struct Demo: AsyncParsableCommand {
     ///   - interval: Time from the start of one save to the start of the next, in nanoseconds.
     private func measure(
         _ name: String, _ explanation: String, saves: Int, pausing interval: UInt64,
-        makeWrite: @escaping @Sendable () -> (() -> Bool),
+        makeWrite: @escaping @Sendable () -> (() -> OpenLoop.Outcome),
         save: () async throws -> (pause: UInt64, byteCount: Int)
     ) async throws -> DemoReport.Run {
         var progress = ProgressBar("   \(name.lowercased())")

@@ -52,10 +52,19 @@ struct CompressedFile: ~Copyable {
 
     /// Fills what it can of `buffer` and returns how many bytes; 0 at the end.
     mutating func read(into buffer: UnsafeMutableRawBufferPointer) throws(ToolError) -> Int {
-        // SAFETY: `handle` is open until `deinit`, and `buffer` has room for the count passed.
-        let count = unsafe gzread(handle, buffer.baseAddress, UInt32(clamping: buffer.count))
+        var count: Int32
+        var isInterrupted: Bool
         var code: Int32 = Z_OK
-        let text = unsafe gzerror(handle, &code)
+        var text: UnsafePointer<CChar>?
+        repeat {
+            try Interruption.check()
+            // SAFETY: `handle` is open until `deinit`, and `buffer` has room for the count passed.
+            count = unsafe gzread(handle, buffer.baseAddress, UInt32(clamping: buffer.count))
+            unsafe text = unsafe gzerror(handle, &code)
+            // A signal came while a pipe was waited for.
+            isInterrupted = count < 0 && code == Z_ERRNO && errno == EINTR
+            if isInterrupted { unsafe gzclearerr(handle) }
+        } while isInterrupted
         // A gzip stream cut short reads as an early end; only the error code tells.
         guard count >= 0, count > 0 || code == Z_OK || code == Z_STREAM_END else {
             if code == Z_ERRNO { throw ToolError("cannot read \(name): \(systemErrorText(errno))") }

@@ -15,7 +15,8 @@ struct OpenLoop {
     private(set) var calm = LatencyHistogram()
     /// Latencies of operations that were due, or done, while a checkpoint ran.
     private(set) var duringCheckpoint = LatencyHistogram()
-    /// What the machine did to the thread while it had nothing to do.
+    /// What the machine did to the thread while it had nothing to do and no checkpoint ran, for what a
+    /// checkpoint does to the machine is not the machine's own noise.
     private(set) var floor = NoiseFloor()
     /// The same latencies in the order of time.
     private(set) var timeline: LatencyTimeline
@@ -29,15 +30,25 @@ struct OpenLoop {
         timeline = LatencyTimeline(start: due, window: window, duration: duration)
     }
 
-    /// Runs operations until the schedule passes `end`, or the operation returns false.
+    /// What an operation tells of itself.
+    enum Outcome {
+        /// It was one of those that are measured.
+        case measured
+        /// It was something else, which is not measured; the schedule begins anew behind it.
+        case apart
+        /// There is no more to do.
+        case over
+    }
+
+    /// Runs operations until the schedule passes `end`, or there is no more to do.
     ///
     /// - Parameters:
     ///   - end: A moment on the monotonic clock.
     ///   - meetsCheckpoint: Whether a checkpoint ran at a moment or runs now; asked before and after each
     ///     operation for the moment it was due.
-    ///   - operation: The work; it returns false when there is no more.
+    ///   - operation: The work.
     mutating func run(
-        until end: UInt64, meetsCheckpoint: (UInt64) -> Bool, operation: () -> Bool
+        until end: UInt64, meetsCheckpoint: (UInt64) -> Bool, operation: () -> Outcome
     ) {
         var now = MonotonicClock.now()
         while due < end {
@@ -45,11 +56,18 @@ struct OpenLoop {
             while now < due {
                 let earlier = now
                 now = MonotonicClock.now()
-                floor.record(from: earlier, to: now)
+                if !meetsCheckpoint(now) { floor.record(from: earlier, to: now) }
             }
             let met = meetsCheckpoint(due)
-            guard operation() else { return }
+            let outcome = operation()
             now = MonotonicClock.now()
+            switch outcome {
+            case .measured: break
+            case .apart:
+                due = now
+                continue
+            case .over: return
+            }
             let latency = now &- due
             if met || meetsCheckpoint(due) {
                 duringCheckpoint.record(latency)

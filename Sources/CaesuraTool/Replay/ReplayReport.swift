@@ -31,6 +31,10 @@ struct ReplayReport: Codable, Sendable {
         var absent = 0
         /// Sessions that changed their state.
         var stateChanges = 0
+        /// Those of them that ended.
+        var sessionsEnded = 0
+        /// Routes that went with them.
+        var routesEnded = 0
         /// How long it took, without reading the files, in nanoseconds.
         var time: UInt64 = 0
         /// Updates due each second, or nil where each followed the one before at once.
@@ -53,6 +57,8 @@ struct ReplayReport: Codable, Sendable {
             withdrawn += other.withdrawn
             absent += other.absent
             stateChanges += other.stateChanges
+            sessionsEnded += other.sessionsEnded
+            routesEnded += other.routesEnded
         }
 
         /// Counts one.
@@ -62,6 +68,10 @@ struct ReplayReport: Codable, Sendable {
             case .withdrawn: withdrawn += 1
             case .absent: absent += 1
             case .stateChanged: stateChanges += 1
+            case .sessionEnded(let routes):
+                stateChanges += 1
+                sessionsEnded += 1
+                routesEnded += routes
             }
         }
     }
@@ -103,6 +113,16 @@ extension ReplayReport {
                 + kinds.filter { $0.0 > 0 }.map { "\($0.0.grouped) \($0.1)" }.joined(
                     separator: ", ")
                 + "\n"
+        }
+        if let updates, updates.sessionsEnded > 0 {
+            text +=
+                "            \(updates.sessionsEnded.grouped) sessions ended, and "
+                + "\(updates.routesEnded.grouped) routes went with them\n"
+        }
+        if let updates, let rate = updates.rate, updates.perSecond < rate * 0.99 {
+            text +=
+                "            fewer than the \(Int(rate).grouped) a second that were due, so the waits below are "
+                + "those of a queue\n"
         }
         text += "repository  \(repository)    look: caesura inspect \(repository)\n\n"
         text += checkpointTable

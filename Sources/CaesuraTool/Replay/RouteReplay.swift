@@ -118,12 +118,15 @@ final class RouteReplay {
                 return {
                     guard next < lines.count, !Interruption.isRequested else {
                         applied.finish(own)
-                        return false
+                        return .over
                     }
-                    own.record(table.apply(lines[next]))
+                    let effect = table.apply(lines[next])
+                    own.record(effect)
                     next += 1
                     applied.advance(to: next)
-                    return true
+                    // A search through the whole table is no update.
+                    if case .sessionEnded = effect { return .apart }
+                    return .measured
                 }
             })
         var failure: (any Error)?

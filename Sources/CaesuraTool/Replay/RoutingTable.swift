@@ -8,7 +8,7 @@ struct RoutingTable: Sendable {
 
     /// The store that the table is part of.
     let store: Store
-    private let routes: Table<RouteKey, Route>
+    let routes: Table<RouteKey, Route>
 
     /// Creates an empty table in a store of its own.
     init(_ configuration: Store.Configuration = Store.Configuration()) throws(StoreError) {
@@ -27,6 +27,8 @@ struct RoutingTable: Sendable {
         case absent
         /// A session changed its state; the table is as it was.
         case stateChanged
+        /// A session ended, and so many routes went with it.
+        case sessionEnded(routes: Int)
     }
 
     /// Does what a line says.
@@ -37,8 +39,25 @@ struct RoutingTable: Sendable {
             return .announced
         case .withdrawal(let withdrawal):
             return routes.remove(withdrawal.key) ? .withdrawn : .absent
-        case .stateChange:
-            return .stateChanged
+        case .stateChange(let change):
+            return change.endsSession
+                ? .sessionEnded(routes: removeRoutes(of: change.peer)) : .stateChanged
         }
+    }
+
+    /// Removes all routes of a peer and returns how many there were.
+    ///
+    /// - Complexity: O(routes of all peers).
+    func removeRoutes(of peer: Peer) -> Int {
+        let cut = store.cut()
+        defer { cut.close() }
+        var keys: [RouteKey] = []
+        do {
+            try cut.forEach(in: routes) { key, _ in if key.peer == peer { keys.append(key) } }
+        } catch {
+            preconditionFailure("a store without a limit cancels no cut: \(error)")
+        }
+        for key in keys { routes.remove(key) }
+        return keys.count
     }
 }

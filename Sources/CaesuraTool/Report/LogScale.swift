@@ -37,18 +37,27 @@ struct LogScale {
         return ticks
     }
 
-    /// Lines across the drawing, each with its latency at the left.
+    /// Lines across the drawing, with a latency at the left as often as there is room for one.
     func grid(from left: Double, to right: Double) -> String {
-        ticks.map { tick in
+        // Labels less than 20 units apart would run into each other.
+        let distance = (bottom - top) / Double(max(ticks.count - 1, 1))
+        let step = max(1, Int((20 / distance).rounded(.up)))
+        return ticks.enumerated().map { index, tick in
             let y = height(Double(tick)).fixed(1)
             return """
                 <line class="grid" x1="\(left.fixed(1))" y1="\(y)" x2="\(right.fixed(1))" y2="\(y)"/>
-                <text class="tick" x="\((left - 8).fixed(1))" y="\(y)" dy="0.32em" text-anchor="end">\
-                \(Self.label(tick))</text>
-
+                \(index % step == 0 ? label(tick, left - 8) : "")
                 """
         }
         .joined()
+    }
+
+    private func label(_ tick: UInt64, _ right: Double) -> String {
+        """
+        <text class="tick" x="\(right.fixed(1))" y="\(height(Double(tick)).fixed(1))" dy="0.32em" \
+        text-anchor="end">\(Self.label(tick))</text>
+
+        """
     }
 
     /// A power of ten in its shortest form: `10 µs`, not `10.0 µs`.

@@ -25,7 +25,8 @@ struct ReportPage {
         </div>
         <h2>Waits of the writes that met a save</h2>
         <p>Log scale: each line upwards is ten times as long, each line to the right ten times as rare. \
-        The noise floor is what the machine does to a thread that only watches the clock.</p>
+        The noise floor is what the machine does to the same thread while it only watches the clock and nothing \
+        is saved.</p>
         \(PauseChart(report: report).svg)
         <h2>The longest wait, moment by moment</h2>
         \(timelines)
@@ -52,8 +53,10 @@ struct ReportPage {
         <section class="card \(style)">
         <h3>\(run.name)</h3>
         <p class="figure">\(durationText(run.duringSave.p100))</p>
-        <p class="caption">longest wait of a write</p>
-        <p>\(run.explanation)</p>
+        <p class="caption">longest wait of a write; half of them waited \
+        \(durationText(run.duringSave.p50)) or less</p>
+        <p>\(run.explanation) \(run.pauses.count == 1 ? "The" : "The longest") pause itself: \
+        \(durationText(run.longestPause)).</p>
         </section>
         """
     }
@@ -82,7 +85,7 @@ struct ReportPage {
         for (index, run) in report.runs.enumerated() {
             body += row("\(run.name), saving", run.duringSave, Self.styles[index])
             body += row("\(run.name), not saving", run.calm)
-            body += row("noise floor meanwhile", run.floor, "quiet")
+            body += row("noise floor", run.floor, "quiet")
         }
         var saves = ""
         for (index, run) in report.runs.enumerated() {

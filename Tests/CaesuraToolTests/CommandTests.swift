@@ -1,0 +1,223 @@
+import Foundation
+import Testing
+
+/// The built program, run as a person or a script runs it.
+@Suite(
+    .enabled(if: CaesuraProgram.path != nil, "the program `caesura` was not built beside the tests")
+)
+struct CommandTests {
+    @Test func `a wrong command line ends with 64 and names the help`() throws {
+        let run = try CaesuraProgram.run(["replay", "routes", "--repository", "x"])
+        #expect(run.exitCode == 64)
+        #expect(run.output.isEmpty)
+        #expect(
+            run.errors == """
+                caesura: error: missing expected argument '--rib <file> ...'
+                caesura: hint: caesura replay routes --help shows how it is used
+
+                """)
+    }
+
+    @Test func `help goes to standard output and ends with 0`() throws {
+        let run = try CaesuraProgram.run(["--help"])
+        #expect(run.exitCode == 0)
+        #expect(run.errors.isEmpty)
+        for command in ["replay", "inspect", "verify", "export", "restore", "demo"] {
+            #expect(run.output.contains("\n  \(command) "))
+        }
+    }
+
+    @Test(arguments: ["inspect", "verify", "export"])
+    func `a directory that is no repository is said to be none`(command: String) throws {
+        try CaesuraProgram.withDirectory { directory in
+            let run = try CaesuraProgram.run([command, directory])
+            #expect(run.exitCode == 1)
+            #expect(
+                run.errors == """
+                    caesura: error: there is no repository here (\(directory))
+                    caesura: hint: name the directory that holds caesura.json
+
+                    """)
+        }
+    }
+
+    @Test func `what was replayed is inspected, verified, exported and restored`() throws {
+        try CaesuraProgram.withDirectory { directory in
+            let state = directory + "/state"
+            let lines = RouteReplayTests.table + ["nonsense"]
+            let replay = try CaesuraProgram.run(
+                ["replay", "routes", "--rib", "-", "--repository", state, "--json"],
+                input: lines.joined(separator: "\n") + "\n")
+            #expect(replay.exitCode == 0)
+            #expect(
+                replay.errors == """
+                    1 bad line, left out:
+                               1  the record is not one that bgpdump -m prints
+                      standard input, line 7, column 1: the record is not one that bgpdump -m prints
+
+                    """)
+            let report = try #require(replay.json as? [String: Any])
+            #expect((report["badLines"] as? [String: Int]) == ["unknownRecord": 1])
+
+            let inspect = try CaesuraProgram.run(["inspect", state, "--chunks", "--json"])
+            let inspection = try #require(inspect.json as? [String: Any])
+            let regions = try #require(inspection["regions"] as? [[String: Any]])
+            #expect(regions.map { $0["name"] as? String } == ["routes"])
+            #expect(regions.map { $0["rows"] as? Int } == [6])
+            #expect((inspection["chunks"] as? [Any])?.isEmpty == false)
+
+            #expect(try CaesuraProgram.run(["verify", state]).exitCode == 0)
+            let restore = try CaesuraProgram.run(["restore", state, "--check"])
+            #expect(restore.exitCode == 0)
+            #expect(restore.output.contains("6 rows restored"))
+            let export = try CaesuraProgram.run(["export", state])
+            #expect(export.output.split(separator: "\n").count == 6)
+            let csv = try CaesuraProgram.run(["export", state, "--format", "csv"])
+            #expect(csv.output.split(separator: "\n").count == 7)
+            let other = try CaesuraProgram.run(["export", state, "--table", "peers"])
+            #expect(other.exitCode == 1)
+            #expect(
+                other.errors == """
+                    caesura: error: epoch 1 has no table peers
+                    caesura: hint: it has routes
+
+                    """)
+        }
+    }
+
+    @Test func `a flipped bit is found, named, and ends with 1`() throws {
+        try CaesuraProgram.withDirectory { directory in
+            let state = directory + "/state"
+            _ = try CaesuraProgram.run(
+                ["replay", "routes", "--rib", "-", "--repository", state],
+                input: RouteReplayTests.table.joined(separator: "\n"))
+            let packs = try FileManager.default.contentsOfDirectory(atPath: state + "/packs")
+            let pack = state + "/packs/" + (try #require(packs.first))
+            var bytes = try Data(contentsOf: URL(filePath: pack))
+            bytes[bytes.count / 2] ^= 4
+            try bytes.write(to: URL(filePath: pack))
+            let verify = try CaesuraProgram.run(["verify", state])
+            #expect(verify.exitCode == 1)
+            #expect(verify.output.contains("epoch 1: DAMAGED\n"))
+            #expect(verify.output.contains(pack))
+            #expect(
+                verify.errors == """
+                    caesura: error: 1 of 1 checkpoint damaged
+                    caesura: hint: caesura restore \(state) --check --salvage shows what can be brought back
+
+                    """)
+            #expect(try CaesuraProgram.run(["restore", state, "--check"]).exitCode == 1)
+            #expect(
+                try CaesuraProgram.run(["restore", state, "--check", "--salvage"]).exitCode == 1)
+        }
+    }
+
+    @Test func `Ctrl-C ends with 130 and leaves the repository free for the next writer`() throws {
+        try CaesuraProgram.withDirectory { directory in
+            let state = directory + "/state"
+            let waiting = try CaesuraProgram.start(
+                ["replay", "routes", "--rib", "-", "--repository", state])
+            // The lock is taken before the first line is read.
+            while !FileManager.default.fileExists(atPath: state + "/caesura.json") {
+                try #require(waiting.process.isRunning)
+            }
+            waiting.process.interrupt()
+            let run = waiting.finish()
+            #expect(run.exitCode == 130)
+            #expect(run.errors == "caesura: error: interrupted\n")
+            let next = try CaesuraProgram.run(
+                ["replay", "routes", "--rib", "-", "--repository", state],
+                input: RouteReplayTests.table[0])
+            #expect(next.exitCode == 0)
+        }
+    }
+
+    @Test func `a demo refuses a directory that is not its own`() throws {
+        try CaesuraProgram.withDirectory { directory in
+            try "mine".write(
+                toFile: directory + "/thesis.txt", atomically: true, encoding: .utf8)
+            let run = try CaesuraProgram.run(["demo", "--directory", directory])
+            #expect(run.exitCode == 1)
+            #expect(
+                run.errors == """
+                    caesura: error: \(directory) holds files that no demo made
+                    caesura: hint: name an empty or a new directory with --directory
+
+                    """)
+            #expect(FileManager.default.fileExists(atPath: directory + "/thesis.txt"))
+        }
+    }
+}
+
+/// Starts the program that lies beside the tests.
+enum CaesuraProgram {
+    static let path: String? = {
+        // …/debug/caesuraPackageTests.xctest, or a helper that was given its path.
+        CommandLine.arguments.compactMap { argument -> String? in
+            let path = URL(filePath: argument).deletingLastPathComponent()
+                .appending(path: "caesura").path
+            return FileManager.default.isExecutableFile(atPath: path) ? path : nil
+        }.first
+    }()
+
+    struct Run {
+        var exitCode: Int32
+        var output: String
+        var errors: String
+        var json: Any? { try? JSONSerialization.jsonObject(with: Data(output.utf8)) }
+    }
+
+    struct Started {
+        let process: Process
+        fileprivate let input = Pipe()
+        fileprivate let output: URL
+        fileprivate let errors: URL
+
+        /// Closes standard input and waits for the end.
+        func finish() -> Run {
+            try? input.fileHandleForWriting.close()
+            process.waitUntilExit()
+            defer {
+                try? FileManager.default.removeItem(at: output)
+                try? FileManager.default.removeItem(at: errors)
+            }
+            return Run(
+                exitCode: process.terminationStatus,
+                output: (try? String(contentsOf: output, encoding: .utf8)) ?? "",
+                errors: (try? String(contentsOf: errors, encoding: .utf8)) ?? "")
+        }
+    }
+
+    static func start(_ arguments: [String]) throws -> Started {
+        let process = Process()
+        func file() throws -> URL {
+            let url = FileManager.default.temporaryDirectory
+                .appending(path: "caesura-\(UUID().uuidString)")
+            try Data().write(to: url)
+            return url
+        }
+        let started = Started(process: process, output: try file(), errors: try file())
+        process.executableURL = URL(filePath: try #require(path))
+        process.arguments = arguments
+        process.standardInput = started.input
+        // Files, not pipes: nobody has to read them for the program to go on.
+        process.standardOutput = try FileHandle(forWritingTo: started.output)
+        process.standardError = try FileHandle(forWritingTo: started.errors)
+        try process.run()
+        return started
+    }
+
+    static func run(_ arguments: [String], input: String = "") throws -> Run {
+        let started = try start(arguments)
+        try? started.input.fileHandleForWriting.write(contentsOf: Data(input.utf8))
+        return started.finish()
+    }
+
+    static func withDirectory(_ body: (String) throws -> Void) throws {
+        let path = FileManager.default.temporaryDirectory
+            .appending(path: "caesura-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try body(path)
+    }
+}
