@@ -29,7 +29,7 @@ struct SchemaExpansion {
         var members = [
             stored, fields, isInline, describe, heapByteCount, place, load, discard, stage, value,
         ]
-        if schema.isKey { members += [absorb, matches] }
+        if schema.isKey { members += [hash, absorb, matches] }
         members += [reader, editor]
         return """
             extension \(schema.type)\(conformance) {
@@ -199,6 +199,18 @@ struct SchemaExpansion {
     }
 
     // MARK: - Keys
+
+    /// A key of several fields hashes what it absorbs, which is `TableKey`'s own way.
+    ///
+    /// A single string or array goes in without its length, as `docs/FORMAT.md` wants of the only leaf.
+    private var hash: String? {
+        guard schema.fields.count == 1, let field = schema.fields.first else { return nil }
+        return """
+            \(inlinable)\(access)func hash(with hashKey: Caesura.HashKey) -> UInt64 {
+                self.\(field.identifier).hash(with: hashKey)
+            }
+            """
+    }
 
     private var absorb: String {
         let calls = schema.fields.map { "self.\($0.identifier).absorb(into: &hasher)" }

@@ -43,6 +43,16 @@ struct Place: TableKey {
     @Field(2) var length: UInt8
 }
 
+@Schema("peer")
+struct Peer: TableKey {
+    @Field(1) var name: String
+}
+
+@Schema("peerBox")
+struct PeerBox: TableKey {
+    @Field(1) var peer: Peer
+}
+
 /// Types that have the names of the library's own, which the generated code must not mistake.
 enum Shadows {
     struct Value: Equatable {}
@@ -68,6 +78,12 @@ struct SchemaMacroTests {
         }
         #expect(table.count == 300)
         for (key, row) in rows { #expect(table[key] == row) }
+    }
+
+    @Test func `a struct of one string is a key`() throws {
+        try KeyTests().check { Peer(name: "peer \($0)") }
+        try KeyTests().check { PeerBox(peer: Peer(name: "peer \($0)")) }
+        try KeyTests().check { Place(peer: "peer \($0)", length: 8) }
     }
 
     @Test func `fields are read and written where they lie`() throws {

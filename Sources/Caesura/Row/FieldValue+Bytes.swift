@@ -154,13 +154,7 @@ extension Array: BytesFieldValue where Element: ArrayElement {
 extension Array: TableKey where Element: ArrayElement & Hashable {
     /// The hash of the bytes.
     @inlinable public func hash(with hashKey: HashKey) -> UInt64 {
-        unsafe Self.withBytes(of: self) { bytes in
-            if Element.self == UInt8.self { return unsafe hashKey.hash(bytes: bytes) }
-            var hasher = KeyHasher(key: hashKey)
-            hasher.absorb(littleEndian: UInt32(bytes.count))
-            unsafe hasher.absorb(bytes)
-            return hasher.finalize()
-        }
+        unsafe Self.withBytes(of: self) { unsafe hashKey.hash(bytes: $0) }
     }
 
     /// Feeds the number of bytes and the bytes.

@@ -63,6 +63,9 @@ extension FieldValue {
 /// `docs/FORMAT.md`.
 public protocol TableKey: FieldValue, Hashable {
     /// The hash of the key's canonical bytes.
+    ///
+    /// A key of one field hashes that field with its own `hash(with:)`: the bytes of a string or an array
+    /// that is all of the key go in without their number.
     func hash(with hashKey: HashKey) -> UInt64
 
     /// Feeds the canonical bytes as one of several leaves of a key.

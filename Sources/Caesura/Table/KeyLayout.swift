@@ -10,7 +10,7 @@ struct KeyLayout: @unchecked Sendable {
     private enum Shape: Sendable {
         /// One leaf of fixed width up to 8 bytes, 8 or 16 bytes wide keys being the most frequent.
         case fixed(offset: Int, width: Int)
-        /// One leaf of bytes.
+        /// One leaf of bytes or an array.
         case bytes(offset: Int)
         case leaves([RowLayout.Leaf])
     }
@@ -24,7 +24,7 @@ struct KeyLayout: @unchecked Sendable {
         leaves = Array(layout.leaves[..<layout.keyLeafCount])
         switch (leaves.count, leaves.first?.kind) {
         case (1, .fixed(let scalar)): shape = .fixed(offset: leaves[0].offset, width: scalar.width)
-        case (1, .bytes): shape = .bytes(offset: leaves[0].offset)
+        case (1, .bytes), (1, .array): shape = .bytes(offset: leaves[0].offset)
         default: shape = .leaves(leaves)
         }
     }
