@@ -46,7 +46,7 @@ extension Store {
     ) throws(Failure) -> Result {
         while true {
             let generation = unsafe core.control.pointee.keyGeneration.load(ordering: .acquiring)
-            let partitions = Self.partitions(of: rows)
+            let partitions = partitions(of: rows)
             for partition in partitions { partition.lock() }
             defer { for partition in partitions.reversed() { partition.unlock() } }
             // A restore has changed the hash key meanwhile: the rows lie in other partitions.
@@ -67,7 +67,11 @@ extension Store {
         }
     }
 
-    private static func partitions(of rows: [RowReference]) -> [LockedPartition] {
+    private func partitions(of rows: [RowReference]) -> [LockedPartition] {
+        // Another store has other epochs, and another order of its tables.
+        precondition(
+            rows.allSatisfy { unsafe $0.table.store === core },
+            "a transaction names a row of another store's table")
         let places = rows.map { (table: $0.table, partition: $0.partition) }
             .sorted { ($0.table.ordinal, $0.partition) < ($1.table.ordinal, $1.partition) }
         var partitions: [LockedPartition] = []
