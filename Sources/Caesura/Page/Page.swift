@@ -52,6 +52,8 @@ struct Page {
     static let headerSize = 48
     /// The largest page: references hold 16-bit offsets.
     static let maximumSize = 65_536
+    /// The most leading hash bits that a page's rows share: a directory entry has 6 bits for the number.
+    static let deepest = 63
     /// The size at which an insertion splits a page rather than grow it: a copy of this many bytes takes
     /// about 2 us, the most that a writer is to pay for its first touch of a page after a cut.
     @usableFromInline static let softSize = 16_384

@@ -71,23 +71,21 @@ public struct RowCursor {
         heap.limit = Page.valueLimit
         let needed = Value.heapByteCount(of: value, upTo: heap.limit)
         if heap.room >= needed { return }
-        if reserve(needed) { return }
+        if reserve(needed, isSpilled: false) { return }
         // Not even a page of its own has room: all of the value goes outside.
         heap.limit = 0
-        let spilled = reserve(Value.heapByteCount(of: value, upTo: 0))
+        let spilled = reserve(Value.heapByteCount(of: value, upTo: 0), isSpilled: true)
         precondition(spilled, "a row's references fit in a page")
     }
 
-    @usableFromInline mutating func reserve(_ byteCount: Int) -> Bool {
+    @usableFromInline mutating func reserve(_ byteCount: Int, isSpilled: Bool) -> Bool {
         guard let partition = unsafe heap.partition else { return false }
-        guard
-            let (page, slot) = unsafe partition.pointee.reserveHeap(
-                byteCount, for: hash, slot: slot)
-        else { return false }
+        let (page, slot, hasRoom) = unsafe partition.pointee.reserveHeap(
+            byteCount, for: hash, slot: slot, isSpilled: isSpilled)
         self.slot = slot
         unsafe heap.page = unsafe page.base
         unsafe row = unsafe page.entries + slot * partition.pointee.layout.stride + rowOffset
-        return true
+        return hasRoom
     }
 
     /// Notes that field `index` of the row's struct has changed.

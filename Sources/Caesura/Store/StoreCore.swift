@@ -12,8 +12,11 @@ final class StoreCore: @unchecked Sendable {
     let partitionBits: Int
     let control: UnsafeMutablePointer<StoreControl>
     private let registry = Guarded(Registry())
-    /// Held for the length of a cut, so that cuts come one after the other.
+    /// Held for the length of a cut, so that cuts come one after the other, and while a table is added or
+    /// a restore begins, so that none of these sees half of another.
     private let cutting = Lock()
+    /// Held by whoever frees what writers have replaced.
+    private let reclaiming = Lock()
 
     private struct Registry {
         var tables: [TableCore] = []
@@ -45,13 +48,15 @@ final class StoreCore: @unchecked Sendable {
         try TableCore.check(schema, layout)
         // The table is made outside the lock, and dropped if another thread was first.
         let new = TableCore(schema: schema, layout: layout, store: self)
-        let table = registry.withLock { registry in
-            if let present = registry.tables.first(where: { $0.schema.name == schema.name }) {
-                return present
+        let table = cutting.withLock {
+            registry.withLock { registry in
+                if let present = registry.tables.first(where: { $0.schema.name == schema.name }) {
+                    return present
+                }
+                new.ordinal = registry.tables.count
+                registry.tables.append(new)
+                return new
             }
-            new.ordinal = registry.tables.count
-            registry.tables.append(new)
-            return new
         }
         guard table.schema == schema, table.layout.matches(layout) else {
             throw StoreError(
@@ -67,6 +72,13 @@ final class StoreCore: @unchecked Sendable {
     /// A table hashes a key before it takes a lock; an insertion that used the old hash key notices by
     /// ``StoreControl/keyGeneration``, which changes under all the locks.
     func beginRestore(epoch: UInt64, hashKey: HashKey) throws(StoreError) {
+        guard epoch < Epoch.limit else {
+            throw StoreError(
+                .inconsistentData, "an epoch is less than 2 to the power 47; the data is damaged",
+                epoch: Epoch(rawValue: epoch))
+        }
+        cutting.lock()
+        defer { cutting.unlock() }
         let (tables, hasOpenCuts) = registry.withLock { ($0.tables, !$0.openCuts.isEmpty) }
         guard !hasOpenCuts else {
             throw StoreError(.notEmpty, "close the store's cuts before a restore")
@@ -158,21 +170,25 @@ final class StoreCore: @unchecked Sendable {
 
     /// Frees what no open cut sees.
     ///
-    /// A cut that is opened meanwhile sees nothing of it: what has been replaced was so in an epoch not
-    /// later than the new cut's.
+    /// One thread at a time: what one keeps for a cut, the next one finds when that cut has closed.
     func reclaim() {
-        let open = registry.withLock { registry in
-            registry.openCuts.filter { !$0.isGone }.map(\.epoch)
-        }
-        for table in tables {
-            for index in 0..<table.partitionCount { unsafe reclaim(table.partition(index), open) }
+        reclaiming.withLock {
+            for table in tables {
+                for index in 0..<table.partitionCount { unsafe reclaim(table.partition(index)) }
+            }
         }
     }
 
-    private func reclaim(_ partition: UnsafeMutablePointer<Partition>, _ open: [UInt64]) {
+    private func reclaim(_ partition: UnsafeMutablePointer<Partition>) {
         var next = unsafe partition.withLock {
             unsafe Sendability(pointer: partition.pointee.takeRetired())
         }.pointer
+        if unsafe next == nil { return }
+        // Looked up after the list was taken: a cut that opens from here on ends an epoch in which, or
+        // after which, all of the list was replaced, so it sees nothing of it.
+        let open = registry.withLock { registry in
+            registry.openCuts.filter { !$0.isGone }.map(\.epoch)
+        }
         var kept: (first: UnsafeMutableRawPointer, last: UnsafeMutableRawPointer)?
         var freed = 0
         while let block = unsafe next {

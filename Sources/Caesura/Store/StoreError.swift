@@ -62,6 +62,9 @@ public struct Epoch: RawRepresentable, Hashable, Comparable, Sendable, CustomStr
     /// The number of the epoch, from 1.
     public let rawValue: UInt64
 
+    /// What no epoch reaches: a row's stamp has 48 bits for it, and a restored store goes on counting.
+    static let limit: UInt64 = 1 << 47
+
     /// Creates an epoch from its number.
     public init(rawValue: UInt64) { self.rawValue = rawValue }
 

@@ -141,21 +141,28 @@ struct Partition: ~Copyable {
 
     /// Makes `heap` bytes of room in a writable page; the row in `slot` may move, with its page.
     ///
-    /// Returns nil when even a page for this row alone would be too large.
+    /// - Parameter isSpilled: Whether the bytes are records of values that go outside the page. For them
+    ///   there is always room: what values in the page may take leaves out two records for each field of
+    ///   the row, its present one and the one that replaces it.
+    /// - Returns: Where the row is now, and whether there is room: not when even a page for this row alone
+    ///   would be too large. The row may have moved all the same.
     @usableFromInline mutating func reserveHeap(
-        _ heap: Int, for hash: UInt64, slot: Int
-    ) -> (page: Page, slot: Int)? {
+        _ heap: Int, for hash: UInt64, slot: Int, isSpilled: Bool
+    ) -> (page: Page, slot: Int, hasRoom: Bool) {
+        let kept =
+            isSpilled
+            ? 0 : 2 * layout.referenceOffsets.count * MemoryLayout<LargeValueRecord>.size
         var slot = slot
         while true {
             let (entries, range) = unsafe writableLeaf(for: hash)
             let page = unsafe entries[range.lowerBound].page
-            if page.heapRoom >= heap { return (page, slot) }
+            if page.heapRoom >= heap { return (page, slot, true) }
             let rows = unsafe Int(page.header.pointee.rowCount)
             if rows == 1 {
                 let live = page.liveHeapByteCount(layout: layout)
                 let needed = Page.byteCount(
                     slotCount: 2, stride: layout.stride, heap: live + heap)
-                if needed > Page.maximumSize { return nil }
+                if needed > Page.maximumSize - kept { return (page, slot, false) }
             }
             slot = unsafe makeRoom(
                 in: entries, range, hash: hash, rows: rows, heap: heap, following: slot)
@@ -192,7 +199,9 @@ struct Partition: ~Copyable {
         let live = page.liveHeapByteCount(layout: layout)
         let slots = slotCount(forRows: rows)
         let size = Page.byteCount(slotCount: slots, stride: layout.stride, heap: live + heap)
-        let tooLarge = unsafe size > Page.softSize && page.header.pointee.rowCount > 1
+        // A row alone may fill its page; one that joins it gets a page of its own.
+        let limit = unsafe page.header.pointee.rowCount > 1 ? Page.softSize : Page.maximumSize
+        let tooLarge = rows > 1 && size > limit
         if rows > Self.capacity(slotCount: layout.maximumSlots) || tooLarge {
             return unsafe split(page, in: entries, range, hash: hash, following: following)
         }
@@ -216,7 +225,7 @@ struct Partition: ~Copyable {
         hash: UInt64, following: Int?
     ) -> Int {
         let depth = unsafe Int(page.header.pointee.depth)
-        precondition(depth < 63, "more rows share a hash than fit in a page")
+        precondition(depth < Page.deepest, "more rows share a hash than fit in a page")
         if range.count == 1 {
             // The next bit is beyond this node: put a node below, and split there.
             let node = unsafe DirectoryNode.make(
@@ -285,9 +294,13 @@ struct Partition: ~Copyable {
     func makePage(
         depth: Int, rows: Int, liveHeap: Int, heapNeeded: Int, birth: UInt64? = nil
     ) -> Page {
-        let slots = slotCount(forRows: rows)
-        let fixed = Page.byteCount(slotCount: slots, stride: layout.stride, heap: 0)
         let needed = liveHeap + heapNeeded
+        // A full page's rows and heap always fit with one unused slot, but perhaps not with more.
+        let fitting =
+            (Page.maximumSize - Page.byteCount(slotCount: 0, stride: 0, heap: needed) - 16)
+            / (layout.stride + 2)
+        let slots = min(slotCount(forRows: rows), max(rows + 1, fitting))
+        let fixed = Page.byteCount(slotCount: slots, stride: layout.stride, heap: 0)
         let perRow = (needed + rows - 1) / max(1, rows)
         let spare = (Self.capacity(slotCount: slots) - rows) * perRow + needed / 16
         let roomy = needed + max(0, min(spare, Page.softSize - fixed - needed))
@@ -298,26 +311,37 @@ struct Partition: ~Copyable {
 
     // MARK: Restoring
 
-    /// Puts a page that was built elsewhere into an empty part of the directory; whether it was empty.
-    mutating func attach(_ page: Page, _ range: HashRange, epoch: UInt64) -> Bool {
-        writeEpoch = epoch
+    /// Whether nothing lies in a part of the directory.
+    func isVacant(_ range: HashRange) -> Bool {
+        let gap = root.leaf(of: range.first, depth: depth)
+        return gap.isEmpty && gap.depth <= range.prefixBits
+    }
+
+    /// Puts a page that was built elsewhere into a vacant part of the directory.
+    ///
+    /// Its rows are of an earlier `epoch`, but the directory changes in the present one: a cut may have
+    /// been taken since the restore began.
+    mutating func attach(_ page: Page, _ range: HashRange, epoch: UInt64) {
+        assert(isVacant(range), "a page is attached where another lies")
+        beginWriting()
         let depth = range.prefixBits
         while true {
             let (entries, aliases) = unsafe writableLeaf(for: range.first)
             let gap = unsafe entries[aliases.lowerBound]
-            guard gap.isEmpty, gap.depth <= depth else { return false }
             if gap.depth == depth {
-                let written = DirectoryEntry(page, epoch: epoch)
+                // The root says when the partition was last written, whatever is below it.
+                let isRoot = unsafe entries == rootPointer
+                let written = DirectoryEntry(page, epoch: isRoot ? writeEpoch : epoch)
                 for index in aliases { unsafe entries[index] = written }
                 unsafe rowCount += Int(page.header.pointee.rowCount)
-                return true
+                return
             }
             var half = DirectoryEntry(emptyAtDepth: gap.depth + 1)
             half.epoch = epoch
             if aliases.count == 1 {
                 let node = unsafe DirectoryNode.make(
-                    depth: gap.depth, filling: half, birth: epoch, pool: pool)
-                unsafe entries[aliases.lowerBound] = DirectoryEntry(node, epoch: epoch)
+                    depth: gap.depth, filling: half, birth: writeEpoch, pool: pool)
+                unsafe entries[aliases.lowerBound] = DirectoryEntry(node, epoch: writeEpoch)
             } else {
                 for index in aliases { unsafe entries[index] = half }
             }

@@ -80,18 +80,32 @@ final class TableCore: @unchecked Sendable {
     /// Frees the large values of all rows; pages and nodes go with the pool.
     private func freeAll(below root: DirectoryEntry) {
         guard !pageLayout.referenceOffsets.isEmpty else { return }
-        FrozenTable.forEachPage(below: root) { page in
-            for slot in unsafe 0..<Int(page.header.pointee.slotCount)
-            where page.stamp(slot, stride: pageLayout.stride) != 0 {
-                let entry = unsafe page.entries + slot * pageLayout.stride
-                let heap = unsafe HeapView(page: UnsafeRawPointer(page.base))
-                for offset in pageLayout.referenceOffsets {
-                    let reference = unsafe entry.load(
-                        fromByteOffset: offset, as: HeapReference.self)
-                    if reference.isOutOfLine { heap.largeValue(reference).deallocate() }
-                }
+        FrozenTable.forEachPage(below: root) { freeLargeValues(of: $0) }
+    }
+
+    /// Frees a page that was never part of the table, with what it refers to.
+    func discard(_ page: Page) {
+        freeLargeValues(of: page)
+        pool.free(page)
+    }
+
+    private func freeLargeValues(of page: Page) {
+        for slot in unsafe 0..<Int(page.header.pointee.slotCount)
+        where page.stamp(slot, stride: pageLayout.stride) != 0 {
+            let entry = unsafe page.entries + slot * pageLayout.stride
+            let heap = unsafe HeapView(page: UnsafeRawPointer(page.base))
+            for offset in pageLayout.referenceOffsets {
+                let reference = unsafe entry.load(
+                    fromByteOffset: offset, as: HeapReference.self)
+                if reference.isOutOfLine { heap.largeValue(reference).deallocate() }
             }
         }
+    }
+
+    /// Which partition a hash belongs to.
+    func partitionIndex(of hash: UInt64) -> Int {
+        // A shift by 64, for one partition, gives 0.
+        Int(truncatingIfNeeded: hash >> UInt64(64 - partitionBits))
     }
 
     /// The partition of that index; its address never changes.
@@ -132,6 +146,11 @@ final class TableCore: @unchecked Sendable {
     static func check(_ schema: RegionSchema, _ layout: RowLayout) throws(StoreError) {
         func refuse(_ message: String) -> StoreError {
             StoreError(.unsupportedSchema, message, region: schema.name)
+        }
+        do throws(FormatError) {
+            try schema.validate()
+        } catch {
+            throw refuse(error.message)
         }
         let leaves = schema.leaves
         guard

@@ -72,7 +72,8 @@ public final class ChunkApplier: Sendable {
             }
             tables.append(table)
             do throws(FormatError) {
-                layouts.append(try RegionLayout(region))
+                // The program's schema: its enumerations say which values may stand in its rows.
+                layouts.append(try RegionLayout(table.schema))
             } catch {
                 throw StoreError(.unsupportedSchema, error.message, region: region.name)
             }
@@ -155,24 +156,39 @@ public final class ChunkApplier: Sendable {
         // Pages cover ranges no wider than a partition of this store.
         let hashes = unsafe UnsafePointer(hasher.hashes)
         var builder = unsafe PageBuilder(table, batch, hashes, epoch: metadata.epoch, segments)
-        builder.build(range, rows: 0..<batch.rowCount)
+        let isBuilt = builder.build(range, rows: 0..<batch.rowCount)
         let pages = builder.finish()
-        for (index, built) in pages.enumerated() {
-            let partition = unsafe table.partition(
-                table.partitionBits == 0
-                    ? 0
-                    : Int(truncatingIfNeeded: built.range.first >> UInt64(64 - table.partitionBits))
-            )
-            let attached = unsafe partition.withLock {
-                unsafe partition.pointee.attach(built.page, built.range, epoch: metadata.epoch)
-            }
-            guard attached else {
-                for page in pages[index...] { store.pool.free(page.page) }
-                throw FormatError(
-                    .malformed, "a chunk's hash range overlaps that of an earlier one", at: offset)
-            }
-        }
+        // The pages have the segmented values too.
         segments.taken()
+        guard isBuilt, attach(pages, to: table, range) else {
+            for page in pages { table.discard(page.page) }
+            throw FormatError(
+                .malformed,
+                isBuilt
+                    ? "a chunk's hash range overlaps that of an earlier one, or of rows set meanwhile"
+                    : "a chunk has more rows of one hash than a page takes", at: offset)
+        }
+    }
+
+    /// Attaches all pages of a chunk, or none when the table has something in the place of one.
+    private func attach(
+        _ pages: [(page: Page, range: HashRange)], to table: TableCore, _ range: HashRange
+    ) -> Bool {
+        // Ascending, as everybody does who takes several locks.
+        let partitions =
+            table.partitionIndex(of: range.first)...table.partitionIndex(of: range.last)
+        for index in partitions { unsafe table.partition(index).lock() }
+        defer { for index in partitions { unsafe table.partition(index).unlock() } }
+        let isVacant = pages.allSatisfy { page in
+            unsafe table.partition(table.partitionIndex(of: page.range.first)).pointee
+                .isVacant(page.range)
+        }
+        guard isVacant else { return false }
+        for (page, range) in pages {
+            unsafe table.partition(table.partitionIndex(of: range.first)).pointee
+                .attach(page, range, epoch: metadata.epoch)
+        }
+        return true
     }
 }
 
@@ -199,9 +215,9 @@ private struct PageBuilder: ~Copyable {
         heapSums = filler.heapSums()
     }
 
-    /// Builds the pages of the rows in `range`, halving it until a page takes them.
-    mutating func build(_ range: HashRange, rows: Range<Int>) {
-        if rows.isEmpty { return }
+    /// Builds the pages of the rows in `range`, halving it until a page takes them; whether one does.
+    mutating func build(_ range: HashRange, rows: Range<Int>) -> Bool {
+        if rows.isEmpty { return true }
         let heap = heapSums[rows.upperBound] - heapSums[rows.lowerBound]
         let capacity = Partition.capacity(slotCount: table.pageLayout.maximumSlots)
         let fixed = Page.byteCount(slotCount: rows.count + 8, stride: table.layout.stride, heap: 0)
@@ -209,11 +225,18 @@ private struct PageBuilder: ~Copyable {
         let fits =
             rows.count <= capacity - capacity / 8 && fixed + heap + heap / 8 <= Page.softSize
         if range.prefixBits >= table.partitionBits, fits || rows.count == 1 {
-            return add(range, rows, heap)
+            add(range, rows, heap)
+            return true
         }
-        guard let (low, high) = range.halves else {
-            // Equal hashes: a page takes them all, their values outside it if need be.
-            return add(range, rows, heap)
+        guard range.prefixBits < Page.deepest, let (low, high) = range.halves else {
+            // Equal hashes, but for the last bit: a page takes them all, their values outside it.
+            let spilled = rows.count * table.pageLayout.referenceOffsets.count
+            let size = Page.byteCount(
+                slotCount: table.pageLayout.maximumSlots, stride: table.layout.stride,
+                heap: spilled * MemoryLayout<LargeValueRecord>.size)
+            guard rows.count <= capacity, size <= Page.maximumSize else { return false }
+            add(range, rows, heap)
+            return true
         }
         var middle = rows.lowerBound
         var end = rows.upperBound
@@ -221,11 +244,12 @@ private struct PageBuilder: ~Copyable {
             let probe = (middle + end) / 2
             if unsafe hashes[probe] < high.first { middle = probe + 1 } else { end = probe }
         }
-        build(low, rows: rows.lowerBound..<middle)
-        build(high, rows: middle..<rows.upperBound)
+        return build(low, rows: rows.lowerBound..<middle)
+            && build(high, rows: middle..<rows.upperBound)
     }
 
     private mutating func add(_ range: HashRange, _ rows: Range<Int>, _ heap: Int) {
+        let range = range.widened(to: Page.deepest)
         let references = table.pageLayout.referenceOffsets.count
         var limit = Page.valueLimit
         var heap = heap
@@ -248,4 +272,14 @@ private struct PageBuilder: ~Copyable {
     }
 
     consuming func finish() -> [(page: Page, range: HashRange)] { pages }
+}
+
+extension HashRange {
+    /// The range, or the one of so many prefix bits around it.
+    fileprivate func widened(to prefixBits: Int) -> HashRange {
+        self.prefixBits <= prefixBits
+            ? self
+            : HashRange(
+                prefixBits: prefixBits, prefix: first & ~(UInt64.max >> prefixBits))
+    }
 }

@@ -49,7 +49,8 @@ struct ChunkPlanner {
         while index < 64 {
             let child = unsafe node.entries[index]
             let depth = child.depth
-            let first = range.first | UInt64(index) << UInt64(64 - node.depth - DirectoryNode.bits)
+            let place = UInt64(index) << UInt64(64 - DirectoryNode.bits)
+            let first = range.first | (place >> UInt64(node.depth))
             collect(child, HashRange(prefixBits: depth, prefix: first))
             index += child.isNode ? 1 : 1 << (node.depth + DirectoryNode.bits - depth)
         }

@@ -168,18 +168,19 @@ public final class SnapshotSource: Sendable {
             worker.batches[job.region] ?? ColumnBatch(leaves: layouts[job.region].leaves)
         worker.batches[job.region] = batch
         batch.removeAll()
-        try cut.read(
+        let hasOutOfLine = try cut.read(
             { () throws(Failure) in
                 var gatherer = PageGatherer(table)
                 for page in job.pages {
                     gatherer.gather(page, in: job.isPartOfPage ? job.range : nil, into: batch)
                 }
+                return job.pages.contains { unsafe $0.header.pointee.hasOutOfLine }
             }, cancelled: refused)
         var header = ChunkHeader(
             role: .core, region: job.region, fingerprint: layouts[job.region].wireFingerprint,
             partition: job.partition, range: job.range, sequence: job.sequence,
             targetEpoch: metadata.epoch)
-        if job.pages.contains(where: { unsafe $0.header.pointee.hasOutOfLine }) {
+        if hasOutOfLine {
             header.role = .segment
             try unsafe encodeSegments(
                 of: batch, job, table, &header, worker, emit: emit, refused: refused)

@@ -1,0 +1,94 @@
+import Caesura
+import CaesuraFormat
+import Synchronization
+import Testing
+
+/// Cuts opened and closed side by side: that none loses a page another one still sees.
+@Suite struct CutLifetimeTests {
+    @Test func `a cut that closes frees nothing that a cut opened meanwhile sees`() throws {
+        let store = SnapshotTests.store(6)
+        let table = try store.table("sample", key: UInt64.self, row: SampleRow.self)
+        let count: UInt64 = 4_000
+        for key in 0..<count {
+            table[key] = SampleRow(user: key, token: "", visits: 0, note: nil)
+        }
+        let running = ConcurrencyTests.Running(2)
+        let reader: @Sendable () throws -> Void = {
+            defer { running.done() }
+            for _ in 0..<300 {
+                let cut = store.cut()
+                var (rows, sum) = (0 as UInt64, 0 as UInt64)
+                try cut.forEach(in: table) { key, row in
+                    rows += 1
+                    sum &+= row.user &+ key
+                }
+                #expect(rows == count)
+                #expect(sum == count * (count - 1))
+                // Each row's visits are one more than the row's before it, or the same.
+                var last = try cut.read(0, in: table) { $0.visits } ?? .max
+                for key in 1..<count {
+                    let visits = try cut.read(key, in: table) { $0.visits } ?? .max
+                    if visits > last || last - visits > 1 {
+                        Issue.record("row \(key) has \(visits) visits after one of \(last)")
+                        break
+                    }
+                    last = visits
+                }
+                cut.close()
+            }
+        }
+        try onThreads(
+            reader, reader,
+            {
+                var round: UInt32 = 0
+                while !running.isNone {
+                    round += 1
+                    for key in 0..<count { table.update(key) { $0.visits = round } }
+                }
+            })
+        store.cut().close()
+        #expect(store.memoryUse.retained == 0)
+    }
+
+    @Test func `a cut taken during a restore shows whole chunks and keeps them`() throws {
+        let source = SnapshotTests.store(2)
+        let table = try source.table("sample", key: UInt64.self, row: SampleRow.self)
+        for key in 0..<30_000 as Range<UInt64> { table[key] = SnapshotTests.row(key) }
+        for _ in 0..<5 { source.cut().close() }
+        let bytes = try source.cut().write(to: ByteArraySink()).bytes
+
+        let store = Store()
+        let back = try store.table("sample", key: UInt64.self, row: SampleRow.self)
+        var restorer = StreamRestorer(into: store)
+        var cuts: [(cut: Cut, bytes: [UInt8])] = []
+        let step = bytes.count / 12 + 1
+        for start in stride(from: 0, to: bytes.count, by: step) {
+            try restorer.push(Array(bytes[start..<min(start + step, bytes.count)]))
+            let cut = store.cut()
+            cuts.append((cut, try cut.write(to: ByteArraySink()).bytes))
+            // A cut that is closed takes nothing from those that are open.
+            store.cut().close()
+        }
+        try restorer.finish()
+        for key in 0..<30_000 as Range<UInt64> { back.update(key) { $0.visits = 0 } }
+        store.cut().close()
+        for (cut, bytes) in cuts {
+            #expect(try cut.write(to: ByteArraySink()).bytes == bytes)
+            let (_, other) = try SnapshotTests.restore(bytes)
+            #expect(other.count == cut.rowCount(of: "sample"))
+        }
+        for key in 0..<30_000 as Range<UInt64> {
+            var row = SnapshotTests.row(key)
+            row.visits = 0
+            #expect(back[key] == row)
+        }
+    }
+
+    @Test func `a transaction takes no row of another store`() async throws {
+        await #expect(processExitsWith: .failure) {
+            let (mine, other) = (Store(), Store())
+            let table = try other.table("sample", key: UInt64.self, row: SampleRow.self)
+            mine.transaction(table.row(1)) { _ in }
+        }
+    }
+}

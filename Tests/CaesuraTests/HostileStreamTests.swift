@@ -1,0 +1,112 @@
+import Caesura
+import CaesuraFormat
+import Testing
+
+/// Streams whose checksums hold and that no writer of ours has written.
+@Suite struct HostileStreamTests {
+    static let hashKey = HashKey(k0: 1, k1: 2)
+
+    static func region() throws -> RegionSchema {
+        let store = SnapshotTests.store(0)
+        return try store.table("sample", key: UInt64.self, row: SampleRow.self).schema
+    }
+
+    /// The rows of some keys as a core chunk.
+    static func chunk(
+        _ keys: [UInt64], range: HashRange, epoch: UInt64, token: (UInt64) -> String = { "t\($0)" }
+    ) throws -> [UInt8] {
+        let layout = try RegionLayout(region())
+        let batch = ColumnBatch(leaves: layout.leaves)
+        let keys = keys.sorted { hashKey.hash($0) < hashKey.hash($1) }
+        batch.rowCount = keys.count
+        func fixed<Word: FixedWidthInteger & BitwiseCopyable>(_ leaf: Int, _ words: [Word]) {
+            let column = batch.columns[leaf]
+            column.reserveCapacity(words.count)
+            for (index, word) in words.enumerated() {
+                unsafe column.values.storeBytes(
+                    of: word, toByteOffset: index * column.width, as: Word.self)
+            }
+            column.count = words.count
+        }
+        fixed(0, keys)
+        fixed(1, keys)
+        fixed(3, keys.map { _ in 0 as UInt32 })
+        fixed(4, keys.map { _ in 0 as UInt8 })
+        let column = batch.columns[2]
+        column.reserveCapacity(keys.count)
+        for (index, key) in keys.enumerated() {
+            let text = Array(token(key).utf8)
+            column.reserveContent(column.contentByteCount + text.count)
+            for (offset, byte) in text.enumerated() {
+                unsafe column.content.storeBytes(
+                    of: byte, toByteOffset: column.contentByteCount + offset, as: UInt8.self)
+            }
+            column.contentByteCount += text.count
+            unsafe column.lengths[index] = UInt32(text.count)
+        }
+        column.count = keys.count
+        var encoder = ChunkEncoder()
+        var header = ChunkHeader(role: .core, targetEpoch: epoch)
+        header.fingerprint = layout.wireFingerprint
+        header.range = range
+        encoder.encode(core: batch, header: header)
+        return unsafe Array(encoder.bytes)
+    }
+
+    static func apply(_ chunk: [UInt8], _ applier: ChunkApplier) throws {
+        try unsafe chunk.withUnsafeBytes { bytes in
+            try applier.apply(
+                VerifiedChunk(verifying: bytes), with: ChunkApplier.Worker(for: applier))
+        }
+    }
+
+    static func applier(_ store: Store, epoch: UInt64 = 1) throws -> ChunkApplier {
+        try ChunkApplier(
+            store,
+            metadata: StreamMetadata(
+                epoch: epoch, hashKey: hashKey, partitionBits: 0, regions: [region()],
+                compression: .none))
+    }
+
+    @Test func `a chunk of a single hash is restored and written again`() throws {
+        let store = Store()
+        let table = try store.table("sample", key: UInt64.self, row: SampleRow.self)
+        let applier = try Self.applier(store)
+        let range = HashRange(prefixBits: 64, prefix: Self.hashKey.hash(7))
+        try Self.apply(Self.chunk([7], range: range, epoch: 1), applier)
+        #expect(table[7]?.token == "t7")
+        for key in 0..<500 as Range<UInt64> { table[key] = SnapshotTests.row(key) }
+        let (_, back) = try SnapshotTests.restore(store.cut().write(to: ByteArraySink()).bytes)
+        for key in 0..<500 as Range<UInt64> { #expect(back[key] == SnapshotTests.row(key)) }
+    }
+
+    @Test func `the last epoch there can be is refused`() throws {
+        for epoch in [UInt64.max, 1 << 48, 1 << 47] {
+            #expect(throws: StoreError.self) { try Self.applier(Store(), epoch: epoch) }
+        }
+    }
+
+    @Test func `a chunk that overlaps an earlier one is refused whole`() throws {
+        let store = Store()
+        let table = try store.table("sample", key: UInt64.self, row: SampleRow.self)
+        let applier = try Self.applier(store)
+        let (low, high) = HashRange.all.halves!
+        let keys = Array(0..<2_000 as Range<UInt64>)
+        let long: (UInt64) -> String = {
+            String(repeating: "\($0 % 10)", count: $0 % 5 == 0 ? 2_000 : 5)
+        }
+        // The upper half first, then a chunk of all rows: its lower half would have room.
+        let upper = keys.filter { high.contains(Self.hashKey.hash($0)) }.prefix(300)
+        try Self.apply(
+            Self.chunk(Array(upper), range: high, epoch: 1, token: long), applier)
+        #expect(throws: FormatError.self) {
+            try Self.apply(
+                Self.chunk(Array(keys.prefix(600)), range: .all, epoch: 1, token: long), applier)
+        }
+        #expect(table.count == upper.count)
+        let lower = keys.filter { low.contains(Self.hashKey.hash($0)) }.prefix(300)
+        try Self.apply(Self.chunk(Array(lower), range: low, epoch: 1, token: long), applier)
+        for key in Array(upper) + Array(lower) { #expect(table[key]?.token == long(key)) }
+        #expect(table.count == upper.count + lower.count)
+    }
+}
