@@ -4,7 +4,7 @@ SWIFT ?= swift
 PEERS ?= 0
 QUICK ?= 0
 
-.PHONY: demo test bench lint fuzz-replay libraries
+.PHONY: demo test test-threads bench lint fuzz-replay libraries
 
 # A million sessions saved under load, the usual way and with Caesura; writes demo/report.html.
 demo: libraries
@@ -29,3 +29,8 @@ fuzz-replay: libraries
 
 libraries:
 	@scripts/install-system-libraries
+
+# The store's tests of threads under the thread sanitizer, which needs a build of its own.
+test-threads: libraries
+	$(SWIFT) test --sanitize=thread -Xswiftc -DCAESURA_THREAD_SANITIZER \
+	    --scratch-path .build/thread-sanitizer --filter 'ConcurrencyTests|CutLifetimeTests|CheckpointTests'

@@ -157,4 +157,40 @@ import Testing
                 }
             })
     }
+
+    /// The chunks of a cut, in order, encoded on so many threads.
+    static func chunks(of cut: Cut, threads: Int) throws -> [[UInt8]] {
+        let source = try SnapshotSource(cut)
+        let chunks = Mutex<[Int: [UInt8]]>([:])
+        let body: @Sendable () throws -> Void = {
+            let worker = SnapshotSource.Worker(for: source)
+            while let job = try source.next() {
+                var bytes: [UInt8] = []
+                try source.encode(
+                    job, with: worker,
+                    emit: { (_, chunk) throws(StoreError) in unsafe bytes += chunk },
+                    refused: { $0 })
+                chunks.withLock { [bytes] in $0[job.ordinal] = bytes }
+            }
+        }
+        switch threads {
+        case 1: try onThreads(body)
+        case 2: try onThreads(body, body)
+        default: try onThreads(body, body, body, body, body)
+        }
+        return chunks.withLock { chunks in chunks.keys.sorted().map { chunks[$0]! } }
+    }
+
+    @Test func `the number of encoding threads does not show in the bytes`() throws {
+        let store = SnapshotTests.store()
+        let table = try store.table("sample", key: UInt64.self, row: SampleRow.self)
+        for key in 0..<30_000 as Range<UInt64> { table[key] = SnapshotTests.row(key) }
+        table[1] = SampleRow(
+            user: 1, token: String(repeating: "large", count: 500_000), visits: 0, note: nil)
+        let cut = store.cut()
+        let one = try Self.chunks(of: cut, threads: 1)
+        #expect(one.count == 16)
+        #expect(try Self.chunks(of: cut, threads: 2) == one)
+        #expect(try Self.chunks(of: cut, threads: 5) == one)
+    }
 }

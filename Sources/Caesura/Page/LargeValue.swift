@@ -30,7 +30,7 @@ struct LargeValue: @unchecked Sendable {
 
     /// Bytes of a segment.
     ///
-    /// A copy of one (the write of part of a value) takes about 20 us at 12 GB/s, inside the 50 us
+    /// A copy of one (the write of part of a value) takes 18 to 26 us (2.4 GHz EPYC), inside the 50 us
     /// that a write may take.
     static let segmentBytes = 262_144
 
