@@ -55,7 +55,7 @@ import Testing
 
     static func apply(_ chunk: [UInt8], _ applier: ChunkApplier) throws {
         try unsafe chunk.withUnsafeBytes { bytes in
-            try applier.apply(
+            try unsafe applier.apply(
                 VerifiedChunk(verifying: bytes), with: ChunkApplier.Worker(for: applier))
         }
     }

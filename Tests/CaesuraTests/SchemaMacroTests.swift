@@ -53,6 +53,18 @@ struct PeerBox: TableKey {
     @Field(1) var peer: Peer
 }
 
+enum NewerStatus: UInt8, SchemaEnum { case active = 1, blocked = 2, deleted = 3 }
+
+@Schema("account")
+struct Account: Equatable {
+    @Field(1) var status: Status
+}
+
+@Schema("account", version: 2)
+struct NewerAccount: Equatable {
+    @Field(1) var status: NewerStatus
+}
+
 /// Types that have the names of the library's own, which the generated code must not mistake.
 enum Shadows {
     struct Value: Equatable {}
@@ -84,6 +96,25 @@ struct SchemaMacroTests {
         try KeyTests().check { Peer(name: "peer \($0)") }
         try KeyTests().check { PeerBox(peer: Peer(name: "peer \($0)")) }
         try KeyTests().check { Place(peer: "peer \($0)", length: 8) }
+    }
+
+    @Test func `a case that the program does not know is refused`() throws {
+        for status in NewerStatus.allCases {
+            let source = Store()
+            let newer = try source.table("accounts", key: UInt64.self, row: NewerAccount.self)
+            newer[1] = NewerAccount(status: status)
+            let bytes = try source.cut().write(to: ByteArraySink()).bytes
+            let store = Store()
+            let table = try store.table("accounts", key: UInt64.self, row: Account.self)
+            var restorer = StreamRestorer(into: store)
+            if status == .deleted {
+                #expect(throws: SnapshotError<Never>.self) { try restorer.push(bytes) }
+                #expect(table[1] == nil)
+            } else {
+                try restorer.push(bytes)
+                #expect(table[1]?.status.rawValue == status.rawValue)
+            }
+        }
     }
 
     @Test func `fields are read and written where they lie`() throws {

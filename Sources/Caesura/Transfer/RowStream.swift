@@ -226,7 +226,8 @@ public struct RowStreamReader<Row: SchemaStruct>: ~Copyable {
                 "the rows of \(region.name) have other fields than version \(own.row.version) of "
                     + "\(own.row.name)", at: 0)
         }
-        let regionLayout = try RegionLayout(region)
+        // The program's schema: its enumerations say which values may stand in its rows.
+        let regionLayout = try RegionLayout(own)
         batch = ColumnBatch(leaves: regionLayout.leaves)
         self.regionLayout = regionLayout
     }
