@@ -104,8 +104,7 @@ struct RowPrinter {
             for field in fields {
                 let start = bytes.count
                 if !isFirst { append(",") }
-                appendJSON(field.name)
-                append(":")
+                bytes.append(contentsOf: field.label)
                 appendJSON(field.tree, &cursor)
                 // Printed all the same, so that the cursor passes it, and taken back.
                 if isHidden(field.tree) {
@@ -147,22 +146,8 @@ struct RowPrinter {
         }
     }
 
-    /// A string between quotes, escaped as RFC 8259 section 7 asks.
     private mutating func appendJSON(_ string: String) {
-        append("\"")
-        for byte in string.utf8 {
-            switch byte {
-            case UInt8(ascii: "\""), UInt8(ascii: "\\"):
-                bytes.append(UInt8(ascii: "\\"))
-                bytes.append(byte)
-            case UInt8(ascii: "\n"): append("\\n")
-            case UInt8(ascii: "\r"): append("\\r")
-            case UInt8(ascii: "\t"): append("\\t")
-            case ..<0x20: append("\\u00" + ScalarText.hexadecimal([byte]))
-            default: bytes.append(byte)
-            }
-        }
-        append("\"")
+        JSONText.append(string, to: &bytes)
     }
 
     // MARK: CSV

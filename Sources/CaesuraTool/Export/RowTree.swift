@@ -6,8 +6,8 @@ indirect enum RowTree {
     case leaf(Int)
     /// A column that says for which rows the rest has values, and the rest.
     case optional(presence: Int, RowTree)
-    /// The fields of a struct.
-    case structure([(name: String, tree: RowTree)])
+    /// The fields of a struct, each with its name as JSON has it: `"name":`.
+    case structure([(label: [UInt8], tree: RowTree)])
 
     /// The trees of a region's key, if it has one, and of its row.
     static func trees(of region: RegionSchema) -> (key: RowTree?, row: RowTree) {
@@ -17,7 +17,13 @@ indirect enum RowTree {
     }
 
     private static func tree(of fields: [Field], next: inout Int) -> RowTree {
-        .structure(fields.map { (name: $0.name, tree: tree(of: $0.type, next: &next)) })
+        .structure(
+            fields.map {
+                (
+                    label: JSONText.quoted($0.name) + [UInt8(ascii: ":")],
+                    tree: tree(of: $0.type, next: &next)
+                )
+            })
     }
 
     /// Counts leaves as `RegionSchema.leaves` lays them out.

@@ -53,10 +53,10 @@ struct ReportPage {
         <section class="card \(style)">
         <h3>\(run.name)</h3>
         <p class="figure">\(durationText(run.duringSave.p100))</p>
-        <p class="caption">longest wait of a write; half of them waited \
-        \(durationText(run.duringSave.p50)) or less</p>
+        <p class="caption">longest wait of a write; the median is \(durationText(run.duringSave.p50))</p>
         <p>\(run.explanation) \(run.pauses.count == 1 ? "The" : "The longest") pause itself: \
-        \(durationText(run.longestPause)).</p>
+        \(durationText(run.longestPause)). The machine’s own noise: up to \
+        \(durationText(run.floor.p100)).</p>
         </section>
         """
     }
