@@ -84,6 +84,24 @@ import Testing
         }
     }
 
+    @Test func `a cancelled cut that nobody closes does not cancel the next`() throws {
+        var configuration = Store.Configuration()
+        configuration.retainedByteLimit = 200_000
+        let store = Store(configuration)
+        let table = try store.table("sample", key: UInt64.self, row: SampleRow.self)
+        for key in 0..<20_000 as Range<UInt64> { table[key] = SnapshotTests.row(key) }
+        let cancelled = store.cut()
+        for key in 0..<20_000 as Range<UInt64> { table.update(key) { $0.visits += 1 } }
+        #expect(cancelled.isCancelled)
+        let next = store.cut()
+        table.update(1) { $0.visits += 1 }
+        #expect(!next.isCancelled)
+        #expect(try next.read(1, in: table) { $0.visits } == SnapshotTests.row(1).visits + 1)
+        cancelled.close()
+        next.close()
+        #expect(store.memoryUse.retained == 0)
+    }
+
     @Test func `a transaction takes no row of another store`() async throws {
         await #expect(processExitsWith: .failure) {
             let (mine, other) = (Store(), Store())

@@ -58,7 +58,13 @@ final class StoreCore: @unchecked Sendable {
                 return new
             }
         }
-        guard table.schema == schema, table.layout.matches(layout) else {
+        guard table.schema != schema || table.layout.matches(layout) else {
+            throw StoreError(
+                .regionConflict,
+                "a restore has made the table, without its Swift types; declare tables before a restore",
+                region: schema.name)
+        }
+        guard table.schema == schema else {
             throw StoreError(
                 .regionConflict,
                 "the store has a table of this name with another schema; choose another name",
@@ -114,7 +120,9 @@ final class StoreCore: @unchecked Sendable {
 
     /// Ends the present epoch and freezes it.
     func cut() -> Cut {
-        cutting.withLock {
+        // A cancelled cut whose holder has not noticed yet must not cost this one its life.
+        if isOverLimit { forgetGoneCuts() }
+        return cutting.withLock {
             let tables = tables
             var frozen = tables.map { FrozenTable(table: $0) }
             let epoch = unsafe control.pointee.epoch.load(ordering: .relaxed)
@@ -166,6 +174,11 @@ final class StoreCore: @unchecked Sendable {
     func retained(_ byteCount: Int) {
         let total = unsafe control.pointee.retained.add(byteCount, ordering: .relaxed).newValue
         if unsafe total > control.pointee.retainedLimit.load(ordering: .relaxed) { cancelCuts() }
+    }
+
+    private var isOverLimit: Bool {
+        unsafe control.pointee.retained.load(ordering: .relaxed)
+            > control.pointee.retainedLimit.load(ordering: .relaxed)
     }
 
     /// Frees what no open cut sees.
