@@ -1,0 +1,41 @@
+import CaesuraFormat
+
+/// Taking pages that were built elsewhere.
+extension Partition {
+    /// Whether nothing lies in a part of the directory.
+    func isVacant(_ range: HashRange) -> Bool {
+        let gap = root.leaf(of: range.first, depth: depth)
+        return gap.isEmpty && gap.depth <= range.prefixBits
+    }
+
+    /// Puts a page that was built elsewhere into a vacant part of the directory.
+    ///
+    /// Its rows are of an earlier `epoch`, but the directory changes in the present one: a cut may have
+    /// been taken since the restore began.
+    mutating func attach(_ page: Page, _ range: HashRange, epoch: UInt64) {
+        assert(isVacant(range), "a page is attached where another lies")
+        beginWriting()
+        let depth = range.prefixBits
+        while true {
+            let (entries, aliases) = unsafe writableLeaf(for: range.first)
+            let gap = unsafe entries[aliases.lowerBound]
+            if gap.depth == depth {
+                // The root says when the partition was last written, whatever is below it.
+                let isRoot = unsafe entries == rootPointer
+                let written = DirectoryEntry(page, epoch: isRoot ? writeEpoch : epoch)
+                for index in aliases { unsafe entries[index] = written }
+                unsafe rowCount += Int(page.header.pointee.rowCount)
+                return
+            }
+            var half = DirectoryEntry(emptyAtDepth: gap.depth + 1)
+            half.epoch = epoch
+            if aliases.count == 1 {
+                let node = unsafe DirectoryNode.make(
+                    depth: gap.depth, filling: half, birth: writeEpoch, pool: pool)
+                unsafe entries[aliases.lowerBound] = DirectoryEntry(node, epoch: writeEpoch)
+            } else {
+                for index in aliases { unsafe entries[index] = half }
+            }
+        }
+    }
+}
