@@ -62,6 +62,64 @@ import Testing
         }
     }
 
+    @Test func `whether values lie in the page or outside does not show in the bytes`() throws {
+        var streams: [[UInt8]] = []
+        for round in 0..<3 {
+            let store = SnapshotTests.store(1)
+            let table = try store.table("wide", key: UInt64.self, row: WideRow.self)
+            for key in 0..<60 as Range<UInt64> {
+                let row = WideRow(
+                    (0..<WideRow.count).map { Self.text($0 + Int(key), (Int(key) * 37 + $0) % 900) }
+                )
+                if round == 0 {
+                    // All at once: the values go outside.
+                    table[key] = row
+                } else {
+                    // One by one: they stay inside as long as they fit.
+                    table[key] = WideRow(repeating: "")
+                    for index in 0..<WideRow.count {
+                        table.update(key) { $0[index] = row.texts[index] }
+                    }
+                    if round == 2 { table[key] = row }
+                }
+            }
+            streams.append(try store.cut().write(to: ByteArraySink()).bytes)
+        }
+        #expect(streams[0] == streams[1])
+        #expect(streams[0] == streams[2])
+    }
+
+    @Test func `a transaction that throws leaves rows of any size as they were`() throws {
+        struct Change: Error {}
+        let store = SnapshotTests.store(0)
+        let table = try store.table("wide", key: UInt64.self, row: WideRow.self)
+        var rows: [UInt64: WideRow] = [:]
+        for key in 0..<8 as Range<UInt64> {
+            rows[key] = WideRow(repeating: Self.text(Int(key), 300 * Int(key)))
+            table[key] = rows[key]
+        }
+        let cut = store.cut()
+        let before = try cut.write(to: ByteArraySink()).bytes
+        for _ in 0..<20 {
+            #expect(throws: Change.self) {
+                try store.transaction(table.row(0)) { (transaction) throws(Change) in
+                    for key in 0..<8 as Range<UInt64> {
+                        transaction.update(table, key) { $0[3] = Self.text(5, 5_000) }
+                        transaction[table, key] = WideRow(repeating: Self.text(9, 1_024))
+                        if key % 2 == 0 { transaction.remove(table, key) }
+                        transaction[table, key + 100] = WideRow(repeating: "new")
+                    }
+                    throw Change()
+                }
+            }
+        }
+        #expect(table.count == 8)
+        for (key, row) in rows { #expect(table[key] == row) }
+        #expect(try cut.write(to: ByteArraySink()).bytes == before)
+        cut.close()
+        #expect(store.memoryUse.retained == 0)
+    }
+
     @Test func `random fields of random lengths stay what they are`() throws {
         let seed = UInt64.random(in: .min ... .max)
         print("seed \(seed)")
