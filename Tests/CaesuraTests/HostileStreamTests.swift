@@ -86,6 +86,20 @@ import Testing
         }
     }
 
+    @Test func `a restore that another one has displaced is refused`() throws {
+        let store = Store()
+        let first = try Self.applier(store)
+        _ = try ChunkApplier(
+            store,
+            metadata: StreamMetadata(
+                epoch: 1, hashKey: HashKey(k0: 3, k1: 4), partitionBits: 0,
+                regions: [Self.region()], compression: .none))
+        #expect(throws: FormatError.self) {
+            try Self.apply(Self.chunk([1, 2, 3], range: .all, epoch: 1), first)
+        }
+        #expect(store.rowCount(of: "sample") == 0)
+    }
+
     @Test func `a chunk that overlaps an earlier one is refused whole`() throws {
         let store = Store()
         let table = try store.table("sample", key: UInt64.self, row: SampleRow.self)

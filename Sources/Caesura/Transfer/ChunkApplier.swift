@@ -165,7 +165,7 @@ public final class ChunkApplier: Sendable {
             throw FormatError(
                 .malformed,
                 isBuilt
-                    ? "a chunk's hash range overlaps that of an earlier one, or of rows set meanwhile"
+                    ? "a chunk's hash range overlaps an earlier one, or rows were written meanwhile"
                     : "a chunk has more rows of one hash than a page takes", at: offset)
         }
     }
@@ -183,7 +183,8 @@ public final class ChunkApplier: Sendable {
             unsafe table.partition(table.partitionIndex(of: page.range.first)).pointee
                 .isVacant(page.range)
         }
-        guard isVacant else { return false }
+        // Another restore that began before this one had rows has changed the hash key.
+        guard isVacant, store.hashKey == metadata.hashKey else { return false }
         for (page, range) in pages {
             unsafe table.partition(table.partitionIndex(of: range.first)).pointee
                 .attach(page, range, epoch: metadata.epoch)
