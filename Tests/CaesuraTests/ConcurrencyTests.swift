@@ -166,7 +166,7 @@ import Testing
             let worker = SnapshotSource.Worker(for: source)
             while let job = try source.next() {
                 var bytes: [UInt8] = []
-                try source.encode(
+                try unsafe source.encode(
                     job, with: worker,
                     emit: { (_, chunk) throws(StoreError) in unsafe bytes += chunk },
                     refused: { $0 })
