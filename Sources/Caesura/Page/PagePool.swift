@@ -53,7 +53,7 @@ final class PagePool: @unchecked Sendable {
     static let smallestBlock = 512
     static let largestBlock = 65_536
     private static let classesPerDoubling = 8
-    private static let classCount = 7 * classesPerDoubling + 1
+    static let classCount = 7 * classesPerDoubling + 1
     /// The first arena: one huge page.
     ///
     /// It takes 0.07 ms to map and touch (2.4 GHz EPYC), where the 256 small pages of half its size take
@@ -62,8 +62,11 @@ final class PagePool: @unchecked Sendable {
     /// Mapping and touching this many bytes takes the thread 5 to 10 ms, in which writers at full speed
     /// use up no more than the other half of the arena before it.
     private static let largestArena = 64 << 20
-    /// What a writer maps itself when nothing is prepared: the least that is one huge page.
-    private static let coldArena = firstArena
+    /// What a writer maps itself when nothing is prepared.
+    ///
+    /// Small pages, 0.2 ms for them: a huge page is faster to touch, unless the kernel has to make room for it
+    /// first, which has no bound.
+    private static let coldArena = 256 << 10
 
     init() {
         preparation = Preparation()
@@ -136,23 +139,25 @@ final class PagePool: @unchecked Sendable {
         unsafe free(page.base, sizeClass: Int(page.header.pointee.sizeClass))
     }
 
-    /// Frees a block and says how many bytes it was counted as.
-    func free(retired block: UnsafeMutableRawPointer) -> Int {
-        switch unsafe block.assumingMemoryBound(to: Retirable.self).pointee.kind {
-        case .page:
-            let header = unsafe Page(base: block).header.pointee
-            unsafe free(block, sizeClass: Int(header.sizeClass))
-            return Int(header.blockSize)
-        case .node:
-            unsafe free(
-                block, sizeClass: PagePool.sizeClass(atLeast: DirectoryNode.byteCount).index)
-            return DirectoryNode.byteCount
-        case .largeValue:
-            let value = unsafe LargeValue(base: block)
-            let footprint = value.footprint
-            value.deallocate()
-            return footprint
+    /// Takes many blocks back under one lock, and frees the large values among them; their bytes.
+    func free(retired blocks: consuming FreedBlocks) -> Int {
+        let bytes = blocks.byteCount
+        mutex.lock()
+        defer { mutex.unlock() }
+        blocks.forEachChain { index, first, last, count in
+            state.inUse -= Self.size(ofClass: index) * count
+            unsafe last.assumingMemoryBound(to: Retirable.self).pointee.next =
+                unsafe state.free[index]
+            unsafe state.free[index] = unsafe first
         }
+        return bytes
+    }
+
+    /// Takes one replaced block back; its bytes.
+    func free(retired block: UnsafeMutableRawPointer) -> Int {
+        var blocks = FreedBlocks()
+        unsafe blocks.append(block)
+        return free(retired: blocks)
     }
 
     static func size(ofClass index: Int) -> Int {
@@ -191,7 +196,7 @@ final class PagePool: @unchecked Sendable {
             state.spare = nil
         } else {
             state.coldArenas += 1
-            arena = Self.map(Self.coldArena)
+            arena = Self.map(Self.coldArena, hugePages: false)
         }
         state.arenas.append(arena)
         unsafe state.bump = unsafe arena.base
@@ -224,11 +229,11 @@ final class PagePool: @unchecked Sendable {
     }
 
     /// Maps an arena and touches all of it.
-    private static func map(_ size: Int) -> Arena {
+    private static func map(_ size: Int, hugePages: Bool = true) -> Arena {
         let huge = 2 << 20
         let aligned = size.rounded(upToMultipleOf: 4_096)
         // A mapping that is larger by one huge page can be cut to a huge-page boundary.
-        let slack = aligned >= huge ? huge : 0
+        let slack = hugePages && aligned >= huge ? huge : 0
         guard
             let mapped = unsafe mmap(
                 nil, aligned + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),

@@ -203,7 +203,7 @@ final class StoreCore: @unchecked Sendable {
             registry.openCuts.filter { !$0.isGone }.map(\.epoch)
         }
         var kept: (first: UnsafeMutableRawPointer, last: UnsafeMutableRawPointer)?
-        var freed = 0
+        var freed = FreedBlocks()
         while let block = unsafe next {
             let retirable = unsafe block.assumingMemoryBound(to: Retirable.self)
             unsafe next = unsafe retirable.pointee.next
@@ -212,7 +212,7 @@ final class StoreCore: @unchecked Sendable {
                 unsafe retirable.pointee.next = unsafe kept?.first
                 unsafe kept = unsafe (block, kept?.last ?? block)
             } else {
-                unsafe freed += pool.free(retired: block)
+                unsafe freed.append(block)
             }
         }
         if unsafe kept != nil {
@@ -221,7 +221,7 @@ final class StoreCore: @unchecked Sendable {
                 unsafe partition.pointee.putBackRetired(kept.first, last: kept.last)
             }
         }
-        unsafe control.pointee.retained.subtract(freed, ordering: .relaxed)
+        unsafe control.pointee.retained.subtract(pool.free(retired: freed), ordering: .relaxed)
     }
 }
 
