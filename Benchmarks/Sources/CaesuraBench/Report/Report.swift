@@ -27,6 +27,7 @@ enum Report {
         }
         print(Machine.description)
         print(table.markdown)
+        fflush(nil)
         note("all of it took \(seconds(started))")
     }
 

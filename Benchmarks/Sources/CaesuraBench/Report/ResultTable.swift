@@ -17,9 +17,12 @@ struct ResultTable {
         var name: String?
         var samples: [Double] = []
 
+        /// More is better.
+        var isRate: Bool
+
         /// The best of the repetitions; of the worst case, the worst.
-        var least: Double { name == "p100" ? samples.max()! : samples.min()! }
-        var median: Double { name == "p100" ? least : samples.sorted()[samples.count / 2] }
+        var best: Double { name == "p100" || isRate ? samples.max()! : samples.min()! }
+        var median: Double { name == "p100" ? best : samples.sorted()[samples.count / 2] }
     }
 
     private var keys: [Key] = []
@@ -37,7 +40,10 @@ struct ResultTable {
         if let column = rows[key]!.values.firstIndex(where: { $0.name == result.percentile }) {
             rows[key]!.values[column].samples.append(result.value)
         } else {
-            rows[key]!.values.append(Column(name: result.percentile, samples: [result.value]))
+            rows[key]!.values.append(
+                Column(
+                    name: result.percentile, samples: [result.value],
+                    isRate: result.unit.hasSuffix("/s")))
         }
     }
 
@@ -51,7 +57,7 @@ struct ResultTable {
     /// The table, then the commands that its last column numbers.
     var markdown: String {
         var lines = [
-            "| what | N | subject | unit | min | median | runs | ratio | target | command |",
+            "| what | N | subject | unit | best | median | runs | ratio | target | command |",
             "|---|---|---|---|---:|---:|---:|---:|---|---:|",
         ]
         for metric in keys.map(\.metric).uniqued() {
@@ -70,19 +76,19 @@ struct ResultTable {
     private func line(of key: Key) -> String {
         let row = rows[key]!
         let columns = row.values
-        let least = columns.map(\.least)
+        let best = columns.map(\.best)
         // Ratios are to Caesura's line, or, where all lines are Caesura's, to the one without checkpoints.
         let base = [Target.subject, Target.idle].lazy
             .compactMap { rows[Key(metric: key.metric, scale: key.scale, subject: $0)] }.first
         var ratios: [String] = []
         if let base, base.values.map(\.name) == columns.map(\.name) {
-            ratios = zip(least, base.values.map(\.least)).map { $1 > 0 ? number($0 / $1) : "" }
+            ratios = zip(best, base.values.map(\.best)).map { $1 > 0 ? number($0 / $1) : "" }
         }
         let names = columns.compactMap(\.name)
         let cells = [
             key.metric, key.scale, key.subject,
             names.isEmpty ? row.unit : "\(row.unit), \(names.joined(separator: " / "))",
-            joined(least.map(number)), joined(columns.map { number($0.median) }),
+            joined(best.map(number)), joined(columns.map { number($0.median) }),
             "\(columns.map(\.samples.count).max() ?? 0)", joined(ratios),
             Target.text(for: key.metric, key.subject), "\(row.command)",
         ]
