@@ -50,7 +50,7 @@ struct CaesuraCommand: AsyncParsableCommand {
             lowered, hint: "\(help ?? "caesura --help") shows how it is used", exitCode: .usage)
     }
 
-    private static func fail(_ error: ToolError) -> Never {
+    static func fail(_ error: ToolError) -> Never {
         FileHandle.standardError.write(Data(error.text.utf8))
         Foundation.exit(error.exitCode.rawValue)
     }
