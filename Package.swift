@@ -26,8 +26,9 @@ let package = Package(
         .systemLibrary(
             name: "CXXHash", pkgConfig: "libxxhash",
             providers: [.apt(["libxxhash-dev"]), .brew(["xxhash"])]),
+        .systemLibrary(name: "CPrefetch"),
         .target(
-            name: "Caesura", dependencies: ["CaesuraFormat", "CaesuraMacros"],
+            name: "Caesura", dependencies: ["CaesuraFormat", "CaesuraMacros", "CPrefetch"],
             // Lets a protocol have noncopyable associated types: a schema's Reader and Editor.
             swiftSettings: [.enableExperimentalFeature("SuppressedAssociatedTypes")]),
         .target(name: "CaesuraFormat", dependencies: ["CZstd", "CXXHash"]),

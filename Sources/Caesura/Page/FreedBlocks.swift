@@ -1,56 +1,38 @@
-/// Blocks that nobody sees any more, sorted by size class: a chain each, through ``Retirable/next``.
+/// Pages and nodes that nobody sees any more: a list through ``Retirable/next``.
 ///
-/// Collected without a lock, so that giving thousands of pages back holds the pool's lock once.
+/// Collected without a lock, so that giving thousands of them back holds the pool's lock for a few at a time.
 @safe
 struct FreedBlocks: ~Copyable {
-    @safe
-    private struct Chain {
-        var first: UnsafeMutableRawPointer?
-        var last: UnsafeMutableRawPointer?
-        var count = 0
-    }
-
-    private var chains = [Chain](repeating: Chain(), count: PagePool.classCount)
+    private var first: UnsafeMutableRawPointer?
     /// The bytes that were counted as kept for these blocks, large values included.
     private(set) var byteCount = 0
 
+    init() { unsafe first = nil }
+
     /// Adds a page or a node, or frees a large value.
     mutating func append(_ block: UnsafeMutableRawPointer) {
-        switch unsafe block.assumingMemoryBound(to: Retirable.self).pointee.kind {
-        case .page:
-            let header = unsafe Page(base: block).header.pointee
-            byteCount += Int(header.blockSize)
-            unsafe append(block, sizeClass: Int(header.sizeClass))
-        case .node:
-            byteCount += DirectoryNode.byteCount
-            unsafe append(
-                block, sizeClass: PagePool.sizeClass(atLeast: DirectoryNode.byteCount).index)
-        case .largeValue:
+        let retirable = unsafe block.assumingMemoryBound(to: Retirable.self)
+        if unsafe retirable.pointee.kind == .largeValue {
             let value = unsafe LargeValue(base: block)
             byteCount += value.footprint
             value.deallocate()
+            return
         }
+        byteCount += unsafe Self.byteCount(of: block)
+        unsafe retirable.pointee.next = unsafe first
+        unsafe first = unsafe block
     }
 
-    private mutating func append(_ block: UnsafeMutableRawPointer, sizeClass: Int) {
-        unsafe block.assumingMemoryBound(to: Retirable.self).pointee.next =
-            unsafe chains[sizeClass].first
-        unsafe chains[sizeClass].first = unsafe block
-        if unsafe chains[sizeClass].last == nil { unsafe chains[sizeClass].last = unsafe block }
-        chains[sizeClass].count += 1
+    /// Takes a block out.
+    mutating func popFirst() -> (block: UnsafeMutableRawPointer, byteCount: Int)? {
+        guard let block = unsafe first else { return nil }
+        unsafe first = unsafe block.assumingMemoryBound(to: Retirable.self).pointee.next
+        return unsafe (block, Self.byteCount(of: block))
     }
 
-    /// Calls `body` with the chain of each class that has one.
-    func forEachChain(
-        _ body: (
-            _ sizeClass: Int, _ first: UnsafeMutableRawPointer, _ last: UnsafeMutableRawPointer,
-            _ count: Int
-        ) -> Void
-    ) {
-        for index in chains.indices {
-            guard let first = unsafe chains[index].first, let last = unsafe chains[index].last
-            else { continue }
-            unsafe body(index, first, last, chains[index].count)
-        }
+    private static func byteCount(of block: UnsafeMutableRawPointer) -> Int {
+        unsafe block.assumingMemoryBound(to: Retirable.self).pointee.kind == .page
+            ? Int(Page(base: block).header.pointee.blockSize)
+            : DirectoryNode(base: block).blockSize
     }
 }

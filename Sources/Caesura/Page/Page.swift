@@ -5,18 +5,45 @@ import CaesuraFormat
 struct PageHeader {
     var retirable: Retirable
     /// Bytes of the whole page.
-    @usableFromInline let blockSize: UInt32
+    @usableFromInline var blockSize: UInt32
     /// Where the next bytes of the heap go, from the start of the page.
     @usableFromInline var heapTop: UInt32
     /// Slots for entries.
     @usableFromInline let slotCount: UInt8
-    /// Slots in use.
+    /// Number of slots in use.
     @usableFromInline var rowCount: UInt8
     /// Leading bits of the hash that all its rows share.
     @usableFromInline let depth: UInt8
-    let sizeClass: UInt8
     /// Whether a row may refer to a large value: a planner then has to look at the rows.
     @usableFromInline var hasOutOfLine = false
+    /// Which slots are in use: bit i for slot i.
+    ///
+    /// Who walks all rows goes by it: to ask each entry would wait for its cache line and then mispredict.
+    @usableFromInline var usedSlots = SlotSet()
+}
+
+/// A set of slots, walked in ascending order.
+@frozen @usableFromInline
+struct SlotSet: Sequence, IteratorProtocol, BitwiseCopyable {
+    @usableFromInline var bits: UInt64
+
+    @usableFromInline init() { bits = 0 }
+
+    mutating func insert(_ slot: Int) { bits |= 1 << UInt64(truncatingIfNeeded: slot) }
+    mutating func remove(_ slot: Int) { bits &= ~(1 << UInt64(truncatingIfNeeded: slot)) }
+
+    /// The first of `count` slots that is not in the set, from `start` on and then from 0 on.
+    func firstUnused(from start: Int, count: Int) -> Int {
+        let unused = ~bits & (UInt64.max >> UInt64(truncatingIfNeeded: 64 - count))
+        let ahead = unused >> UInt64(truncatingIfNeeded: start)
+        return ahead == 0 ? unused.trailingZeroBitCount : start + ahead.trailingZeroBitCount
+    }
+
+    @usableFromInline mutating func next() -> Int? {
+        if bits == 0 { return nil }
+        defer { bits &= bits &- 1 }
+        return bits.trailingZeroBitCount
+    }
 }
 
 /// A page: up to 64 rows of one table whose hashes share their first `depth` bits, with the bytes
@@ -30,7 +57,8 @@ struct PageHeader {
 ///     entries end    heap: bytes of strings and arrays, records of large values; grows to blockSize
 ///
 /// Invariants:
-/// - An entry whose stamp is not 0 is in use, and its tag is valid. An unused entry's stamp is 0.
+/// - An entry whose stamp is not 0 is in use, its bit in usedSlots is set, and its tag is valid. An unused
+///   entry is all zero.
 /// - A row's home slot is tag * slotCount / 65,536; it lies there or behind (wrapping round) with no
 ///   unused slot between (linear probing), so a search ends at the first unused slot. At least one slot is
 ///   unused.
@@ -80,10 +108,8 @@ struct Page {
         unsafe base + Self.entriesOffset(slotCount: Int(header.pointee.slotCount))
     }
 
-    /// Whether `slot` is in use.
-    @inlinable func stamp(_ slot: Int, stride: Int) -> UInt64 {
-        unsafe (entries + slot &* stride).load(as: UInt64.self)
-    }
+    /// The slots that have rows.
+    var usedSlots: SlotSet { unsafe header.pointee.usedSlots }
 
     /// Bytes that a page of `slotCount` slots and `heap` heap bytes needs.
     static func byteCount(slotCount: Int, stride: Int, heap: Int) -> Int {
@@ -101,19 +127,15 @@ struct Page {
     ) -> Page {
         let needed = byteCount(slotCount: slotCount, stride: layout.stride, heap: heap)
         precondition(needed <= maximumSize, "a page is at most 64 KiB")
-        let (base, blockSize, sizeClass) = unsafe pool.allocate(atLeast: needed)
+        let (base, blockSize) = unsafe pool.allocate(atLeast: needed)
         let page = unsafe Page(base: base)
         unsafe page.header.initialize(
             to: PageHeader(
                 retirable: Retirable(kind: .page, birth: birth), blockSize: UInt32(blockSize),
                 heapTop: UInt32(byteCount(slotCount: slotCount, stride: layout.stride, heap: 0)),
-                slotCount: UInt8(slotCount), rowCount: 0, depth: UInt8(depth),
-                sizeClass: UInt8(sizeClass)))
-        var entry = unsafe page.entries
-        for _ in 0..<slotCount {
-            unsafe entry.storeBytes(of: 0, as: UInt64.self)
-            unsafe entry += layout.stride
-        }
+                slotCount: UInt8(slotCount), rowCount: 0, depth: UInt8(depth)))
+        unsafe page.entries.initializeMemory(
+            as: UInt8.self, repeating: 0, count: slotCount * layout.stride)
         return page
     }
 
@@ -123,15 +145,14 @@ struct Page {
         unsafe header.initialize(
             to: PageHeader(
                 retirable: Retirable(kind: .page), blockSize: UInt32(Self.maximumSize), heapTop: 0,
-                slotCount: UInt8(slotCount), rowCount: 0, depth: 0, sizeClass: 0))
+                slotCount: UInt8(slotCount), rowCount: 0, depth: 0))
     }
 
     /// Forgets the rows.
     func clear(stride: Int) {
         let slotCount = unsafe Int(header.pointee.slotCount)
-        for slot in 0..<slotCount {
-            unsafe (entries + slot * stride).storeBytes(of: 0, as: UInt64.self)
-        }
+        unsafe entries.initializeMemory(as: UInt8.self, repeating: 0, count: slotCount * stride)
+        unsafe header.pointee.usedSlots = SlotSet()
         unsafe header.pointee.rowCount = 0
         unsafe header.pointee.hasOutOfLine = false
         unsafe header.pointee.heapTop = UInt32(
@@ -140,14 +161,12 @@ struct Page {
 
     /// An exact copy, for a writer whose page a cut sees.
     func copy(birth: UInt64, pool: PagePool) -> Page {
-        let (base, blockSize, sizeClass) = unsafe pool.allocate(
-            atLeast: Int(header.pointee.blockSize))
-        unsafe assert(
-            blockSize == header.pointee.blockSize && sizeClass == header.pointee.sizeClass)
-        // SAFETY: both blocks have blockSize bytes; bytes past heapTop mean nothing.
+        let (base, blockSize) = unsafe pool.allocate(atLeast: Int(header.pointee.blockSize))
+        // SAFETY: the new block is no smaller; bytes past heapTop mean nothing.
         unsafe base.copyMemory(from: self.base, byteCount: Int(header.pointee.heapTop))
         let page = unsafe Page(base: base)
         unsafe page.header.pointee.retirable = Retirable(kind: .page, birth: birth)
+        unsafe page.header.pointee.blockSize = UInt32(blockSize)
         return page
     }
 
@@ -161,18 +180,14 @@ struct Page {
         UInt16(truncatingIfNeeded: (hash &<< UInt64(truncatingIfNeeded: depth)) &>> 48)
     }
 
-    /// Takes the first unused slot for a tag: its entry is zeroed, but for the stamp.
+    /// Takes the first unused slot for a tag: its entry is all zero, but for the stamp.
     func takeSlot(tag: UInt16, stamp: UInt64, stride: Int) -> Int {
         let slotCount = unsafe Int(header.pointee.slotCount)
         unsafe assert(Int(header.pointee.rowCount) + 1 < slotCount || slotCount == 1)
-        var slot = Self.home(tag: tag, slotCount: slotCount)
-        while self.stamp(slot, stride: stride) != 0 {
-            slot += 1
-            if slot == slotCount { slot = 0 }
-        }
-        let entry = unsafe entries + slot * stride
-        unsafe (entry + 8).initializeMemory(as: UInt8.self, repeating: 0, count: stride - 8)
-        unsafe entry.storeBytes(of: stamp, as: UInt64.self)
+        let slot = unsafe header.pointee.usedSlots.firstUnused(
+            from: Self.home(tag: tag, slotCount: slotCount), count: slotCount)
+        unsafe header.pointee.usedSlots.insert(slot)
+        unsafe (entries + slot * stride).storeBytes(of: stamp, as: UInt64.self)
         unsafe tags[slot] = tag
         unsafe header.pointee.rowCount += 1
         return slot
@@ -200,7 +215,9 @@ struct Page {
             unsafe tags[hole] = unsafe tags[next]
             hole = next
         }
-        unsafe (entries + hole * stride).storeBytes(of: 0, as: UInt64.self)
+        unsafe (entries + hole * stride).initializeMemory(
+            as: UInt8.self, repeating: 0, count: stride)
+        unsafe header.pointee.usedSlots.remove(hole)
         unsafe header.pointee.rowCount -= 1
     }
 
@@ -219,10 +236,7 @@ struct Page {
     func liveHeapByteCount(layout: PageLayout) -> Int {
         guard !layout.referenceOffsets.isEmpty else { return 0 }
         var total = 0
-        for slot in unsafe 0..<Int(header.pointee.slotCount)
-        where stamp(slot, stride: layout.stride) != 0 {
-            total += heapByteCount(ofSlot: slot, layout: layout)
-        }
+        for slot in usedSlots { total += heapByteCount(ofSlot: slot, layout: layout) }
         return total
     }
 

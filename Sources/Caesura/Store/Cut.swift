@@ -113,12 +113,8 @@ struct FrozenTable: @unchecked Sendable {
     ) throws(Failure) {
         guard !entry.isEmpty else { return }
         guard entry.isNode else { return try body(entry.page) }
-        var index = 0
-        while index < 64 {
-            let child = unsafe entry.node.entries[index]
+        try entry.node.forEachChild { (_, child) throws(Failure) in
             try forEachPage(below: child, body)
-            // A page stands in all the entries that its bits cover.
-            index += child.isNode ? 1 : 1 << (entry.node.depth + DirectoryNode.bits - child.depth)
         }
     }
 }

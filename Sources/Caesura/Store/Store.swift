@@ -98,7 +98,7 @@ public final class Store: Sendable {
         /// Bytes that are kept for open cuts only.
         public var retained: Int
         /// How often a writer had to map memory itself, because none was prepared.
-        public var coldArenas: Int
+        public var coldMappings: Int
     }
 
     /// Memory in use now.
@@ -107,7 +107,7 @@ public final class Store: Sendable {
         return unsafe MemoryUse(
             mapped: pool.mapped, pages: pool.inUse,
             retained: core.control.pointee.retained.load(ordering: .relaxed),
-            coldArenas: pool.coldArenas)
+            coldMappings: pool.coldMappings)
     }
 
     /// Maps and touches memory for `byteCount` bytes of pages, so that no write pays for it.

@@ -221,7 +221,8 @@ final class StoreCore: @unchecked Sendable {
                 unsafe partition.pointee.putBackRetired(kept.first, last: kept.last)
             }
         }
-        unsafe control.pointee.retained.subtract(pool.free(retired: freed), ordering: .relaxed)
+        unsafe control.pointee.retained.subtract(freed.byteCount, ordering: .relaxed)
+        pool.free(retired: freed)
     }
 }
 

@@ -2,7 +2,7 @@
 /// below it.
 ///
 ///     word    bits 0-47  address of the page or node, 0 when there is none
-///             bits 48-55 slots of the page; 0 for a node
+///             bits 48-55 slots of the page; of a node the hash bits that choose among its entries
 ///             bits 56-61 depth: leading hash bits that everything below shares (0...63)
 ///             bit 63     set for a node
 ///     epoch   of the last write below; a delta skips what is not newer than its base
@@ -34,13 +34,16 @@ struct DirectoryEntry: BitwiseCopyable {
 
     init(_ node: DirectoryNode, epoch: UInt64) {
         unsafe self.init(
-            word: UInt64(UInt(bitPattern: node.base)) | UInt64(node.depth) << 56 | 1 << 63,
+            word: UInt64(UInt(bitPattern: node.base)) | UInt64(node.bits) << 48
+                | UInt64(node.depth) << 56 | 1 << 63,
             epoch: epoch)
     }
 
     @inlinable var isNode: Bool { word >> 63 != 0 }
     @inlinable var isEmpty: Bool { word & ((1 << 48) - 1) == 0 }
     @inlinable var slotCount: Int { Int(truncatingIfNeeded: (word &>> 48) & 0xFF) }
+    /// Hash bits that choose among the entries of a node.
+    @inlinable var nodeBits: Int { Int(truncatingIfNeeded: (word &>> 48) & 0xFF) }
     @inlinable var depth: Int { Int(truncatingIfNeeded: (word &>> 56) & 0x3F) }
 
     /// The address, of a page or node that is there.
@@ -58,9 +61,11 @@ extension DirectoryEntry {
         var entry = self
         var depth = depth
         while entry.isNode {
-            // SAFETY: an index of 6 bits into 64 entries.
-            entry = unsafe entry.node.entries[DirectoryNode.index(of: hash, depth: depth)]
-            depth &+= DirectoryNode.bits
+            let bits = entry.nodeBits
+            // SAFETY: an index of as many bits as the node has entries for.
+            entry = unsafe entry.node.entries[
+                DirectoryNode.index(of: hash, depth: depth, bits: bits)]
+            depth &+= bits
         }
         return entry
     }
@@ -120,10 +125,15 @@ extension DirectoryEntry {
     }
 }
 
-/// A node of the radix tree over the hash: 64 entries for the next 6 bits.
+/// A node of the radix tree over the hash: 2^b entries for the next b bits.
 ///
-/// A page whose depth is less than the node's depth + 6 stands in all the entries whose bits it covers.
-/// Copied like a page when a cut sees it.
+/// A page whose depth is less than the node's depth + b stands in all the entries whose bits it covers.
+/// A node doubles when a page below it splits by a bit beyond its own (extendible hashing: Fagin,
+/// Nievergelt, Pippenger, Strong, ACM TODS 1979), up to ``maximumBits``; then it folds into a node of nodes.
+/// So a partition of a few hundred pages is one array, a lookup one step, and the copy that the first write
+/// after a cut makes stays small.
+///
+/// A node stands in one entry only: one that has nodes below it never doubles.
 @safe
 @frozen @usableFromInline
 struct DirectoryNode {
@@ -131,54 +141,130 @@ struct DirectoryNode {
 
     @usableFromInline struct Header {
         var retirable: Retirable
-        var depth: Int
+        /// Bytes of the whole block.
+        var blockSize: UInt32
+        var depth: UInt8
+        var bits: UInt8
+        /// Whether there are nodes among the entries.
+        var hasNodes: Bool
     }
 
     @inlinable init(base: UnsafeMutableRawPointer) {
         unsafe self.base = unsafe base
     }
 
-    @usableFromInline static let bits = 6
+    /// Bits of a new node: with its 16 entries it fits the smallest block.
+    static let firstBits = 4
+    /// Bits of a node that has pages below: its 512 entries are 8 KiB, copied in 1 us.
+    static let maximumBits = 9
     static let headerSize = 48
-    static let byteCount = headerSize + 64 * MemoryLayout<DirectoryEntry>.stride
 
     var header: UnsafeMutablePointer<Header> { unsafe base.assumingMemoryBound(to: Header.self) }
 
     /// Leading hash bits that everything below the node shares.
-    var depth: Int { unsafe header.pointee.depth }
+    var depth: Int { unsafe Int(header.pointee.depth) }
+
+    /// Hash bits that choose among the entries.
+    var bits: Int { unsafe Int(header.pointee.bits) }
+
+    var count: Int { 1 << bits }
+
+    /// Bytes of the node's block.
+    var blockSize: Int { unsafe Int(header.pointee.blockSize) }
 
     @inlinable var entries: UnsafeMutablePointer<DirectoryEntry> {
         unsafe (base + 48).assumingMemoryBound(to: DirectoryEntry.self)
     }
 
     /// Which of the node's entries a hash goes to.
-    @inlinable static func index(of hash: UInt64, depth: Int) -> Int {
-        Int(truncatingIfNeeded: (hash &<< UInt64(truncatingIfNeeded: depth)) &>> 58)
+    @inlinable static func index(of hash: UInt64, depth: Int, bits: Int) -> Int {
+        Int(
+            truncatingIfNeeded: (hash &<< UInt64(truncatingIfNeeded: depth))
+                &>> UInt64(truncatingIfNeeded: 64 &- bits))
+    }
+
+    /// The entries that a page or gap of `depth` stands in, for one of its hashes.
+    func range(of hash: UInt64, entryDepth: Int) -> Range<Int> {
+        let index = Self.index(of: hash, depth: depth, bits: bits)
+        let span = 1 << (depth + bits - entryDepth)
+        let start = index & ~(span - 1)
+        return start..<start + span
+    }
+
+    /// Calls `body` with each page, node and gap below, once, and the first of its entries.
+    func forEachChild<Failure: Error>(
+        _ body: (_ index: Int, DirectoryEntry) throws(Failure) -> Void
+    ) throws(Failure) {
+        var index = 0
+        while index < count {
+            let child = unsafe entries[index]
+            try body(index, child)
+            index += 1 << (depth + bits - child.depth)
+        }
+    }
+}
+
+// MARK: - Making nodes
+
+extension DirectoryNode {
+    /// A node whose entries are not yet written.
+    private static func make(depth: Int, bits: Int, birth: UInt64, pool: PagePool) -> DirectoryNode
+    {
+        let (base, blockSize) = unsafe pool.allocate(
+            atLeast: headerSize + MemoryLayout<DirectoryEntry>.stride << bits)
+        let node = unsafe DirectoryNode(base: base)
+        unsafe node.header.initialize(
+            to: Header(
+                retirable: Retirable(kind: .node, birth: birth), blockSize: UInt32(blockSize),
+                depth: UInt8(depth), bits: UInt8(bits), hasNodes: false))
+        return node
     }
 
     /// A node all of whose entries are `entry`.
     static func make(
         depth: Int, filling entry: DirectoryEntry, birth: UInt64, pool: PagePool
     ) -> DirectoryNode {
-        let node = unsafe DirectoryNode(base: pool.allocate(atLeast: byteCount).base)
-        unsafe node.header.initialize(
-            to: Header(retirable: Retirable(kind: .node, birth: birth), depth: depth))
-        unsafe node.entries.initialize(repeating: entry, count: 64)
+        let node = make(depth: depth, bits: firstBits, birth: birth, pool: pool)
+        unsafe node.entries.initialize(repeating: entry, count: node.count)
         return node
     }
 
+    /// The same node, for a writer when a cut sees this one.
     func copy(birth: UInt64, pool: PagePool) -> DirectoryNode {
-        let node = unsafe DirectoryNode(base: pool.allocate(atLeast: Self.byteCount).base)
-        unsafe node.base.copyMemory(from: base, byteCount: Self.byteCount)
-        unsafe node.header.pointee.retirable = Retirable(kind: .node, birth: birth)
+        let node = Self.make(depth: depth, bits: bits, birth: birth, pool: pool)
+        unsafe node.header.pointee.hasNodes = unsafe header.pointee.hasNodes
+        unsafe node.entries.initialize(from: entries, count: count)
         return node
     }
 
-    /// The entries that a page or gap of `depth` stands in, for one of its hashes.
-    func range(of hash: UInt64, entryDepth: Int) -> Range<Int> {
-        let index = Self.index(of: hash, depth: depth)
-        let span = 1 << (depth + Self.bits - entryDepth)
-        let start = index & ~(span - 1)
-        return start..<start + span
+    /// The same pages with one more bit: each entry twice.
+    func doubled(birth: UInt64, pool: PagePool) -> DirectoryNode {
+        let node = Self.make(depth: depth, bits: bits + 1, birth: birth, pool: pool)
+        for index in 0..<node.count {
+            unsafe (node.entries + index).initialize(to: entries[index / 2])
+        }
+        return node
+    }
+
+    /// The same pages in two levels of nodes, the upper taking half of the bits.
+    ///
+    /// Entries that are all of one page stay in the upper node.
+    func folded(birth: UInt64, pool: PagePool) -> DirectoryNode {
+        let upperBits = (bits + 1) / 2
+        let lowerBits = bits - upperBits
+        let upper = Self.make(depth: depth, bits: upperBits, birth: birth, pool: pool)
+        unsafe upper.header.pointee.hasNodes = true
+        for index in 0..<upper.count {
+            let slice = unsafe entries + index << lowerBits
+            guard unsafe slice.pointee.depth > depth + upperBits else {
+                unsafe (upper.entries + index).initialize(to: slice.pointee)
+                continue
+            }
+            let lower = Self.make(
+                depth: depth + upperBits, bits: lowerBits, birth: birth, pool: pool)
+            unsafe lower.entries.initialize(from: slice, count: lower.count)
+            unsafe (upper.entries + index).initialize(to: DirectoryEntry(lower, epoch: birth))
+        }
+        return upper
     }
 }

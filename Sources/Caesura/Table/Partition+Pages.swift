@@ -2,9 +2,9 @@ import CaesuraFormat
 
 /// Making pages, making them roomier, splitting them.
 extension Partition {
-    /// Rows that a page of so many slots takes: an eighth stays unused, so that searches stay short.
+    /// Rows that a page of so many slots takes: a quarter stays unused, so that searches stay short.
     static func capacity(slotCount: Int) -> Int {
-        slotCount - max(1, slotCount / 8)
+        slotCount - max(1, slotCount / 4)
     }
 
     /// Replaces the page by a roomier one, or by two; returns where the row in `following` is now.
@@ -26,14 +26,13 @@ extension Partition {
         let grown = unsafe makePage(
             depth: Int(page.header.pointee.depth), rows: rows, liveHeap: live, heapNeeded: heap)
         var followed = 0
-        for slot in unsafe 0..<Int(page.header.pointee.slotCount)
-        where page.stamp(slot, stride: layout.stride) != 0 {
+        for slot in page.usedSlots {
             let new = unsafe grown.adopt(slot: slot, of: page, tag: page.tags[slot], layout: layout)
             if slot == following { followed = new }
         }
         let written = DirectoryEntry(grown, epoch: writeEpoch)
         for index in range { unsafe entries[index] = written }
-        giveUp(page)
+        unsafe giveUp(page.base, Int(page.header.pointee.blockSize))
         return followed
     }
 
@@ -45,18 +44,16 @@ extension Partition {
         let depth = unsafe Int(page.header.pointee.depth)
         precondition(depth < Page.deepest, "more rows share a hash than fit in a page")
         if range.count == 1 {
-            // The next bit is beyond this node: put a node below, and split there.
-            let node = unsafe DirectoryNode.make(
-                depth: depth, filling: entries[range.lowerBound], birth: writeEpoch, pool: pool)
-            unsafe entries[range.lowerBound] = DirectoryEntry(node, epoch: writeEpoch)
-            return unsafe split(page, in: node.entries, 0..<64, hash: hash, following: following)
+            deepen(for: hash)
+            let (entries, range) = unsafe writableLeaf(for: hash)
+            return unsafe split(page, in: entries, range, hash: hash, following: following)
         }
         var rows = (0, 0)
         var heaps = (0, 0)
         let slotCount = unsafe Int(page.header.pointee.slotCount)
         return unsafe withUnsafeTemporaryAllocation(of: UInt64.self, capacity: slotCount) {
             hashes in
-            for slot in 0..<slotCount where page.stamp(slot, stride: layout.stride) != 0 {
+            for slot in page.usedSlots {
                 let entry = unsafe page.entries + slot * layout.stride
                 let hash = unsafe keys.hash(entry, HeapView(page: UnsafeRawPointer(page.base)))
                 unsafe hashes[slot] = hash
@@ -74,7 +71,7 @@ extension Partition {
                 makeHalf(depth: depth + 1, rows: rows.1, liveHeap: heaps.1)
             )
             var followed = 0
-            for slot in 0..<slotCount where page.stamp(slot, stride: layout.stride) != 0 {
+            for slot in page.usedSlots {
                 let half = unsafe (hashes[slot] << UInt64(depth)) >> 63 == 0 ? pages.0! : pages.1!
                 let new = unsafe half.adopt(
                     slot: slot, of: page, tag: Page.tag(of: hashes[slot], depth: depth + 1),
@@ -89,8 +86,36 @@ extension Partition {
             )
             let middle = range.lowerBound + range.count / 2
             for index in range { unsafe entries[index] = index < middle ? written.0 : written.1 }
-            giveUp(page)
+            unsafe giveUp(page.base, Int(page.header.pointee.blockSize))
             return followed
+        }
+    }
+
+    /// Gives a page or gap that stands in one entry of its node another, on a path that is writable.
+    mutating func deepen(for hash: UInt64) {
+        var parent = unsafe rootPointer
+        while true {
+            let entry = unsafe parent.pointee
+            guard entry.isNode else {
+                let node = DirectoryNode.make(
+                    depth: entry.depth, filling: entry, birth: writeEpoch, pool: pool)
+                unsafe parent.pointee = DirectoryEntry(node, epoch: writeEpoch)
+                return
+            }
+            let node = entry.node
+            if unsafe node.header.pointee.hasNodes {
+                let index = DirectoryNode.index(of: hash, depth: node.depth, bits: node.bits)
+                unsafe parent = unsafe node.entries + index
+                continue
+            }
+            let canDouble = node.bits < DirectoryNode.maximumBits
+            let replacement =
+                canDouble
+                ? node.doubled(birth: writeEpoch, pool: pool)
+                : node.folded(birth: writeEpoch, pool: pool)
+            unsafe parent.pointee = DirectoryEntry(replacement, epoch: writeEpoch)
+            unsafe giveUp(node.base, node.blockSize)
+            if canDouble { return }
         }
     }
 
@@ -100,9 +125,9 @@ extension Partition {
 
     /// The slots of a page that is to take `rows` rows and some more.
     private func slotCount(forRows rows: Int) -> Int {
-        // Seven eighths are usable; room for about a sixth more, in steps of 8, keeps pages near full
+        // Three quarters are usable; room for about a sixth more, in steps of 8, keeps pages near full
         // and rebuilds them about every 8 insertions.
-        let wanted = (rows + rows / 6 + 2) * 8 / 7
+        let wanted = (rows + rows / 6 + 2) * 4 / 3
         let stepped = wanted <= 4 ? 4 : wanted <= 8 ? 8 : wanted.rounded(upToMultipleOf: 8)
         return min(layout.maximumSlots, stepped)
     }

@@ -27,15 +27,13 @@ extension Partition {
                 unsafe rowCount += Int(page.header.pointee.rowCount)
                 return
             }
+            if aliases.count == 1 {
+                deepen(for: range.first)
+                continue
+            }
             var half = DirectoryEntry(emptyAtDepth: gap.depth + 1)
             half.epoch = epoch
-            if aliases.count == 1 {
-                let node = unsafe DirectoryNode.make(
-                    depth: gap.depth, filling: half, birth: writeEpoch, pool: pool)
-                unsafe entries[aliases.lowerBound] = DirectoryEntry(node, epoch: writeEpoch)
-            } else {
-                for index in aliases { unsafe entries[index] = half }
-            }
+            for index in aliases { unsafe entries[index] = half }
         }
     }
 }

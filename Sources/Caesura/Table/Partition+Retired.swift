@@ -2,14 +2,13 @@ import Synchronization
 
 /// Keeping what writers replace for the cuts that see it.
 extension Partition {
-    /// Frees a page that this writer has replaced, or keeps it for the cuts that see it.
-    mutating func giveUp(_ page: Page) {
-        if unsafe page.header.pointee.retirable.birth
-            <= control.pointee.protected.load(ordering: .acquiring)
-        {
-            unsafe retireBlock(page.base, Int(page.header.pointee.blockSize))
+    /// Frees a page or node that this writer has replaced, or keeps it for the cuts that see it.
+    mutating func giveUp(_ base: UnsafeMutableRawPointer, _ byteCount: Int) {
+        let birth = unsafe base.assumingMemoryBound(to: Retirable.self).pointee.birth
+        if unsafe birth <= control.pointee.protected.load(ordering: .acquiring) {
+            unsafe retireBlock(base, byteCount)
         } else {
-            unsafe pool.free(page)
+            unsafe pool.free(base, byteCount: byteCount)
         }
     }
 

@@ -68,7 +68,7 @@ struct Partition: ~Copyable {
     /// The directory entries that lead a hash to its page, on a path that no cut sees.
     ///
     /// Cost: nothing but the walk, when the page was written in this epoch before; otherwise the copies
-    /// of one page and, the first time below each, of at most log64(pages) nodes of 1 KiB.
+    /// of one page and, the first time below each, of the nodes on the way, at most 8 KiB each.
     mutating func writableLeaf(
         for hash: UInt64
     ) -> (entries: UnsafeMutablePointer<DirectoryEntry>, range: Range<Int>) {
@@ -87,13 +87,13 @@ struct Partition: ~Copyable {
                 if entry.epoch != epoch {
                     if entry.epoch <= protected {
                         let copy = unsafe node.copy(birth: epoch, pool: pool)
-                        unsafe retireBlock(node.base, DirectoryNode.byteCount)
+                        unsafe retireBlock(node.base, node.blockSize)
                         node = copy
                     }
                     unsafe entries[range.lowerBound] = DirectoryEntry(node, epoch: epoch)
                 }
                 unsafe entries = unsafe node.entries
-                let index = DirectoryNode.index(of: hash, depth: node.depth)
+                let index = DirectoryNode.index(of: hash, depth: node.depth, bits: node.bits)
                 range = unsafe node.range(of: hash, entryDepth: entries[index].depth)
             } else {
                 if entry.isEmpty || entry.epoch == epoch { return unsafe (entries, range) }
@@ -181,7 +181,7 @@ struct Partition: ~Copyable {
         var gap = unsafe DirectoryEntry(emptyAtDepth: Int(page.header.pointee.depth))
         gap.epoch = writeEpoch
         for index in range { unsafe entries[index] = gap }
-        giveUp(page)
+        unsafe giveUp(page.base, Int(page.header.pointee.blockSize))
     }
 
     // MARK: Cuts

@@ -65,10 +65,12 @@ final class TableCore: @unchecked Sendable {
         for index in 0..<partitionCount {
             let partition = unsafe partition(index)
             var next = unsafe partition.pointee.takeRetired()
+            var blocks = FreedBlocks()
             while let block = unsafe next {
                 unsafe next = unsafe block.assumingMemoryBound(to: Retirable.self).pointee.next
-                _ = unsafe pool.free(retired: block)
+                unsafe blocks.append(block)
             }
+            pool.free(retired: blocks)
             unsafe freeAll(below: partition.pointee.root)
             unsafe partition.guarding.deinitialize(count: 1)
             unsafe partition.deinitialize(count: 1)
@@ -86,12 +88,11 @@ final class TableCore: @unchecked Sendable {
     /// Frees a page that was never part of the table, with what it refers to.
     func discard(_ page: Page) {
         freeLargeValues(of: page)
-        pool.free(page)
+        unsafe pool.free(page.base, byteCount: Int(page.header.pointee.blockSize))
     }
 
     private func freeLargeValues(of page: Page) {
-        for slot in unsafe 0..<Int(page.header.pointee.slotCount)
-        where page.stamp(slot, stride: pageLayout.stride) != 0 {
+        for slot in page.usedSlots {
             let entry = unsafe page.entries + slot * pageLayout.stride
             let heap = unsafe HeapView(page: UnsafeRawPointer(page.base))
             for offset in pageLayout.referenceOffsets {
@@ -138,8 +139,8 @@ final class TableCore: @unchecked Sendable {
 
     private func freeNodes(below entry: DirectoryEntry) {
         guard entry.isNode else { return }
-        for index in 0..<64 { unsafe freeNodes(below: entry.node.entries[index]) }
-        _ = unsafe pool.free(retired: entry.address)
+        entry.node.forEachChild { _, child in freeNodes(below: child) }
+        unsafe pool.free(entry.node.base, byteCount: entry.node.blockSize)
     }
 
     /// Checks that pages can hold the rows and that the layout is the schema's.

@@ -264,11 +264,15 @@ private struct PageBuilder: ~Copyable {
         }
         let page = unsafe table.partition(0).pointee.makePage(
             depth: range.prefixBits, rows: rows.count, liveHeap: heap, heapNeeded: 0, birth: epoch)
-        let (segments, hashes) = unsafe (segments, hashes)
-        filler.fill(
-            page, row: rows.lowerBound, count: rows.count, epoch: epoch, limit: limit,
-            tag: { unsafe Page.tag(of: hashes[rows.lowerBound + $0], depth: range.prefixBits) },
-            segmented: { segments.value(row: $0, leaf: $1) })
+        for index in 0..<rows.count {
+            let tag = unsafe Page.tag(
+                of: hashes[rows.lowerBound + index], depth: range.prefixBits)
+            filler.takeSlot(of: page, index: index, tag: tag, epoch: epoch)
+        }
+        let segments = segments
+        filler.fill(page, row: rows.lowerBound, count: rows.count, epoch: epoch, limit: limit) {
+            segments.value(row: $0, leaf: $1)
+        }
         pages.append((page, range))
     }
 

@@ -39,20 +39,14 @@ struct ChunkPlanner {
     private mutating func collect(_ entry: DirectoryEntry, _ range: HashRange) {
         if entry.isEmpty { return }
         if !entry.isNode {
-            guard unsafe entry.page.header.pointee.rowCount > 0 else { return }
             pages.append(entry.page)
             starts.append(range)
             return
         }
         let node = entry.node
-        var index = 0
-        while index < 64 {
-            let child = unsafe node.entries[index]
-            let depth = child.depth
-            let place = UInt64(index) << UInt64(64 - DirectoryNode.bits)
-            let first = range.first | (place >> UInt64(node.depth))
-            collect(child, HashRange(prefixBits: depth, prefix: first))
-            index += child.isNode ? 1 : 1 << (node.depth + DirectoryNode.bits - depth)
+        node.forEachChild { index, child in
+            let place = (UInt64(index) << UInt64(64 - node.bits)) >> UInt64(node.depth)
+            collect(child, HashRange(prefixBits: child.depth, prefix: range.first | place))
         }
     }
 
@@ -101,10 +95,7 @@ struct ChunkPlanner {
         var weight = 0
         for index in range {
             let page = pages[index]
-            for slot in unsafe 0..<Int(page.header.pointee.slotCount)
-            where page.stamp(slot, stride: table.layout.stride) != 0 {
-                weight += self.weight(page, slot)
-            }
+            for slot in page.usedSlots { weight += self.weight(page, slot) }
         }
         return HashRange.isOneChunk(rows: rows, weight: weight)
     }
@@ -114,8 +105,7 @@ struct ChunkPlanner {
         let page = pages[index]
         let heap = unsafe HeapView(page: UnsafeRawPointer(page.base))
         var rows: [(hash: UInt64, weight: Int)] = []
-        for slot in unsafe 0..<Int(page.header.pointee.slotCount)
-        where page.stamp(slot, stride: table.layout.stride) != 0 {
+        for slot in page.usedSlots {
             let hash = unsafe table.keys.hash(page.entries + slot * table.layout.stride, heap)
             if range.contains(hash) { rows.append((hash, weight(page, slot))) }
         }

@@ -8,20 +8,24 @@ import CaesuraFormat
 struct PageFiller: ~Copyable {
     private let layout: RowLayout
     private let batch: ColumnBatch
-    /// For each leaf, the next value and the next byte of content.
-    private var values: [Int]
-    private var contents: [Int]
     private let entries: UnsafeMutablePointer<UnsafeMutableRawPointer>
+    private let cursors: UnsafeMutablePointer<LeafCursor>
 
     init(_ layout: RowLayout, _ batch: ColumnBatch) {
         self.layout = layout
         self.batch = batch
-        values = Array(repeating: 0, count: layout.leaves.count)
-        contents = values
         unsafe entries = .allocate(capacity: 64)
+        unsafe cursors = .allocate(capacity: layout.leaves.count)
+        for (index, leaf) in layout.leaves.enumerated() {
+            unsafe (cursors + index).initialize(
+                to: LeafCursor(leaf, of: layout, batch.columns[index], after: 0, 0))
+        }
     }
 
-    deinit { unsafe entries.deallocate() }
+    deinit {
+        unsafe entries.deallocate()
+        unsafe cursors.deallocate()
+    }
 
     /// The heap bytes of each row, summed up: element i is that of the rows before i.
     func heapSums() -> [Int] {
@@ -31,22 +35,22 @@ struct PageFiller: ~Copyable {
             case .presence, .fixed: continue
             case .bytes, .array: break
             }
-            let column = batch.columns[index]
+            let lengths = unsafe cursors[index].lengths
+            let shift = unsafe cursors[index].shift
+            func heapBytes(_ position: Int) -> Int {
+                unsafe HeapWriter.heapByteCount(
+                    of: Int(lengths[position]) << shift, upTo: Page.valueLimit)
+            }
             if let scope = leaf.scope {
                 for (position, row) in presentRows(scope).enumerated() {
-                    sums[row + 1] += heapBytes(column, position)
+                    sums[row + 1] += heapBytes(position)
                 }
             } else {
-                for row in 0..<batch.rowCount { sums[row + 1] += heapBytes(column, row) }
+                for row in 0..<batch.rowCount { sums[row + 1] += heapBytes(row) }
             }
         }
         for row in 0..<batch.rowCount { sums[row + 1] += sums[row] }
         return sums
-    }
-
-    private func heapBytes(_ column: ColumnBuffer, _ position: Int) -> Int {
-        unsafe HeapWriter.heapByteCount(
-            of: Int(column.lengths[position]) * column.width, upTo: Page.valueLimit)
     }
 
     /// The rows for which a presence leaf is 1.
@@ -60,108 +64,90 @@ struct PageFiller: ~Copyable {
         }
     }
 
-    /// Moves the next `count` rows, which start at `row` of the batch, into an empty page.
+    /// Takes a slot of the page for the row that ``fill(_:row:count:epoch:limit:segmented:)`` is to put
+    /// there as its `index`-th.
+    mutating func takeSlot(of page: Page, index: Int, tag: UInt16, epoch: UInt64) {
+        let slot = page.takeSlot(tag: tag, stamp: epoch << 16 | 0xFFFF, stride: layout.stride)
+        unsafe entries[index] = unsafe page.entries + slot &* layout.stride
+    }
+
+    /// Moves the next `count` rows, which start at `row` of the batch, into the slots that were taken.
     ///
     /// - Parameters:
-    ///   - tag: The tag of each of the rows.
     ///   - limit: Values of more bytes go outside the page.
     ///   - segmented: Gives the values that came in segments.
     mutating func fill(
         _ page: Page, row: Int, count: Int, epoch: UInt64, limit: Int,
-        tag: (_ index: Int) -> UInt16,
         segmented: (_ row: Int, _ leaf: Int) -> LargeValue?
     ) {
-        let base = unsafe page.entries
-        for index in 0..<count {
-            let slot = page.takeSlot(
-                tag: tag(index), stamp: epoch << 16 | 0xFFFF,
-                stride: layout.stride)
-            unsafe entries[index] = unsafe base + slot &* layout.stride
-        }
         for leaf in 0..<layout.leaves.count {
-            let described = layout.leaves[leaf]
-            switch described.kind {
-            case .presence: fillFixed(UInt8.self, leaf, described, count)
-            case .fixed(let scalar):
-                switch scalar.width {
-                case 1: fillFixed(UInt8.self, leaf, described, count)
-                case 2: fillFixed(UInt16.self, leaf, described, count)
-                case 4: fillFixed(UInt32.self, leaf, described, count)
-                case 8: fillFixed(UInt64.self, leaf, described, count)
-                default: fillFixed(SIMD2<UInt64>.self, leaf, described, count)
+            switch unsafe cursors[leaf].shape {
+            case .one: unsafe fillFixed(UInt8.self, &cursors[leaf], count)
+            case .two: unsafe fillFixed(UInt16.self, &cursors[leaf], count)
+            case .four: unsafe fillFixed(UInt32.self, &cursors[leaf], count)
+            case .eight: unsafe fillFixed(UInt64.self, &cursors[leaf], count)
+            case .sixteen: unsafe fillFixed(SIMD2<UInt64>.self, &cursors[leaf], count)
+            case .reference:
+                unsafe fillBytes(&cursors[leaf], count, page, limit, epoch) { index in
+                    segmented(row + index, leaf)
                 }
-            case .bytes, .array:
-                fillBytes(leaf, described, count, row, page, limit, epoch, segmented)
             }
         }
     }
 
     @inline(__always)
-    private mutating func fillFixed<Word: BitwiseCopyable>(
-        _ type: Word.Type, _ leaf: Int, _ described: RowLayout.Leaf, _ count: Int
+    private func fillFixed<Word: BitwiseCopyable>(
+        _ type: Word.Type, _ cursor: inout LeafCursor, _ count: Int
     ) {
-        var source = unsafe UnsafeRawPointer(
-            batch.columns[leaf].values + values[leaf] &* MemoryLayout<Word>.size)
-        let presence = described.scope.map { layout.leaves[$0].offset }
-        var taken = 0
+        let offset = cursor.offset
+        var source = unsafe UnsafeRawPointer(cursor.values)
         for index in 0..<count {
             let entry = unsafe entries[index]
             // An absent outer optional left its inner presence byte 0.
-            if let presence, unsafe entry.load(fromByteOffset: presence, as: UInt8.self) == 0 {
-                continue
-            }
+            if unsafe !cursor.isPresent(in: entry) { continue }
             // SAFETY: the decoder made as many values as the presence leaves say.
             unsafe entry.storeBytes(
-                of: source.loadUnaligned(as: Word.self), toByteOffset: described.offset,
-                as: Word.self)
+                of: source.loadUnaligned(as: Word.self), toByteOffset: offset, as: Word.self)
             unsafe source += MemoryLayout<Word>.size
-            taken &+= 1
         }
-        values[leaf] += taken
+        unsafe cursor.values = UnsafeMutableRawPointer(mutating: source)
     }
 
-    private mutating func fillBytes(
-        _ leaf: Int, _ described: RowLayout.Leaf, _ count: Int, _ row: Int, _ page: Page,
-        _ limit: Int,
-        _ epoch: UInt64, _ segmented: (_ row: Int, _ leaf: Int) -> LargeValue?
+    private func fillBytes(
+        _ cursor: inout LeafCursor, _ count: Int, _ page: Page, _ limit: Int, _ epoch: UInt64,
+        segmented: (_ index: Int) -> LargeValue?
     ) {
-        let column = batch.columns[leaf]
-        let presence = described.scope.map { layout.leaves[$0].offset }
-        var position = values[leaf]
-        var content = contents[leaf]
+        let (offset, shift) = (cursor.offset, cursor.shift)
+        var lengths = unsafe cursor.lengths
+        var content = unsafe cursor.content
         var top = unsafe Int(page.header.pointee.heapTop)
         for index in 0..<count {
             let entry = unsafe entries[index]
-            if let presence, unsafe entry.load(fromByteOffset: presence, as: UInt8.self) == 0 {
-                continue
-            }
-            let byteCount = unsafe Int(column.lengths[position]) &* column.width
-            position &+= 1
+            if unsafe !cursor.isPresent(in: entry) { continue }
+            let byteCount = unsafe Int(lengths.pointee) &<< shift
+            unsafe lengths += 1
             if byteCount == 0 { continue }
             let reference: HeapReference
             if byteCount <= limit {
                 // SAFETY: the page was made with heap room for these rows (heapSums).
-                unsafe (page.base + top).copyMemory(
-                    from: column.content + content, byteCount: byteCount)
+                unsafe PageGatherer.copy(content, to: page.base + top, byteCount)
                 reference = HeapReference(
                     offset: UInt16(truncatingIfNeeded: top),
                     length: UInt16(truncatingIfNeeded: byteCount))
                 top &+= byteCount
-                content &+= byteCount
+                unsafe content += byteCount
             } else {
                 let value: LargeValue
                 if byteCount > Limits.inlineValueBytes {
-                    guard let came = segmented(row + index, leaf) else {
+                    guard let came = segmented(index) else {
                         preconditionFailure("the ledger knows all segmented values")
                     }
                     value = came
                 } else {
                     value = unsafe LargeValue.make(
-                        copying: UnsafeRawBufferPointer(
-                            start: column.content + content, count: byteCount))
-                    content += byteCount
+                        copying: UnsafeRawBufferPointer(start: content, count: byteCount))
+                    unsafe content += byteCount
                 }
-                unsafe value.header.pointee.retirable.birth = epoch
                 unsafe page.header.pointee.heapTop = UInt32(top)
                 var writer = unsafe HeapWriter(
                     page: page.base, limit: 0, staged: nil, partition: nil)
@@ -169,11 +155,10 @@ struct PageFiller: ~Copyable {
                 unsafe value.header.pointee.retirable.birth = epoch
                 top = unsafe Int(page.header.pointee.heapTop)
             }
-            unsafe entry.storeBytes(
-                of: reference, toByteOffset: described.offset, as: HeapReference.self)
+            unsafe entry.storeBytes(of: reference, toByteOffset: offset, as: HeapReference.self)
         }
         unsafe page.header.pointee.heapTop = UInt32(top)
-        values[leaf] = position
-        contents[leaf] = content
+        unsafe cursor.lengths = unsafe lengths
+        unsafe cursor.content = unsafe content
     }
 }

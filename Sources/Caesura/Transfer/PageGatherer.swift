@@ -1,3 +1,4 @@
+import CPrefetch
 import CaesuraFormat
 
 /// Copies rows out of frozen pages into columns, in hash order.
@@ -10,6 +11,7 @@ struct PageGatherer: ~Copyable {
     private let keys: KeyLayout?
     private let order: UnsafeMutablePointer<UInt32>
     private let rows: UnsafeMutablePointer<UnsafeRawPointer>
+    private let cursors: UnsafeMutablePointer<LeafCursor>
 
     init(_ table: TableCore) {
         self.init(table.layout, table.keys)
@@ -25,6 +27,7 @@ struct PageGatherer: ~Copyable {
         self.keys = keys
         unsafe order = .allocate(capacity: 64)
         unsafe rows = .allocate(capacity: 64)
+        unsafe cursors = .allocate(capacity: layout.leaves.count)
     }
 
     /// Bytes of an entry.
@@ -33,16 +36,44 @@ struct PageGatherer: ~Copyable {
     deinit {
         unsafe order.deallocate()
         unsafe rows.deallocate()
+        unsafe cursors.deallocate()
     }
 
-    /// Appends the page's rows whose hashes are in `range` (all of them if nil).
-    mutating func gather(_ page: Page, in range: HashRange?, into batch: ColumnBatch) {
-        let count = sort(page, range)
-        guard count > 0 else { return }
-        for index in 0..<layout.leaves.count {
-            append(layout.leaves[index], count, page, to: batch.columns[index])
+    /// Appends the pages' rows whose hashes are in `range` (all of them if nil).
+    mutating func gather(_ pages: [Page], in range: HashRange?, into batch: ColumnBatch) {
+        // The heaps bound what lies in them; what lies outside reserves its own room.
+        var rowBound = 0
+        var heapBound = 0
+        for page in pages {
+            unsafe rowBound += Int(page.header.pointee.rowCount)
+            unsafe heapBound += Int(page.header.pointee.heapTop)
         }
-        batch.rowCount += count
+        for (index, leaf) in layout.leaves.enumerated() {
+            let column = batch.columns[index]
+            column.reserveCapacity(column.count + rowBound)
+            switch leaf.kind {
+            case .presence, .fixed: break
+            case .bytes, .array: column.reserveContent(column.contentByteCount + heapBound)
+            }
+            unsafe cursors[index] = LeafCursor(
+                leaf, of: layout, column, after: column.count, column.contentByteCount)
+        }
+        let leafCount = layout.leaves.count
+        for (place, page) in pages.enumerated() {
+            var ahead = PageAhead(
+                place + 1 < pages.count ? pages[place + 1] : nil, steps: leafCount)
+            let count = sort(page, range)
+            for index in 0..<leafCount {
+                ahead.step()
+                unsafe append(&cursors[index], count, page) { value, cursor in
+                    Self.append(value, &cursor, batch.columns[index], heapBound)
+                }
+            }
+            batch.rowCount += count
+        }
+        for (index, column) in batch.columns.enumerated() {
+            unsafe cursors[index].settle(column)
+        }
     }
 
     /// Calls `body` with each row of the page that ``gather(_:in:into:)`` would append; their number.
@@ -60,8 +91,7 @@ struct PageGatherer: ~Copyable {
         let entries = unsafe page.entries
         var count = 0
         // (tag, slot) pairs. Slots follow the tag, but for collisions: insertion sort is nearly linear.
-        for slot in unsafe 0..<Int(page.header.pointee.slotCount) {
-            if unsafe (entries + slot &* stride).load(as: UInt64.self) == 0 { continue }
+        for slot in page.usedSlots {
             let item = unsafe UInt32(page.tags[slot]) << 16 | UInt32(truncatingIfNeeded: slot)
             var place = count
             while place > 0, unsafe order[place &- 1] > item {
@@ -108,106 +138,93 @@ struct PageGatherer: ~Copyable {
         for index in 0..<count { unsafe rows[index] = unsafe sorted[index].row }
     }
 
+    /// Appends a leaf's values; `appendOutOfLine` those that lie outside the page.
+    @inline(__always)
     private func append(
-        _ leaf: RowLayout.Leaf, _ count: Int, _ page: Page, to column: ColumnBuffer
+        _ cursor: inout LeafCursor, _ count: Int, _ page: Page,
+        appendOutOfLine: (LargeValue, inout LeafCursor) -> Void
     ) {
-        switch leaf.kind {
-        case .presence: appendFixed(UInt8.self, leaf, count, to: column)
-        case .fixed(let scalar):
-            switch scalar.width {
-            case 1: appendFixed(UInt8.self, leaf, count, to: column)
-            case 2: appendFixed(UInt16.self, leaf, count, to: column)
-            case 4: appendFixed(UInt32.self, leaf, count, to: column)
-            case 8: appendFixed(UInt64.self, leaf, count, to: column)
-            default: appendFixed(SIMD2<UInt64>.self, leaf, count, to: column)
-            }
-        case .bytes, .array: appendBytes(leaf, count, page, to: column)
+        switch cursor.shape {
+        case .one: appendFixed(UInt8.self, &cursor, count)
+        case .two: appendFixed(UInt16.self, &cursor, count)
+        case .four: appendFixed(UInt32.self, &cursor, count)
+        case .eight: appendFixed(UInt64.self, &cursor, count)
+        case .sixteen: appendFixed(SIMD2<UInt64>.self, &cursor, count)
+        case .reference: appendBytes(&cursor, count, page, appendOutOfLine)
         }
     }
 
     @inline(__always)
     private func appendFixed<Word: BitwiseCopyable>(
-        _ type: Word.Type, _ leaf: RowLayout.Leaf, _ count: Int, to column: ColumnBuffer
+        _ type: Word.Type, _ cursor: inout LeafCursor, _ count: Int
     ) {
-        column.reserveCapacity(column.count + count)
-        var target = unsafe column.values + column.count &* MemoryLayout<Word>.size
-        let offset = leaf.offset
-        if let scope = leaf.scope {
-            let presence = layout.leaves[scope].offset
-            var added = 0
-            for index in 0..<count
-            where unsafe rows[index].load(fromByteOffset: presence, as: UInt8.self) != 0 {
-                // SAFETY: there is room for `count` more values.
+        let offset = cursor.offset
+        var target = unsafe cursor.values
+        if cursor.presence == nil {
+            for index in 0..<count {
+                // SAFETY: there is room for all rows of the pages.
                 unsafe target.storeBytes(
                     of: rows[index].loadUnaligned(fromByteOffset: offset, as: Word.self),
                     as: Word.self)
                 unsafe target += MemoryLayout<Word>.size
-                added &+= 1
             }
-            column.count += added
         } else {
-            for index in 0..<count {
+            for index in 0..<count where unsafe cursor.isPresent(in: rows[index]) {
                 // SAFETY: as above.
                 unsafe target.storeBytes(
                     of: rows[index].loadUnaligned(fromByteOffset: offset, as: Word.self),
                     as: Word.self)
                 unsafe target += MemoryLayout<Word>.size
             }
-            column.count += count
         }
+        unsafe cursor.values = unsafe target
     }
 
     private func appendBytes(
-        _ leaf: RowLayout.Leaf, _ count: Int, _ page: Page, to column: ColumnBuffer
+        _ cursor: inout LeafCursor, _ count: Int, _ page: Page,
+        _ appendOutOfLine: (LargeValue, inout LeafCursor) -> Void
     ) {
-        column.reserveCapacity(column.count + count)
-        // The page's heap bounds what lies in it; what lies outside reserves its own room.
-        unsafe column.reserveContent(column.contentByteCount + Int(page.header.pointee.heapTop))
-        let presence = leaf.scope.map { layout.leaves[$0].offset }
-        let shift = column.width.trailingZeroBitCount
-        var target = unsafe column.content + column.contentByteCount
-        let lengths = unsafe column.lengths + column.count
-        var added = 0
+        let (offset, shift) = (cursor.offset, cursor.shift)
+        var target = unsafe cursor.content
+        var lengths = unsafe cursor.lengths
         for index in 0..<count {
             let row = unsafe rows[index]
-            if let presence, unsafe row.load(fromByteOffset: presence, as: UInt8.self) == 0 {
-                continue
-            }
-            let reference = unsafe row.load(fromByteOffset: leaf.offset, as: HeapReference.self)
+            if unsafe !cursor.isPresent(in: row) { continue }
+            let reference = unsafe row.load(fromByteOffset: offset, as: HeapReference.self)
             if reference.isOutOfLine {
-                column.contentByteCount = unsafe target - column.content
-                unsafe lengths[added] = appendOutOfLine(reference, page, shift, to: column)
-                unsafe column.reserveContent(
-                    column.contentByteCount + Int(page.header.pointee.heapTop))
-                unsafe target = unsafe column.content + column.contentByteCount
+                let value = unsafe HeapView(page: UnsafeRawPointer(page.base))
+                    .largeValue(reference)
+                unsafe cursor.content = unsafe target
+                appendOutOfLine(value, &cursor)
+                unsafe target = unsafe cursor.content
+                unsafe lengths.pointee = UInt32(value.byteCount >> shift)
             } else {
                 let byteCount = Int(reference.length)
-                unsafe lengths[added] = UInt32(truncatingIfNeeded: byteCount &>> shift)
+                unsafe lengths.pointee = UInt32(truncatingIfNeeded: byteCount &>> shift)
                 unsafe Self.copy(page.base + Int(reference.offset), to: target, byteCount)
                 unsafe target += byteCount
             }
-            added &+= 1
+            unsafe lengths += 1
         }
-        column.contentByteCount = unsafe target - column.content
-        column.count += added
+        unsafe cursor.content = unsafe target
+        unsafe cursor.lengths = unsafe lengths
     }
 
-    /// Appends a value that lies outside the page; its length in elements.
-    private func appendOutOfLine(
-        _ reference: HeapReference, _ page: Page, _ shift: Int, to column: ColumnBuffer
-    ) -> UInt32 {
-        let value = unsafe HeapView(page: UnsafeRawPointer(page.base)).largeValue(reference)
-        if value.byteCount <= Limits.inlineValueBytes {
-            column.reserveContent(column.contentByteCount + value.byteCount)
-            unsafe value.read(0..<value.byteCount, into: column.content + column.contentByteCount)
-            column.contentByteCount += value.byteCount
-        }
-        return UInt32(value.byteCount >> shift)
+    /// Appends the bytes of a value that lies outside the page, unless they go into segments.
+    private static func append(
+        _ value: LargeValue, _ cursor: inout LeafCursor, _ column: ColumnBuffer, _ heapBound: Int
+    ) {
+        guard value.byteCount <= Limits.inlineValueBytes else { return }
+        column.contentByteCount = unsafe cursor.content - column.content
+        column.reserveContent(column.contentByteCount + value.byteCount + heapBound)
+        unsafe cursor.content = unsafe column.content + column.contentByteCount
+        unsafe value.read(0..<value.byteCount, into: cursor.content)
+        unsafe cursor.content += value.byteCount
     }
 
     /// Copies a few bytes without a call; most strings are shorter than 64.
     @inline(__always)
-    private static func copy(
+    static func copy(
         _ source: UnsafeMutableRawPointer, to target: UnsafeMutableRawPointer, _ byteCount: Int
     ) {
         if byteCount > 64 {
@@ -229,12 +246,52 @@ struct PageGatherer: ~Copyable {
             unsafe target.storeBytes(
                 of: source.loadUnaligned(fromByteOffset: byteCount &- 8, as: UInt64.self),
                 toByteOffset: byteCount &- 8, as: UInt64.self)
-        } else {
-            for index in 0..<byteCount {
-                unsafe target.storeBytes(
-                    of: source.load(fromByteOffset: index, as: UInt8.self), toByteOffset: index,
-                    as: UInt8.self)
-            }
+        } else if byteCount >= 4 {
+            unsafe target.storeBytes(of: source.loadUnaligned(as: UInt32.self), as: UInt32.self)
+            unsafe target.storeBytes(
+                of: source.loadUnaligned(fromByteOffset: byteCount &- 4, as: UInt32.self),
+                toByteOffset: byteCount &- 4, as: UInt32.self)
+        } else if byteCount > 0 {
+            // One, two or three: the first, the middle and the last, which may be the same.
+            let middle = byteCount &>> 1
+            unsafe target.storeBytes(of: source.load(as: UInt8.self), as: UInt8.self)
+            unsafe target.storeBytes(
+                of: source.load(fromByteOffset: middle, as: UInt8.self), toByteOffset: middle,
+                as: UInt8.self)
+            unsafe target.storeBytes(
+                of: source.load(fromByteOffset: byteCount &- 1, as: UInt8.self),
+                toByteOffset: byteCount &- 1, as: UInt8.self)
+        }
+    }
+}
+
+/// The page that is gathered next, on its way into the cache while the present one is read.
+///
+/// Its lines are asked for a few at a time: a core keeps about a dozen on the way.
+@safe
+private struct PageAhead {
+    private var next: UnsafeRawPointer
+    private let end: UnsafeRawPointer
+    private let stepSize: Int
+
+    init(_ page: Page?, steps: Int) {
+        guard let page else {
+            unsafe next = UnsafeRawPointer(bitPattern: 64)!
+            unsafe end = unsafe next
+            stepSize = 0
+            return
+        }
+        unsafe next = UnsafeRawPointer(page.base)
+        let byteCount = unsafe Int(page.header.pointee.heapTop)
+        unsafe end = unsafe next + byteCount
+        stepSize = (byteCount / steps + 64) & ~63
+    }
+
+    mutating func step() {
+        let stop = unsafe min(next + stepSize, end)
+        while unsafe next < stop {
+            unsafe caesura_prefetch(next)
+            unsafe next += 64
         }
     }
 }

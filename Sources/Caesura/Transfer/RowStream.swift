@@ -108,7 +108,7 @@ public struct RowStreamWriter<Row: SchemaStruct, Sink: ByteSink & ~Copyable>: ~C
 
     /// Moves the rows of the scratch page to the columns.
     private mutating func gather() {
-        gatherer.gather(scratch.page, in: nil, into: batch)
+        gatherer.gather([scratch.page], in: nil, into: batch)
         scratch.removeAll()
     }
 
@@ -275,9 +275,12 @@ public struct RowStreamReader<Row: SchemaStruct>: ~Copyable {
                 limit > 0
                     || references * MemoryLayout<LargeValueRecord>.size <= scratch.heapCapacity,
                 "a row's references fit in a page")
-            filler.fill(
-                scratch.page, row: first, count: count, epoch: 1, limit: limit,
-                tag: { scratch.tag($0) }, segmented: { segments.take(row: $0, leaf: $1) })
+            for index in 0..<count {
+                filler.takeSlot(of: scratch.page, index: index, tag: scratch.tag(index), epoch: 1)
+            }
+            filler.fill(scratch.page, row: first, count: count, epoch: 1, limit: limit) {
+                segments.take(row: $0, leaf: $1)
+            }
             let heap = unsafe HeapView(page: UnsafeRawPointer(scratch.page.base))
             for slot in 0..<count {
                 row(unsafe Row.load(scratch.row(slot).load(as: Row.Stored.self), from: heap))

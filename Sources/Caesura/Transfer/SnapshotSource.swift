@@ -136,8 +136,7 @@ public final class SnapshotSource: Sendable {
         var count = 0
         for page in planner.pages[chunk.pages] where unsafe page.header.pointee.hasOutOfLine {
             let heap = unsafe HeapView(page: UnsafeRawPointer(page.base))
-            for slot in unsafe 0..<Int(page.header.pointee.slotCount)
-            where page.stamp(slot, stride: table.layout.stride) != 0 {
+            for slot in page.usedSlots {
                 let entry = unsafe page.entries + slot * table.layout.stride
                 if chunk.isPartOfPage, unsafe !chunk.range.contains(table.keys.hash(entry, heap)) {
                     continue
@@ -171,9 +170,7 @@ public final class SnapshotSource: Sendable {
         let hasOutOfLine = try cut.read(
             { () throws(Failure) in
                 var gatherer = PageGatherer(table)
-                for page in job.pages {
-                    gatherer.gather(page, in: job.isPartOfPage ? job.range : nil, into: batch)
-                }
+                gatherer.gather(job.pages, in: job.isPartOfPage ? job.range : nil, into: batch)
                 return job.pages.contains { unsafe $0.header.pointee.hasOutOfLine }
             }, cancelled: refused)
         var header = ChunkHeader(
