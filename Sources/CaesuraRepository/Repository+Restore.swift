@@ -5,15 +5,17 @@ import Synchronization
 extension Repository {
     /// Brings a checkpoint back into an empty store, on all processors.
     ///
-    /// Every byte is verified before the first row is decoded: a damaged checkpoint is refused, and the
-    /// store stays empty.
+    /// Every byte is verified before the first row is decoded. Whatever goes wrong, the store is empty when an
+    /// error is thrown, and takes an older checkpoint. Nothing else should write to it meanwhile: a row that is
+    /// set during the restore may make it fail, and is removed with the others.
     ///
     /// - Parameters:
     ///   - store: A store without rows; its tables have the fields of the checkpoint's, or are not there.
     ///   - epoch: The checkpoint; the newest one if nil.
     /// - Returns: The manifest; nil if no epoch was asked for and the repository has no checkpoint.
     /// - Throws: `damaged` with file, chunk, offset, what is still good, and which other checkpoints
-    ///   there are; `notFound`; `mismatch` if the store has rows or other fields.
+    ///   there are; `notFound`; `mismatch` if the store has rows or other fields, and then it is as it was;
+    ///   `disturbed` if something else wrote to the store; `cancelled`.
     @discardableResult
     public func restore(
         into store: Store, at epoch: UInt64? = nil
@@ -27,8 +29,12 @@ extension Repository {
                 let report = try verification.run(cancellation)
                 if let problem = report.problems.first { throw report.refusal(problem) }
                 let restoration = try Restoration(reader, store)
-                if let problem = try restoration.run(reader.manifest.parts, cancellation).first {
-                    throw problem.error
+                try restoration.emptyingOnFailure { () throws(RepositoryError) in
+                    if let problem = try restoration.run(reader.manifest.parts, cancellation).first
+                    {
+                        throw problem.error
+                    }
+                    try restoration.finish()
                 }
                 return reader.manifest
             } catch {
@@ -41,9 +47,11 @@ extension Repository {
     ///
     /// A damaged manifest is made anew from the packs, if they are whole.
     ///
+    /// When it throws, the store is empty, as after ``restore(into:at:)``.
+    ///
     /// - Returns: What was lost and why.
     /// - Throws: `damaged` if the manifest is and a pack too; `notFound`; `mismatch` if the store has rows
-    ///   or other fields.
+    ///   or other fields; `disturbed` if something else wrote to the store; `cancelled`.
     public func salvage(
         into store: Store, at epoch: UInt64? = nil
     ) async throws(RepositoryError) -> VerifyReport {
@@ -57,7 +65,15 @@ extension Repository {
                 !report.regions[part.region].damagedPartitions.contains(part.partition)
             }
             let restoration = try Restoration(reader, store)
-            let failures = try restoration.run(good, cancellation)
+            let failures = try restoration.emptyingOnFailure { () throws(RepositoryError) in
+                let failures = try restoration.run(good, cancellation)
+                // Nothing is wrong with those parts, and what is there is no salvage of them.
+                if let disturbance = failures.first(where: { $0.error.code == .disturbed }) {
+                    throw disturbance.error
+                }
+                if failures.isEmpty { try restoration.finish() }
+                return failures
+            }
             guard !failures.isEmpty else { return report }
             // Bytes as they were written, by a writer that broke the format's rules.
             var damaged = Set(failures.flatMap(\.part.chunks))
@@ -154,22 +170,44 @@ private final class Restoration: Sendable {
             }
         }
         try cancellation.check()
+        return failures.withLock { $0 }
+    }
+
+    /// Ends the restore: no more rows come.
+    func finish() throws(RepositoryError) {
         do throws(FormatError) {
             try applier.finish()
         } catch {
             throw RepositoryError(.damaged, error.message, epoch: reader.manifest.epoch)
         }
-        return failures.withLock { $0 }
+    }
+
+    /// Runs `body`, and takes all rows out of the store again when it throws.
+    func emptyingOnFailure<Result>(
+        _ body: () throws(RepositoryError) -> Result
+    ) throws(RepositoryError) -> Result {
+        do throws(RepositoryError) {
+            return try body()
+        } catch {
+            applier.abandon()
+            throw error
+        }
     }
 
     private func apply(
         _ index: Int, _ worker: ChunkApplier.Worker, _ buffer: inout [UInt8]
     ) throws(RepositoryError) {
         try reader.withChunk(index, buffer: &buffer) { (chunk) throws(RepositoryError) in
-            do throws(FormatError) {
+            do {
                 try applier.apply(chunk, with: worker)
-            } catch {
+            } catch let error as FormatError {
                 throw reader.problem(error, index)
+            } catch let error as StoreError {
+                throw RepositoryError(
+                    .disturbed, error.message, epoch: reader.manifest.epoch,
+                    hint: "the store is empty: restore again while nothing writes to it")
+            } catch {
+                preconditionFailure("only these are thrown")
             }
         }
     }

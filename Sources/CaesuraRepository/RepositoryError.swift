@@ -17,6 +17,8 @@ public struct RepositoryError: Error, Hashable, Sendable, CustomStringConvertibl
         case unsupported
         /// What is stored does not fit what the caller has: other schemas, a store that is not empty.
         case mismatch
+        /// Something else wrote to the store during a restore: restore again while nothing writes.
+        case disturbed
         /// The storage is full: make room and take the next checkpoint; the previous one is intact.
         case outOfSpace
         /// The storage refused or failed: see the message.

@@ -102,6 +102,44 @@ import Testing
         #expect(store.memoryUse.retained == 0)
     }
 
+    @Test(.timeLimit(.minutes(1)))
+    func `the last reference to a cut may go inside a closure`() throws {
+        let store = SnapshotTests.store(2)
+        let table = try store.table("sample", key: UInt64.self, row: SampleRow.self)
+        for key in 0..<4_000 as Range<UInt64> { table[key] = SnapshotTests.row(key) }
+        var cut: Cut? = store.cut()
+        for key in 0..<4_000 as Range<UInt64> { table.update(key) { $0.visits += 1 } }
+        #expect(cut?.isCancelled == false)
+        let before = store.memoryUse.retained
+        _ = table.read(1) { _ in cut = nil }
+        // All but what lay in the partition of row 1.
+        #expect(store.memoryUse.retained < before / 2)
+        store.cut().close()
+        #expect(store.memoryUse.retained == 0)
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func `cuts that go inside closures on several threads wait for no lock`() throws {
+        let store = SnapshotTests.store(3)
+        let table = try store.table("sample", key: UInt64.self, row: SampleRow.self)
+        for key in 0..<2_000 as Range<UInt64> { table[key] = SnapshotTests.row(key) }
+        let writer: @Sendable () -> Void = {
+            for round in 0..<300 as Range<UInt64> {
+                var cut: Cut? = store.cut()
+                for key in 0..<50 as Range<UInt64> {
+                    table.update(key &* 31 &+ round) { $0.visits += 1 }
+                }
+                store.transaction(table.row(round), table.row(round + 1)) { transaction in
+                    transaction.update(table, round) { $0.visits += 1 }
+                    if cut?.epoch != nil { cut = nil }
+                }
+            }
+        }
+        try onThreads(writer, writer, writer)
+        store.cut().close()
+        #expect(store.memoryUse.retained == 0)
+    }
+
     @Test func `a transaction takes no row of another store`() async throws {
         await #expect(processExitsWith: .failure) {
             let (mine, other) = (Store(), Store())

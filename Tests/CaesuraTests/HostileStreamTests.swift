@@ -94,7 +94,7 @@ import Testing
             metadata: StreamMetadata(
                 epoch: 1, hashKey: HashKey(k0: 3, k1: 4), partitionBits: 0,
                 regions: [Self.region()], compression: .none))
-        #expect(throws: FormatError.self) {
+        #expect(throws: StoreError(.restoreDisturbed, "")) {
             try Self.apply(Self.chunk([1, 2, 3], range: .all, epoch: 1), first)
         }
         #expect(store.rowCount(of: "sample") == 0)
@@ -113,7 +113,7 @@ import Testing
         let upper = keys.filter { high.contains(Self.hashKey.hash($0)) }.prefix(300)
         try Self.apply(
             Self.chunk(Array(upper), range: high, epoch: 1, token: long), applier)
-        #expect(throws: FormatError.self) {
+        #expect(throws: FormatError(.malformed, "", at: 0)) {
             try Self.apply(
                 Self.chunk(Array(keys.prefix(600)), range: .all, epoch: 1, token: long), applier)
         }

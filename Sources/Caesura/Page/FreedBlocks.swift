@@ -18,7 +18,7 @@ struct FreedBlocks: ~Copyable {
             value.deallocate()
             return
         }
-        byteCount += unsafe Self.byteCount(of: block)
+        byteCount += unsafe Retirable.byteCount(of: block)
         unsafe retirable.pointee.next = unsafe first
         unsafe first = unsafe block
     }
@@ -27,12 +27,6 @@ struct FreedBlocks: ~Copyable {
     mutating func popFirst() -> (block: UnsafeMutableRawPointer, byteCount: Int)? {
         guard let block = unsafe first else { return nil }
         unsafe first = unsafe block.assumingMemoryBound(to: Retirable.self).pointee.next
-        return unsafe (block, Self.byteCount(of: block))
-    }
-
-    private static func byteCount(of block: UnsafeMutableRawPointer) -> Int {
-        unsafe block.assumingMemoryBound(to: Retirable.self).pointee.kind == .page
-            ? Int(Page(base: block).header.pointee.blockSize)
-            : DirectoryNode(base: block).blockSize
+        return unsafe (block, Retirable.byteCount(of: block))
     }
 }

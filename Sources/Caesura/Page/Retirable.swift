@@ -27,4 +27,13 @@ struct Retirable {
         retired = 0
         unsafe next = nil
     }
+
+    /// The bytes that a block takes up, which begins with this.
+    static func byteCount(of block: UnsafeMutableRawPointer) -> Int {
+        switch unsafe block.assumingMemoryBound(to: Retirable.self).pointee.kind {
+        case .page: unsafe Int(Page(base: block).header.pointee.blockSize)
+        case .node: unsafe DirectoryNode(base: block).blockSize
+        case .largeValue: unsafe LargeValue(base: block).footprint
+        }
+    }
 }

@@ -29,12 +29,22 @@ struct Lock: ~Copyable, Sendable {
             unsafe threadSanitizerRelease(identity)
             mutex._unsafeUnlock()
         }
+
+        /// Takes the lock if nobody has it, not even this thread; whether it did.
+        func tryLock() -> Bool {
+            guard mutex._unsafeTryLock() else { return false }
+            unsafe threadSanitizerAcquire(identity)
+            return true
+        }
     #else
         /// Waits for the lock.
         @inlinable @inline(__always) func lock() { mutex._unsafeLock() }
 
         /// Gives the lock back.
         @inlinable @inline(__always) func unlock() { mutex._unsafeUnlock() }
+
+        /// Takes the lock if nobody has it, not even this thread; whether it did.
+        func tryLock() -> Bool { mutex._unsafeTryLock() }
     #endif
 
     /// Runs `body` under the lock.

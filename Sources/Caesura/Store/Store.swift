@@ -79,6 +79,14 @@ public final class Store: Sendable {
         unsafe Epoch(rawValue: core.control.pointee.epoch.load(ordering: .acquiring))
     }
 
+    /// Removes all rows of all tables, as one change: a cut sees them all or none.
+    ///
+    /// What a restore that failed has left is gone with it, and the next one can begin. A restore that is under
+    /// way fails. Tables stay declared, epochs go on, and cuts that are open keep their rows.
+    ///
+    /// - Complexity: O(partitions) while writers wait, then O(pages) beside them.
+    public func removeAll() { core.removeAll() }
+
     /// Freezes the whole store as it is now and goes on in a new epoch.
     ///
     /// The cut sees each write (and each transaction) whole or not at all, and of two writes the later only

@@ -19,6 +19,9 @@ public struct StoreError: Error, Hashable, Sendable, CustomStringConvertible {
         case schemaMismatch
         /// Rows are to be restored into a table that has some.
         case notEmpty
+        /// Something else wrote to the store while rows were restored: empty it, and restore again while
+        /// nothing writes.
+        case restoreDisturbed
         /// The data contradict themselves or the store: keys out of order, doubled or in the wrong range.
         case inconsistentData
     }

@@ -83,7 +83,7 @@ extension Store {
     }
 }
 
-/// A partition that a transaction holds the lock of.
+/// A partition that its holder locks.
 @safe
 struct LockedPartition: Equatable {
     let pointer: UnsafeMutablePointer<Partition>
@@ -94,6 +94,11 @@ struct LockedPartition: Equatable {
 
     func lock() { unsafe pointer.lock() }
     func unlock() { unsafe pointer.unlock() }
+    /// Takes the lock unless it stays taken for longer than a write takes; whether it did.
+    func tryLock() -> Bool {
+        for _ in 0..<64 where unsafe pointer.guarding.pointee.tryLock() { return true }
+        return false
+    }
     func begin(_ epoch: UInt64) { unsafe pointer.pointee.writeEpoch = epoch }
 }
 

@@ -8,6 +8,25 @@ extension Partition {
         return gap.isEmpty && gap.depth <= range.prefixBits
     }
 
+    /// Whether something in a part of the directory was written after `epoch`, that of restored rows.
+    func isWritten(in range: HashRange, after epoch: UInt64) -> Bool {
+        var entry = root
+        guard entry.isNode else {
+            // The root's epoch is that of the restore's own writing.
+            guard !entry.isEmpty else { return false }
+            let page = entry.page
+            return page.usedSlots.contains { slot in
+                unsafe (page.entries + slot * layout.stride).load(as: UInt64.self) >> 16 > epoch
+            }
+        }
+        while entry.isNode, entry.node.depth + entry.node.bits <= range.prefixBits {
+            let node = entry.node
+            entry = unsafe node.entries[
+                DirectoryNode.index(of: range.first, depth: node.depth, bits: node.bits)]
+        }
+        return entry.hasLeaf(writtenAfter: epoch)
+    }
+
     /// Puts a page that was built elsewhere into a vacant part of the directory.
     ///
     /// Its rows are of an earlier `epoch`, but the directory changes in the present one: a cut may have
@@ -35,5 +54,13 @@ extension Partition {
             half.epoch = epoch
             for index in aliases { unsafe entries[index] = half }
         }
+    }
+}
+
+extension DirectoryEntry {
+    /// Whether a page or a gap at or below this entry has a later epoch.
+    fileprivate func hasLeaf(writtenAfter epoch: UInt64) -> Bool {
+        guard isNode else { return self.epoch > epoch }
+        return (0..<node.count).contains { unsafe node.entries[$0].hasLeaf(writtenAfter: epoch) }
     }
 }

@@ -36,12 +36,4 @@ extension Partition {
         defer { unsafe retiredHead = nil }
         return unsafe retiredHead
     }
-
-    /// Puts back what a cut still sees: a list from `first` to `last`.
-    mutating func putBackRetired(
-        _ first: UnsafeMutableRawPointer, last: UnsafeMutableRawPointer
-    ) {
-        unsafe last.assumingMemoryBound(to: Retirable.self).pointee.next = unsafe retiredHead
-        unsafe retiredHead = unsafe first
-    }
 }

@@ -82,23 +82,26 @@ final class TableCore: @unchecked Sendable {
     /// Frees the large values of all rows; pages and nodes go with the pool.
     private func freeAll(below root: DirectoryEntry) {
         guard !pageLayout.referenceOffsets.isEmpty else { return }
-        FrozenTable.forEachPage(below: root) { freeLargeValues(of: $0) }
+        FrozenTable.forEachPage(below: root) { page in
+            forEachLargeValue(of: page) { $0.deallocate() }
+        }
     }
 
     /// Frees a page that was never part of the table, with what it refers to.
     func discard(_ page: Page) {
-        freeLargeValues(of: page)
+        forEachLargeValue(of: page) { $0.deallocate() }
         unsafe pool.free(page.base, byteCount: Int(page.header.pointee.blockSize))
     }
 
-    private func freeLargeValues(of page: Page) {
+    /// Calls `body` with each value outside the page that a row of the page refers to.
+    func forEachLargeValue(of page: Page, _ body: (LargeValue) -> Void) {
         for slot in page.usedSlots {
             let entry = unsafe page.entries + slot * pageLayout.stride
             let heap = unsafe HeapView(page: UnsafeRawPointer(page.base))
             for offset in pageLayout.referenceOffsets {
                 let reference = unsafe entry.load(
                     fromByteOffset: offset, as: HeapReference.self)
-                if reference.isOutOfLine { heap.largeValue(reference).deallocate() }
+                if reference.isOutOfLine { body(heap.largeValue(reference)) }
             }
         }
     }

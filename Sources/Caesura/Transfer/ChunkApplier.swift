@@ -10,13 +10,19 @@ import Synchronization
 ///
 /// The store takes over the stream's hash key and its epoch. Regions that the store does not declare are
 /// kept too, so that nothing is lost by a program that does not know them. A chunk is applied whole or not
-/// at all; after an error the store holds the chunks applied so far.
+/// at all; after an error the store holds the chunks applied so far, until ``abandon()`` or
+/// ``Store/removeAll()`` takes them out again.
+///
+/// Nothing else should write to the store meanwhile: a row that is set where a chunk is still to come makes
+/// the restore fail.
 public final class ChunkApplier: Sendable {
     /// What the stream says of itself.
     public let metadata: StreamMetadata
     private let store: StoreCore
     private let tables: [TableCore]
     private let layouts: [RegionLayout]
+    /// Which of the store's restores this is.
+    private let number: UInt64
     private let pending = Guarded<[Place: PendingSegments]>([:])
     private let rows = Atomic<Int>(0)
 
@@ -80,10 +86,11 @@ public final class ChunkApplier: Sendable {
         }
         self.tables = tables
         self.layouts = layouts
-        try store.core.beginRestore(epoch: metadata.epoch, hashKey: metadata.hashKey)
+        number = try store.core.beginRestore(epoch: metadata.epoch, hashKey: metadata.hashKey)
     }
 
     deinit {
+        store.endRestore(number)
         pending.withLock { pending in
             for segments in pending.values { segments.discard() }
         }
@@ -97,8 +104,9 @@ public final class ChunkApplier: Sendable {
     /// Chunks of one partition must come in their order and one at a time; those of different partitions
     /// may come side by side.
     ///
-    /// - Throws: `malformed` and others with the chunk's offset, when the bytes break the format's rules.
-    public func apply(_ chunk: VerifiedChunk, with worker: Worker) throws(FormatError) {
+    /// - Throws: ``FormatError``, `malformed` and others with the chunk's offset, when the bytes break the
+    ///   format's rules; ``StoreError``, `restoreDisturbed`, when something else wrote to the store.
+    public func apply(_ chunk: VerifiedChunk, with worker: Worker) throws {
         let header = chunk.header
         guard header.region < tables.count else {
             throw FormatError(.malformed, "a chunk of a region there is not", at: chunk.offset)
@@ -144,12 +152,20 @@ public final class ChunkApplier: Sendable {
         if pending.withLock({ !$0.isEmpty }) {
             throw FormatError(.malformed, "the data ends between a large value and its row", at: 0)
         }
+        store.endRestore(number)
     }
+
+    /// Gives the restore up: the store is empty again, and takes another.
+    ///
+    /// Rows that something else has set meanwhile go too, for they cannot be told from those that were restored.
+    /// Does nothing when the restore has ended, or when another one has begun or ``Store/removeAll()`` was
+    /// called since.
+    public func abandon() { store.removeAll(ending: number) }
 
     private func apply(
         _ batch: ColumnBatch, to table: TableCore, _ range: HashRange, _ segments: PendingSegments,
         _ offset: Int
-    ) throws(FormatError) {
+    ) throws {
         var hasher = BatchHasher(
             hashKey: metadata.hashKey, keyLeafCount: table.layout.keyLeafCount)
         try hasher.hash(batch, in: range, at: offset) { segments.value(row: $0, leaf: $1) }
@@ -160,36 +176,52 @@ public final class ChunkApplier: Sendable {
         let pages = builder.finish()
         // The pages have the segmented values too.
         segments.taken()
-        guard isBuilt, attach(pages, to: table, range) else {
-            for page in pages { table.discard(page.page) }
-            throw FormatError(
-                .malformed,
-                isBuilt
-                    ? "a chunk's hash range overlaps an earlier one, or rows were written meanwhile"
-                    : "a chunk has more rows of one hash than a page takes", at: offset)
+        let obstacle =
+            isBuilt
+            ? attach(pages, to: table, range)
+            : .format("a chunk has more rows of one hash than a page takes")
+        guard let obstacle else { return }
+        for page in pages { table.discard(page.page) }
+        switch obstacle {
+        case .format(let message): throw FormatError(.malformed, message, at: offset)
+        case .store(let message):
+            throw StoreError(.restoreDisturbed, message, region: table.schema.name)
         }
+    }
+
+    /// What keeps pages from being attached.
+    private enum Obstacle {
+        case format(String)
+        case store(String)
     }
 
     /// Attaches all pages of a chunk, or none when the table has something in the place of one.
     private func attach(
         _ pages: [(page: Page, range: HashRange)], to table: TableCore, _ range: HashRange
-    ) -> Bool {
+    ) -> Obstacle? {
         // Ascending, as everybody does who takes several locks.
         let partitions =
             table.partitionIndex(of: range.first)...table.partitionIndex(of: range.last)
         for index in partitions { unsafe table.partition(index).lock() }
         defer { for index in partitions { unsafe table.partition(index).unlock() } }
-        let isVacant = pages.allSatisfy { page in
-            unsafe table.partition(table.partitionIndex(of: page.range.first)).pointee
-                .isVacant(page.range)
+        guard store.restoration == number else {
+            return .store(
+                "the restore has ended, or another one has begun; have one restore at a time")
         }
-        // Another restore that began before this one had rows has changed the hash key.
-        guard isVacant, store.hashKey == metadata.hashKey else { return false }
+        for page in pages {
+            let partition = unsafe table.partition(table.partitionIndex(of: page.range.first))
+            if unsafe partition.pointee.isVacant(page.range) { continue }
+            return unsafe partition.pointee.isWritten(in: page.range, after: metadata.epoch)
+                ? .store(
+                    "rows were set while they were restored; let nothing write until the restore has ended"
+                )
+                : .format("a chunk's hash range overlaps an earlier one")
+        }
         for (page, range) in pages {
             unsafe table.partition(table.partitionIndex(of: range.first)).pointee
                 .attach(page, range, epoch: metadata.epoch)
         }
-        return true
+        return nil
     }
 }
 

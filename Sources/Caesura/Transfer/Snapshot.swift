@@ -56,6 +56,8 @@ extension Cut {
 ///     var restorer = StreamRestorer(into: store)
 ///     while let piece = read() { try restorer.push(piece) }
 ///     try restorer.finish()
+///
+/// After an error the store holds the rows that had come; ``Store/removeAll()`` empties it.
 public struct StreamRestorer: ~Copyable {
     private let store: Store
     private var reader: StreamReader

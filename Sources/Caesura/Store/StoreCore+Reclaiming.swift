@@ -1,0 +1,123 @@
+import Synchronization
+
+/// Who frees what writers have replaced, and what is kept for open cuts.
+///
+///     writer ─► a partition's list ─► the thread that reclaims ─► the pool
+///                                            └─► kept, as long as a cut sees it
+@safe
+final class Reclaiming: @unchecked Sendable {
+    // @unchecked: `kept` is used under `lock` only.
+
+    let lock = Lock()
+    /// Whether there may be something to free that nobody has looked at.
+    let isDue = Atomic(false)
+    /// What a cut still saw when it was looked at: a list through ``Retirable/next``.
+    fileprivate var kept: UnsafeMutableRawPointer?
+
+    fileprivate func takeKept() -> UnsafeMutableRawPointer? {
+        defer { unsafe kept = nil }
+        return unsafe kept
+    }
+}
+
+extension StoreCore {
+    /// Frees what no open cut sees.
+    ///
+    /// One thread at a time; another that comes leaves its work to the first. It waits for no lock: the last
+    /// reference to a cut may go inside a closure that holds a partition's. A partition that stays locked
+    /// is left to the next call.
+    func reclaim() {
+        reclaiming.isDue.store(true, ordering: .sequentiallyConsistent)
+        while reclaiming.lock.tryLock() {
+            reclaiming.isDue.store(false, ordering: .sequentiallyConsistent)
+            let isComplete = reclaimOnce()
+            reclaiming.lock.unlock()
+            // Another thread has left us its work meanwhile.
+            let isDueAgain =
+                isComplete
+                ? reclaiming.isDue.load(ordering: .sequentiallyConsistent)
+                : reclaiming.isDue.exchange(true, ordering: .sequentiallyConsistent)
+            if !isDueAgain { return }
+        }
+    }
+
+    /// Frees blocks that are no longer part of a table, those first that no cut sees; `retained` does not
+    /// count them yet.
+    func giveUp(_ list: RetiredList) {
+        reclaiming.lock.withLock { unsafe free(list.first, areCounted: false) }
+    }
+
+    /// Takes over what writers of a table have replaced that is to go.
+    func takeRetired(of table: TableCore) {
+        reclaiming.lock.withLock {
+            for index in 0..<table.partitionCount {
+                unsafe free(table.partition(index).pointee.takeRetired(), areCounted: true)
+            }
+        }
+    }
+
+    /// Frees what was kept for cuts, all of which are gone.
+    func freeKept() {
+        var next = unsafe reclaiming.takeKept()
+        var freed = FreedBlocks()
+        while let block = unsafe next {
+            unsafe next = unsafe block.assumingMemoryBound(to: Retirable.self).pointee.next
+            unsafe freed.append(block)
+        }
+        pool.free(retired: freed)
+    }
+
+    /// Looks at everything once; whether no partition was busy.
+    private func reclaimOnce() -> Bool {
+        unsafe free(reclaiming.takeKept(), areCounted: true)
+        var busy: [LockedPartition] = []
+        for table in tables {
+            for index in 0..<table.partitionCount {
+                let partition = unsafe LockedPartition(pointer: table.partition(index))
+                if !reclaim(partition) { busy.append(partition) }
+            }
+        }
+        busy.removeAll { reclaim($0) }
+        return busy.isEmpty
+    }
+
+    private func reclaim(_ partition: LockedPartition) -> Bool {
+        guard partition.tryLock() else { return false }
+        let list = unsafe partition.pointer.pointee.takeRetired()
+        partition.unlock()
+        unsafe free(list, areCounted: true)
+        return true
+    }
+
+    /// Frees the blocks of a list that no open cut sees and keeps the others.
+    private func free(_ list: UnsafeMutableRawPointer?, areCounted: Bool) {
+        guard unsafe list != nil else { return }
+        // Looked up after the list was taken: a cut that opens from here on ends an epoch in which, or
+        // after which, all of the list was replaced, so it sees nothing of it.
+        let open = registry.withLock { registry in
+            registry.openCuts.filter { !$0.isGone }.map(\.epoch)
+        }
+        var freed = FreedBlocks()
+        var keptBytes = 0
+        var next = unsafe list
+        while let block = unsafe next {
+            let retirable = unsafe block.assumingMemoryBound(to: Retirable.self)
+            unsafe next = unsafe retirable.pointee.next
+            let (birth, retired) = unsafe (retirable.pointee.birth, retirable.pointee.retired)
+            if open.contains(where: { birth <= $0 && $0 < retired }) {
+                unsafe retirable.pointee.next = unsafe reclaiming.kept
+                unsafe reclaiming.kept = unsafe block
+                if !areCounted { unsafe keptBytes += Retirable.byteCount(of: block) }
+            } else {
+                unsafe freed.append(block)
+            }
+        }
+        let freedBytes = freed.byteCount
+        pool.free(retired: freed)
+        if areCounted {
+            unsafe control.pointee.retained.subtract(freedBytes, ordering: .relaxed)
+        } else if keptBytes > 0 {
+            retained(keptBytes)
+        }
+    }
+}

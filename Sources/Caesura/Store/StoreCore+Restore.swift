@@ -1,0 +1,94 @@
+import CaesuraFormat
+import Synchronization
+
+/// Filling an empty store from elsewhere, and emptying it.
+extension StoreCore {
+    /// Prepares an empty store for the rows of a cut: takes over its hash key and its epoch.
+    ///
+    /// A table hashes a key before it takes a lock; an insertion that used the old hash key notices by
+    /// ``StoreControl/keyGeneration``, which changes under all the locks.
+    ///
+    /// - Returns: The number of the restore; one that began before it can bring no more rows.
+    func beginRestore(epoch: UInt64, hashKey: HashKey) throws(StoreError) -> UInt64 {
+        guard epoch < Epoch.limit else {
+            throw StoreError(
+                .inconsistentData, "an epoch is less than 2 to the power 47; the data is damaged",
+                epoch: Epoch(rawValue: epoch))
+        }
+        cutting.lock()
+        defer { cutting.unlock() }
+        let (tables, hasOpenCuts) = registry.withLock { ($0.tables, !$0.openCuts.isEmpty) }
+        guard !hasOpenCuts else {
+            throw StoreError(.notEmpty, "close the store's cuts before a restore")
+        }
+        lock(tables)
+        defer { unlock(tables) }
+        for table in tables {
+            for index in 0..<table.partitionCount
+            where unsafe table.partition(index).pointee.rowCount != 0 {
+                throw StoreError(
+                    .notEmpty,
+                    "restore into a store that has no rows, or empty it with removeAll()",
+                    region: table.schema.name)
+            }
+        }
+        unsafe control.pointee.setHashKey(hashKey)
+        for table in tables { table.forgetDirectories() }
+        let present = unsafe control.pointee.epoch.load(ordering: .relaxed)
+        unsafe control.pointee.epoch.store(max(present, epoch + 1), ordering: .releasing)
+        unsafe control.pointee.deltaBase.store(epoch, ordering: .releasing)
+        restorations += 1
+        restoration = restorations
+        return restoration
+    }
+
+    /// Notes that a restore brings no more rows.
+    func endRestore(_ number: UInt64) {
+        cutting.lock()
+        defer { cutting.unlock() }
+        if restoration != number { return }
+        let tables = tables
+        lock(tables)
+        restoration = 0
+        unlock(tables)
+    }
+
+    /// Takes all rows out of all tables at one instant; cuts that are open keep them.
+    ///
+    /// - Parameter number: Does nothing unless this restore is the one under way; nil if that is all the same.
+    func removeAll(ending number: UInt64? = nil) {
+        cutting.lock()
+        if let number, restoration != number { return cutting.unlock() }
+        let tables = tables
+        lock(tables)
+        restoration = 0
+        // `cutting` is held, so all partitions change in one epoch.
+        let epoch = unsafe control.pointee.epoch.load(ordering: .acquiring)
+        var roots: [(table: TableCore, root: DirectoryEntry)] = []
+        for table in tables {
+            for index in 0..<table.partitionCount {
+                unsafe roots.append((table, table.partition(index).pointee.detachAll()))
+            }
+        }
+        unlock(tables)
+        cutting.unlock()
+        // Nobody but open cuts reaches what was below the roots: writers need not wait for the rest.
+        for (table, root) in roots {
+            var list = RetiredList(epoch: epoch)
+            table.retireAll(below: root, withValues: true, into: &list)
+            giveUp(list)
+        }
+    }
+
+    private func lock(_ tables: [TableCore]) {
+        for table in tables {
+            for index in 0..<table.partitionCount { unsafe table.partition(index).lock() }
+        }
+    }
+
+    private func unlock(_ tables: [TableCore]) {
+        for table in tables {
+            for index in 0..<table.partitionCount { unsafe table.partition(index).unlock() }
+        }
+    }
+}
