@@ -76,43 +76,84 @@ public struct RowLayout: Sendable {
         leaves = rows.leaves
     }
 
-    /// The layout of an entry whose Swift types are not known: leaves by falling alignment.
+    /// The layout of an entry whose Swift types are not known.
+    ///
+    /// It is the one that `@Schema` gives a struct of these fields whose types are written by their own
+    /// names, so that such a struct can use the rows as they lie. A type behind another name (a typealias)
+    /// may make another layout: see ``TableCore/takeRows(of:)``.
     init(region: RegionSchema) {
-        let columns = region.leaves
-        keyLeafCount = columns.count { $0.isKey }
-        func size(_ kind: LeafColumn.Kind) -> (size: Int, alignment: Int) {
-            switch kind {
-            case .presence: (1, 1)
-            case .fixed(let scalar): (scalar.width, scalar.width)
-            case .bytes, .array: (MemoryLayout<HeapReference>.size, 2)
-            }
+        let key = StoredShape(region.key?.fields ?? [])
+        let row = StoredShape(region.row.fields)
+        keyOffset = max(8, key.alignment)
+        rowOffset = (keyOffset + key.size).rounded(upToMultipleOf: row.alignment)
+        stride = (rowOffset + row.size).rounded(
+            upToMultipleOf: max(8, key.alignment, row.alignment))
+        let offsets =
+            key.offsets.map { [keyOffset] in $0 + keyOffset }
+            + row.offsets.map { [rowOffset] in $0 + rowOffset }
+        keyLeafCount = key.offsets.count
+        leaves = zip(region.leaves, offsets).map { column, offset in
+            Leaf(kind: column.kind, offset: offset, scope: column.scope)
         }
-        leaves = columns.map { Leaf(kind: $0.kind, offset: 0, scope: $0.scope) }
-        var end = 8
-        var widest = 8
-        func lay(_ range: Range<Int>) -> Int {
-            let order = range.sorted {
-                let (a, b) = (size(columns[$0].kind).alignment, size(columns[$1].kind).alignment)
-                return a != b ? a > b : $0 < $1
-            }
-            let first = order.first.map { size(columns[$0].kind).alignment } ?? 1
-            end = end.rounded(upToMultipleOf: first)
-            let start = end
-            for index in order {
-                let (size, alignment) = size(columns[index].kind)
-                end = end.rounded(upToMultipleOf: alignment)
-                leaves[index].offset = end
-                end += size
-                widest = max(widest, alignment)
-            }
-            return start
+    }
+}
+
+/// What the compiler makes of a `Stored`: its size, and where in it the leaves lie.
+private struct StoredShape {
+    /// Bytes, without padding at the end.
+    var size: Int
+    var alignment: Int
+    /// The leaves' offsets, in the order of ``RegionSchema/leaves``.
+    var offsets: [Int]
+
+    /// The `Stored` of a struct: its fields in the order in which `@Schema` declares them there.
+    init(_ fields: [Field]) {
+        let shapes = fields.map { StoredShape($0.type) }
+        var starts = Array(repeating: 0, count: fields.count)
+        size = 0
+        alignment = 1
+        // Swift's sort is stable, so equals stay in declaration order.
+        for index in fields.indices.sorted(by: { fields[$0].type.rank < fields[$1].type.rank }) {
+            size = size.rounded(upToMultipleOf: shapes[index].alignment)
+            starts[index] = size
+            size += shapes[index].size
+            alignment = max(alignment, shapes[index].alignment)
         }
-        keyOffset = 0
-        rowOffset = 0
-        stride = 0
-        keyOffset = lay(0..<keyLeafCount)
-        rowOffset = lay(keyLeafCount..<columns.count)
-        stride = end.rounded(upToMultipleOf: widest)
+        offsets = zip(shapes, starts).flatMap { shape, start in shape.offsets.map { $0 + start } }
+    }
+
+    private init(_ type: FieldType) {
+        switch type {
+        case .scalar(let scalar):
+            size = scalar.width
+            // Two words.
+            alignment = scalar == .uuid ? 8 : scalar.width
+            offsets = [0]
+        case .string, .bytes, .array:
+            size = MemoryLayout<HeapReference>.size
+            alignment = MemoryLayout<HeapReference>.alignment
+            offsets = [0]
+        case .enumeration(let raw, _): self = StoredShape(raw)
+        case .optional(let wrapped):
+            self = StoredShape(wrapped)
+            // The presence byte lies behind the value; its leaf comes first.
+            offsets.insert(size, at: 0)
+            size += 1
+        case .structure(let fields): self = StoredShape(fields)
+        }
+    }
+}
+
+extension FieldType {
+    /// The place in `Stored`, lowest first: `FieldSpelling.rank` of the macro, for the type's own name.
+    fileprivate var rank: Int {
+        switch self {
+        case .scalar(let scalar): scalar == .uuid ? -16 : -2 * scalar.width
+        case .string, .bytes, .array: -4
+        // The macro sees a name that says nothing.
+        case .enumeration, .structure: -8
+        case .optional(let wrapped): wrapped.rank + 1
+        }
     }
 }
 

@@ -42,8 +42,14 @@ public final class Store: Sendable {
 
     /// The table of that name, created if the store has none.
     ///
-    /// - Throws: `regionConflict` when it has one of other types, `unsupportedSchema` when a row can not
-    ///   be stored.
+    /// A table may also be declared when a restore has brought its rows already, without their Swift types.
+    /// It then takes these types, and with them this schema's names, defaults and versions, as if it had been
+    /// declared first. The rows stay where they are, unless a field's type has another name than its own (a
+    /// typealias) or the schemas differ: then all rows of the table are copied.
+    ///
+    /// - Throws: `regionConflict` when it has one of other types or fields, or is to take types while a
+    ///   restore fills it; `schemaMismatch` when a row that was restored holds a case that this enumeration
+    ///   does not have; `unsupportedSchema` when a row can not be stored.
     public func table<Key: TableKey, Row: SchemaStruct>(
         _ name: String, key: Key.Type, row: Row.Type
     ) throws(StoreError) -> Table<Key, Row> {
@@ -55,7 +61,7 @@ public final class Store: Sendable {
                 name: "key", fields: [Field(number: 1, name: "key", type: Key.fieldType)])
         }
         let schema = RegionSchema(name: name, kind: .table, key: keySchema, row: Row.schema)
-        let core = try core.table(schema) { RowLayout(key: key, row: row) }
+        let core = try core.table(schema, RowLayout(key: key, row: row), isTyped: true)
         return Table(core: core)
     }
 
@@ -63,7 +69,7 @@ public final class Store: Sendable {
     ///
     /// For tools: its rows come from a stream and go to one.
     public func declareTable(_ schema: RegionSchema) throws(StoreError) {
-        _ = try core.table(schema) { RowLayout(region: schema) }
+        _ = try core.table(schema, RowLayout(region: schema), isTyped: false)
     }
 
     /// The regions, sorted by name.

@@ -49,34 +49,60 @@ final class StoreCore: @unchecked Sendable {
     }
 
     /// The table of that name, created if there is none.
-    func table(_ schema: RegionSchema, layout: () -> RowLayout) throws(StoreError) -> TableCore {
-        let layout = layout()
+    ///
+    /// A table that was declared without its Swift types takes those of the first declaration that has
+    /// some, as if that had come first.
+    func table(
+        _ schema: RegionSchema, _ layout: RowLayout, isTyped: Bool
+    ) throws(StoreError) -> TableCore {
         try TableCore.check(schema, layout)
         // The table is made outside the lock, and dropped if another thread was first.
         let new = TableCore(schema: schema, layout: layout, store: self)
-        let table = cutting.withLock {
-            registry.withLock { registry in
-                if let present = registry.tables.first(where: { $0.schema.name == schema.name }) {
-                    return present
+        return try cutting.withLock { () throws(StoreError) in
+            guard let present = table(named: schema.name) else {
+                new.isTyped = isTyped
+                registry.withLock { registry in
+                    new.ordinal = registry.tables.count
+                    registry.tables.append(new)
                 }
-                new.ordinal = registry.tables.count
-                registry.tables.append(new)
                 return new
             }
+            if present.schema == schema, !isTyped || present.layout.matches(layout) {
+                present.isTyped = present.isTyped || isTyped
+                return present
+            }
+            try checkAdoption(of: present, schema, isTyped: isTyped)
+            try new.takeRows(of: present)
+            new.isTyped = true
+            new.ordinal = present.ordinal
+            registry.withLock { $0.tables[new.ordinal] = new }
+            return new
         }
-        guard table.schema != schema || table.layout.matches(layout) else {
-            throw StoreError(
-                .regionConflict,
-                "a restore has made the table, without its Swift types; declare tables before a restore",
-                region: schema.name)
+    }
+
+    /// Checks that a table has no Swift types yet and may take those of a declaration.
+    private func checkAdoption(
+        of present: TableCore, _ schema: RegionSchema, isTyped: Bool
+    ) throws(StoreError) {
+        func refuse(_ message: String) -> StoreError {
+            StoreError(.regionConflict, message, region: schema.name)
         }
-        guard table.schema == schema else {
-            throw StoreError(
-                .regionConflict,
-                "the store has a table of this name with another schema; choose another name",
-                region: schema.name)
+        guard isTyped, present.schema.wireFingerprint == schema.wireFingerprint,
+            !present.isTyped || present.schema == schema
+        else {
+            throw refuse(
+                "the store has a table of this name with another schema; choose another name")
         }
-        return table
+        guard !present.isTyped else {
+            throw refuse(
+                "the table has rows of another Swift type whose memory looks different; use one type"
+            )
+        }
+        guard restoration == 0 else {
+            throw refuse(
+                "a restore is bringing rows into it; declare it before the restore or when that has ended"
+            )
+        }
     }
 
     // MARK: Cuts

@@ -6,7 +6,7 @@ import Synchronization
 @usableFromInline
 final class TableCore: @unchecked Sendable {
     // @unchecked: `block` is written at creation; what it holds is under the partitions' locks.
-    // `ordinal` is set once, under the store's registry lock, before anybody else sees the table.
+    // `ordinal` is set once, before anybody else sees the table; `isTyped` is under the store's lock of cuts.
 
     let schema: RegionSchema
     let leaves: [LeafColumn]
@@ -20,9 +20,13 @@ final class TableCore: @unchecked Sendable {
     /// The store owns the table; whoever uses a table holds its store.
     unowned(unsafe) let store: StoreCore
     /// The memory of its pages, which lives as long as the table.
-    private let pool: PagePool
+    let pool: PagePool
     /// Position among the store's tables: the order in which a transaction locks.
     var ordinal = 0
+    /// Whether somebody has access to its rows as Swift values, so that their layout must stay.
+    ///
+    /// Used under the store's lock of cuts.
+    var isTyped = false
 
     /// One block a partition: its root entry, its lock, then the partition.
     ///
