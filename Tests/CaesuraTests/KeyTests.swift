@@ -29,6 +29,23 @@ import Testing
         try check { String(repeating: "k", count: $0 % 97 == 0 ? 2_000 : 3) + String($0) }
     }
 
+    @Test func `strings that are equal in other bytes are different keys`() throws {
+        let (one, two) = ("caf\u{E9}", "cafe\u{301}")
+        #expect(one == two)
+        let table = try Store().table("sample", key: String.self, row: SampleRow.self)
+        table[one] = SnapshotTests.row(1)
+        #expect(table[two] == nil)
+        table[two] = SnapshotTests.row(2)
+        #expect(table.count == 2)
+        #expect(table[one] == SnapshotTests.row(1))
+        #expect(table.remove(one))
+        #expect(table[two] == SnapshotTests.row(2))
+        // A key of several fields compares each so.
+        let places = try Store().table("places", key: Place.self, row: SampleRow.self)
+        places[Place(peer: one, length: 1)] = SnapshotTests.row(1)
+        #expect(!places.contains(Place(peer: two, length: 1)))
+    }
+
     @Test func `bytes are a key`() throws {
         try check { i in (0..<8).map { UInt8(truncatingIfNeeded: i >> ($0 * 8)) } }
     }

@@ -59,8 +59,9 @@ extension FieldValue {
 
 /// A type that can be the key of a table.
 ///
-/// Equal keys absorb equal bytes, different keys different bytes: the canonical bytes of the key in
-/// `docs/FORMAT.md`.
+/// Keys are the same when their canonical bytes (`docs/FORMAT.md`) are: those that a key absorbs. For strings
+/// that is UTF-8, and not what `==` compares: `é` as one scalar and as `e` with an accent are two keys of a table
+/// and one of a `Dictionary`. Bring such strings into one form before they become keys.
 public protocol TableKey: FieldValue, Hashable {
     /// The hash of the key's canonical bytes.
     ///

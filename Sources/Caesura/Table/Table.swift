@@ -13,7 +13,8 @@ public import Synchronization
 /// of the same partition would wait for itself). For several rows at once, see
 /// ``Store/transaction(_:_:)``.
 ///
-/// Rows lie in pages in the order of their keys' hashes: this is no table for ranges of keys.
+/// Keys are compared by their bytes, strings by their UTF-8: see ``TableKey``. Rows lie in pages in the order of
+/// their keys' hashes: this is no table for ranges of keys.
 @safe
 public final class Table<Key: TableKey, Row: SchemaStruct>: Sendable {
     @usableFromInline let core: TableCore
