@@ -35,7 +35,7 @@ extension SchemaExpansion {
     var editor: String {
         var members = [
             "\(access)var cursor: Caesura.RowCursor",
-            "\(inlinable)\(access)init(_ cursor: Caesura.RowCursor) { self.cursor = cursor }",
+            "\(inlinable)\(access)init(_ cursor: consuming Caesura.RowCursor) { self.cursor = cursor }",
         ]
         for (index, field) in schema.fields.enumerated() {
             let access = min(schema.access, field.access)

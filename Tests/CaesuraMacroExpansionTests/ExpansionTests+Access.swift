@@ -122,7 +122,7 @@ extension ExpansionTests {
                 @frozen public nonisolated struct Editor: Caesura.RowEditing, ~Copyable {
                     public var cursor: Caesura.RowCursor
 
-                    @inlinable public init(_ cursor: Caesura.RowCursor) { self.cursor = cursor }
+                    @inlinable public init(_ cursor: consuming Caesura.RowCursor) { self.cursor = cursor }
 
                     @inlinable public var name: String {
                         get {
@@ -258,7 +258,7 @@ extension ExpansionTests {
                 public nonisolated struct Editor: Caesura.RowEditing, ~Copyable {
                     public var cursor: Caesura.RowCursor
 
-                    public init(_ cursor: Caesura.RowCursor) { self.cursor = cursor }
+                    public init(_ cursor: consuming Caesura.RowCursor) { self.cursor = cursor }
 
                     public fileprivate(set) var count: Int64 {
                         get {

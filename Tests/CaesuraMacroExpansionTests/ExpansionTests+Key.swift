@@ -122,7 +122,7 @@ extension ExpansionTests {
                 nonisolated struct Editor: Caesura.RowEditing, ~Copyable {
                     var cursor: Caesura.RowCursor
 
-                    init(_ cursor: Caesura.RowCursor) { self.cursor = cursor }
+                    init(_ cursor: consuming Caesura.RowCursor) { self.cursor = cursor }
 
                     var peer: String {
                         get {

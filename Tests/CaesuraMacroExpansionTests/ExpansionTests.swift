@@ -123,7 +123,7 @@ struct ExpansionTests {
                 nonisolated struct Editor: Caesura.RowEditing, ~Copyable {
                     var cursor: Caesura.RowCursor
 
-                    init(_ cursor: Caesura.RowCursor) { self.cursor = cursor }
+                    init(_ cursor: consuming Caesura.RowCursor) { self.cursor = cursor }
 
                     var user: UInt64 {
                         get {

@@ -52,7 +52,7 @@ struct Session: SchemaStruct, Equatable {
     }
     struct Editor: RowEditing, ~Copyable {
         var cursor: RowCursor
-        init(_ cursor: RowCursor) { self.cursor = cursor }
+        init(_ cursor: consuming RowCursor) { self.cursor = cursor }
     }
 }
 

@@ -56,7 +56,7 @@ struct WideRow: SchemaStruct, Equatable {
 
     struct Editor: RowEditing, ~Copyable {
         var cursor: RowCursor
-        init(_ cursor: RowCursor) { self.cursor = cursor }
+        init(_ cursor: consuming RowCursor) { self.cursor = cursor }
 
         subscript(index: Int) -> String {
             get {

@@ -110,9 +110,11 @@ public protocol RowReading: ~Copyable {
 }
 
 /// What `@Schema` generates to write a row's fields.
+///
+/// Neither it nor its cursor can be copied, so they cannot outlive the closure that is given them.
 public protocol RowEditing: ~Copyable {
     /// Creates an editor of a row.
-    init(_ cursor: RowCursor)
+    init(_ cursor: consuming RowCursor)
     /// Where the row is now, and which fields have changed.
     var cursor: RowCursor { get }
 }

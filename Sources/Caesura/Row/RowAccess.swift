@@ -25,10 +25,11 @@ public struct RowView {
 
 /// A row in a page, to write, under its partition's lock.
 ///
-/// A write that needs heap space may move the page; the cursor follows.
+/// A write that needs heap space may move the page; the cursor follows. It cannot be copied: whoever has one is
+/// inside the closure that was given the row, and holds the lock.
 @safe
 @frozen
-public struct RowCursor {
+public struct RowCursor: ~Copyable {
     /// The row's `Stored`.
     ///
     /// Changes when the page moves.

@@ -4,7 +4,8 @@ import Synchronization
 /// A frozen, consistent view of a whole store at an epoch.
 ///
 /// While it is open, each page it sees is copied before a writer changes it for the first time. Close
-/// it when done (or let it go): that is when the memory comes back, on the thread that closes it. A cut
+/// it when done (or let it go): that is when the memory comes back, on the thread that closes it. Inside a
+/// closure that holds a row's lock, what lies in that row's partition stays until the next cut. A cut
 /// that keeps more than ``Store/Configuration/retainedByteLimit`` is cancelled: reading it throws
 /// `cutCancelled` from then on, and the service goes on as if it had never been.
 public final class Cut: Sendable {

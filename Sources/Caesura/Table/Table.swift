@@ -194,7 +194,7 @@ extension UnsafeMutablePointer where Pointee == Partition {
     }
 
     /// Stamps a row as changed in this epoch.
-    @inlinable func stamp(_ cursor: RowCursor) {
+    @inlinable func stamp(_ cursor: borrowing RowCursor) {
         guard cursor.changes != 0 else { return }
         let old = unsafe cursor.entry.load(as: UInt64.self)
         let base = unsafe pointee.control.pointee.deltaBase.load(ordering: .relaxed)
