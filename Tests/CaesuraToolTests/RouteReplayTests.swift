@@ -137,8 +137,8 @@ import Testing
                 reader.manifest.regions[0].schema, format: .jsonl, includingSensitive: false))
         var lines: [String] = []
         var writer = RouteLineWriter()
-        while let (bytes, _) = try rows.next() {
-            for line in bytes.split(separator: UInt8(ascii: "\n")) {
+        while try rows.next() != nil {
+            for line in rows.lines.split(separator: UInt8(ascii: "\n")) {
                 let exported = try JSONDecoder().decode(ExportedRoute.self, from: Data(line))
                 writer.removeAll()
                 writer.append(.route(exported.key.key, try exported.row.route()))

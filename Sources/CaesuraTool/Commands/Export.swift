@@ -42,9 +42,9 @@ struct Export: AsyncParsableCommand {
         defer { progress.clear() }
         // What standard output shows is already progress.
         let isSilent = isatty(STDOUT_FILENO) == 1
-        while let (bytes, share) = try rows.next() {
+        while let share = try rows.next() {
             try Interruption.check()
-            FileHandle.standardOutput.write(Data(bytes))
+            try StandardOutput.write(rows.lines)
             if !isSilent { progress.update(share) }
         }
     }

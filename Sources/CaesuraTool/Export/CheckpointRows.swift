@@ -29,20 +29,23 @@ struct CheckpointRows: ~Copyable {
         batch = ColumnBatch(leaves: layout.leaves)
     }
 
-    /// The lines of the next chunk and how far they reach, from 0 to 1; nil at the end.
-    mutating func next() throws(ToolError) -> (bytes: [UInt8], share: Double)? {
+    /// The lines of the chunk that was read last.
+    var lines: [UInt8] { printer.bytes }
+
+    /// Reads the next chunk's ``lines``; how far they reach, from 0 to 1, and nil at the end.
+    mutating func next() throws(ToolError) -> Double? {
         printer.removeAll()
         let count = reader.manifest.chunks.count
         if !isBegun {
             isBegun = true
             printer.appendHeading()
-            if !printer.bytes.isEmpty { return (printer.bytes, 0) }
+            if !printer.bytes.isEmpty { return 0 }
         }
         while nextChunk < count {
             let index = nextChunk
             nextChunk += 1
             guard reader.manifest.chunks[index].facts.region == region else { continue }
-            if try read(index) { return (printer.bytes, Double(nextChunk) / Double(count)) }
+            if try read(index) { return Double(nextChunk) / Double(count) }
         }
         return nil
     }

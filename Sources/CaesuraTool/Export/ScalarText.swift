@@ -1,78 +1,128 @@
 import CaesuraFormat
 
 /// Values as text that JSON and CSV share.
+///
+/// Digits go straight to where the text is collected: a string for each value of a million rows would take
+/// longer than all the rest.
 enum ScalarText {
-    /// A number, or the words of one of the few types that are no numbers in JSON.
-    enum Form {
-        /// Stands in JSON as it is: a number, `true`, `false`.
-        case bare(String)
-        /// Stands in JSON between quotes: a UUID, a time, a float without a number.
-        case quoted(String)
-    }
-
-    /// The text of a scalar.
-    static func text(_ scalar: ScalarType, _ bytes: UnsafeRawBufferPointer) -> Form {
-        func load<Value: BitwiseCopyable>(_ type: Value.Type) -> Value {
-            // SAFETY: `bytes` has the scalar's width, which is the type's size.
-            unsafe bytes.loadUnaligned(as: type)
-        }
+    /// Whether JSON has the scalar's text between quotes: a UUID, a time, a float without a number.
+    static func isQuoted(_ scalar: ScalarType, _ bytes: UnsafeRawBufferPointer) -> Bool {
         switch scalar {
-        case .bool: return .bare(load(UInt8.self) == 0 ? "false" : "true")
-        case .int8: return .bare("\(load(Int8.self))")
-        case .int16: return .bare("\(load(Int16.self))")
-        case .int32: return .bare("\(load(Int32.self))")
-        case .int64: return .bare("\(load(Int64.self))")
-        case .int128: return .bare("\(load(Int128.self))")
-        case .uint8: return .bare("\(load(UInt8.self))")
-        case .uint16: return .bare("\(load(UInt16.self))")
-        case .uint32: return .bare("\(load(UInt32.self))")
-        case .uint64: return .bare("\(load(UInt64.self))")
-        case .uint128: return .bare("\(load(UInt128.self))")
-        case .float16: return float(Double(load(Float16.self)), "\(load(Float16.self))")
-        case .float32: return float(Double(load(Float.self)), "\(load(Float.self))")
-        case .float64: return float(load(Double.self), "\(load(Double.self))")
-        case .uuid: return .quoted(uuid(unsafe [UInt8](bytes)))
-        case .timestamp: return .quoted(time(load(Int64.self)))
+        case .uuid, .timestamp: true
+        case .float16: unsafe !load(Float16.self, bytes).isFinite
+        case .float32: unsafe !load(Float.self, bytes).isFinite
+        case .float64: unsafe !load(Double.self, bytes).isFinite
+        default: false
         }
     }
 
-    /// Swift prints the shortest digits that read back as the same float, but JSON has no `nan` and `inf`.
-    private static func float(_ value: Double, _ text: String) -> Form {
-        value.isFinite ? .bare(text) : .quoted(text)
-    }
-
-    private static func uuid(_ bytes: [UInt8]) -> String {
-        let hex = hexadecimal(bytes)
-        var text = ""
-        for (index, digit) in hex.enumerated() {
-            if [8, 12, 16, 20].contains(index) { text.append("-") }
-            text.append(digit)
+    /// Appends the text of a scalar.
+    static func append(
+        _ scalar: ScalarType, _ value: UnsafeRawBufferPointer, to bytes: inout [UInt8]
+    ) {
+        switch scalar {
+        case .bool:
+            let text: StaticString = unsafe load(UInt8.self, value) == 0 ? "false" : "true"
+            append(text, to: &bytes)
+        case .int8: unsafe append(Int64(load(Int8.self, value)), to: &bytes)
+        case .int16: unsafe append(Int64(load(Int16.self, value)), to: &bytes)
+        case .int32: unsafe append(Int64(load(Int32.self, value)), to: &bytes)
+        case .int64: unsafe append(load(Int64.self, value), to: &bytes)
+        case .int128: unsafe append(load(Int128.self, value).description, to: &bytes)
+        case .uint8: unsafe append(UInt64(load(UInt8.self, value)), to: &bytes)
+        case .uint16: unsafe append(UInt64(load(UInt16.self, value)), to: &bytes)
+        case .uint32: unsafe append(UInt64(load(UInt32.self, value)), to: &bytes)
+        case .uint64: unsafe append(load(UInt64.self, value), to: &bytes)
+        case .uint128: unsafe append(load(UInt128.self, value).description, to: &bytes)
+        // Swift prints the shortest digits that read back as the same float.
+        case .float16: unsafe append(load(Float16.self, value).description, to: &bytes)
+        case .float32: unsafe append(load(Float.self, value).description, to: &bytes)
+        case .float64: unsafe append(load(Double.self, value).description, to: &bytes)
+        case .uuid: unsafe appendUUID(value, to: &bytes)
+        case .timestamp: unsafe appendTime(load(Int64.self, value), to: &bytes)
         }
-        return text
     }
 
-    /// Two lower-case digits a byte.
-    static func hexadecimal(_ bytes: some Sequence<UInt8>) -> String {
-        let digits = Array("0123456789abcdef")
-        return bytes.reduce(into: "") { text, byte in
-            text.append(digits[Int(byte >> 4)])
-            text.append(digits[Int(byte & 15)])
+    private static func load<Value: BitwiseCopyable>(
+        _ type: Value.Type, _ bytes: UnsafeRawBufferPointer
+    ) -> Value {
+        // SAFETY: `bytes` has the scalar's width, which is the type's size.
+        unsafe bytes.loadUnaligned(as: type)
+    }
+
+    private static func append(_ text: StaticString, to bytes: inout [UInt8]) {
+        unsafe bytes.append(
+            contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    private static func append(_ text: String, to bytes: inout [UInt8]) {
+        bytes.append(contentsOf: text.utf8)
+    }
+
+    // MARK: Numbers
+
+    private static func append(_ value: Int64, to bytes: inout [UInt8]) {
+        if value < 0 { bytes.append(UInt8(ascii: "-")) }
+        append(value.magnitude, to: &bytes)
+    }
+
+    /// Appends a number with at least so many digits.
+    private static func append(_ value: UInt64, width: Int = 1, to bytes: inout [UInt8]) {
+        if value < 10, width == 1 { return bytes.append(UInt8(ascii: "0") + UInt8(value)) }
+        // 2 to the power 64 has 20 digits.
+        var digits: InlineArray<20, UInt8> = InlineArray(repeating: UInt8(ascii: "0"))
+        var first = digits.count
+        var rest = value
+        while rest > 0 || digits.count - first < width {
+            first -= 1
+            digits[first] = UInt8(ascii: "0") + UInt8(rest % 10)
+            rest /= 10
+        }
+        unsafe digits.span.withUnsafeBufferPointer { digits in
+            unsafe bytes.append(contentsOf: digits[first...])
         }
     }
 
-    /// RFC 3339 in UTC with all six digits of microseconds; years before 0 or after 9999 as Swift counts them.
-    static func time(_ microseconds: Int64) -> String {
+    // MARK: Bytes
+
+    private static func appendUUID(_ value: UnsafeRawBufferPointer, to bytes: inout [UInt8]) {
+        for index in 0..<16 {
+            if index == 4 || index == 6 || index == 8 || index == 10 {
+                bytes.append(UInt8(ascii: "-"))
+            }
+            appendHexadecimal(unsafe value[index], to: &bytes)
+        }
+    }
+
+    /// Appends two lower-case digits.
+    static func appendHexadecimal(_ byte: UInt8, to bytes: inout [UInt8]) {
+        func digit(_ value: UInt8) -> UInt8 {
+            value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
+        }
+        bytes.append(digit(byte >> 4))
+        bytes.append(digit(byte & 15))
+    }
+
+    // MARK: Times
+
+    /// Appends an instant as RFC 3339 in UTC with all six digits of microseconds; years before 0 or after
+    /// 9999 as Swift counts them.
+    static func appendTime(_ microseconds: Int64, to bytes: inout [UInt8]) {
         let second = floorDivided(microseconds, by: 1_000_000)
         let day = floorDivided(second.quotient, by: 86_400)
         let (year, month, dayOfMonth) = civil(day.quotient)
-        func padded(_ value: Int64, _ width: Int) -> String {
-            let digits = String(value.magnitude)
-            return (value < 0 ? "-" : "")
-                + String(repeating: "0", count: max(0, width - digits.count)) + digits
+        func append(_ value: Int64, _ width: Int, _ separator: Unicode.Scalar) {
+            Self.append(value.magnitude, width: width, to: &bytes)
+            bytes.append(UInt8(ascii: separator))
         }
-        let clock = [day.rest / 3_600, day.rest / 60 % 60, day.rest % 60].map { padded($0, 2) }
-        return "\(padded(year, 4))-\(padded(month, 2))-\(padded(dayOfMonth, 2))"
-            + "T\(clock.joined(separator: ":")).\(padded(second.rest, 6))Z"
+        if year < 0 { bytes.append(UInt8(ascii: "-")) }
+        append(year, 4, "-")
+        append(month, 2, "-")
+        append(dayOfMonth, 2, "T")
+        append(day.rest / 3_600, 2, ":")
+        append(day.rest / 60 % 60, 2, ":")
+        append(day.rest % 60, 2, ".")
+        append(second.rest, 6, "Z")
     }
 
     private static func floorDivided(
