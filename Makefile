@@ -6,7 +6,7 @@ QUICK ?= 0
 
 .PHONY: demo test test-threads bench lint fuzz-replay libraries
 
-# A million sessions saved under load, the usual way and with Caesura; writes demo/report.html.
+# A million sessions saved under load, two usual ways and with Caesura; writes demo/report.html.
 demo: libraries
 	$(SWIFT) build -c release --product caesura
 	.build/release/caesura demo --directory demo

@@ -4,7 +4,7 @@ import Testing
 @testable import CaesuraTool
 
 @Suite struct ReportPageTests {
-    /// A report with the shapes a real one has: one save of seconds against a dozen of microseconds.
+    /// A report with the shapes a real one has: a save of seconds, one of a pause, a dozen of microseconds.
     static let report: DemoReport = {
         var generator = SplitMix(state: 7)
         func latencies(_ count: Int, pause: UInt64) -> LatencyHistogram {
@@ -24,6 +24,7 @@ import Testing
             }
         }
         let slow = latencies(100_000, pause: 8_412_000_000)
+        let copied = latencies(400_000, pause: 312_000_000)
         let quick = latencies(400_000, pause: 41_000)
         let floor = latencies(400_000, pause: 35_000)
         let long = [DemoReport.Span(start: 3_000_000_000, end: 11_412_000_000)]
@@ -51,6 +52,9 @@ import Testing
                     "Lock and JSON",
                     "Writers wait while JSONEncoder works through the whole table.", slow,
                     [8_412_000_000], 201_000_000, long, pause: 8_412_000_000),
+                run(
+                    "Copy and JSON", "The first write after the copy copies all rows.", copied,
+                    [312_000_000], 201_000_000, long, pause: 312_000_000),
                 run(
                     "Caesura",
                     "A cut flips an epoch; encoding and writing go on beside the writers.", quick,
@@ -85,8 +89,9 @@ import Testing
     @Test func `the page shows the longest wait of each run and every save`() {
         let html = ReportPage(report: Self.report).html
         #expect(html.contains("<p class=\"figure\">8.41 s</p>"))
+        #expect(html.contains("<p class=\"figure\">312 ms</p>"))
         #expect(html.contains("<p class=\"figure\">41.0 µs</p>"))
-        #expect(html.matches(of: #/<rect class="save"/#).count == 13)
+        #expect(html.matches(of: #/<rect class="save"/#).count == 14)
         #expect(!html.contains("nan") && !html.contains("inf,") && !html.contains("\"inf"))
     }
 

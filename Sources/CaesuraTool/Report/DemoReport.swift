@@ -6,7 +6,7 @@ struct DemoReport: Codable, Sendable {
     var writesPerSecond: Int
     /// Processor cores of the machine.
     var cores: Int
-    /// The way of saving that the others are compared with, then Caesura.
+    /// The usual ways of saving, Caesura last.
     var runs: [Run]
 
     /// One way of saving under the same load.

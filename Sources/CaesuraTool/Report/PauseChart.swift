@@ -45,7 +45,7 @@ struct PauseChart {
             text-anchor="middle">so many writes wait at least…</text>
 
             """
-        let classes = ["before", "after", "floor"]
+        let classes = ReportPage.styles.prefix(report.runs.count) + ["floor"]
         let names = report.runs.map(\.name) + ["noise floor"]
         var labels: [(y: Double, text: String)] = []
         for (index, curve) in curves.enumerated() where !curve.isEmpty {

@@ -19,7 +19,7 @@ struct ReportPage {
         <main>
         <h1>How long a write waits while \(rows) sessions are saved</h1>
         <p class="lead">The same service under the same load, \
-        \(report.writesPerSecond.grouped) writes a second, saved in two ways.</p>
+        \(report.writesPerSecond.grouped) writes a second, saved in three ways.</p>
         <div class="cards">
         \(report.runs.enumerated().map { card($1, Self.styles[$0]) }.joined(separator: "\n"))
         </div>
@@ -33,7 +33,7 @@ struct ReportPage {
         <h2>The figures</h2>
         \(table)
         <p class="note">Latency is measured from the moment a write was due, so a write that had to queue behind a \
-        pause counts with all its waiting. \(report.cores) cores; both runs in one process, one after the other. \
+        pause counts with all its waiting. \(report.cores) cores; all runs in one process, one after the other. \
         <code>caesura demo</code> makes this page anew.</p>
         </main>
         </body>
@@ -42,7 +42,8 @@ struct ReportPage {
         """
     }
 
-    private static let styles = ["before", "after"]
+    /// The runs' colours, as the style sheet names them.
+    static let styles = ["before", "copy", "after"]
 
     private var rows: String {
         report.rows == 1_000_000 ? "a million" : report.rows.grouped
@@ -114,11 +115,11 @@ struct ReportPage {
 
     private static let css = """
         :root { color-scheme: light dark; --page: #fbfaf8; --ink: #1d2126; --soft: #68707a;
-          --rule: #e3e0da; --panel: #ffffff; --before: #c4511d; --after: #0f7285; --floor: #8b929b;
+          --rule: #e3e0da; --panel: #ffffff; --before: #c4511d; --copy: #8252b8; --after: #0f7285; --floor: #8b929b;
           --save: rgba(90, 100, 115, 0.11); }
         @media (prefers-color-scheme: dark) {
           :root { --page: #14171a; --ink: #e8eaec; --soft: #9aa3ad; --rule: #2b3036;
-            --panel: #1b1f23; --before: #f0894f; --after: #4cc0d4; --floor: #7d858f;
+            --panel: #1b1f23; --before: #f0894f; --copy: #bd9bea; --after: #4cc0d4; --floor: #7d858f;
             --save: rgba(190, 205, 225, 0.12); } }
         * { box-sizing: border-box; }
         body { margin: 0; background: var(--page); color: var(--ink);
@@ -139,7 +140,7 @@ struct ReportPage {
         .card .figure { color: inherit; font-size: 52px; line-height: 1.15; font-weight: 650; margin: 2px 0 0;
           letter-spacing: -0.02em; }
         .card .caption { color: var(--ink); margin-bottom: 10px; }
-        .before { color: var(--before); } .after { color: var(--after); } .floor { color: var(--floor); }
+        .before { color: var(--before); } .copy { color: var(--copy); } .after { color: var(--after); } .floor { color: var(--floor); }
         svg { display: block; width: 100%; height: auto; font-size: 13px; }
         svg text { fill: var(--soft); }
         .grid { stroke: var(--rule); stroke-width: 1; }
@@ -157,9 +158,9 @@ struct ReportPage {
           font-weight: 400; white-space: nowrap; }
         thead th { color: var(--soft); }
         th:first-child { text-align: left; padding-left: 0; }
-        tr.before th, tr.after th { font-weight: 600; }
+        tr.before th, tr.copy th, tr.after th { font-weight: 600; }
         tr.quiet { color: var(--soft); }
-        tbody tr.before td, tbody tr.after td { color: var(--ink); }
+        tbody tr.before td, tbody tr.copy td, tbody tr.after td { color: var(--ink); }
         code { font-size: 0.95em; }
         """
 }
