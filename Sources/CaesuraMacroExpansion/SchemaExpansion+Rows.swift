@@ -65,8 +65,8 @@ extension SchemaExpansion {
 
     /// The setter of one field.
     ///
-    /// Placing a value may move the page, so the pointer is taken after the reservation. A scalar
-    /// reserves and discards nothing.
+    /// A reservation may move the page, so the pointer is taken after it. A scalar reserves and
+    /// discards nothing.
     private func set(_ field: FieldDeclaration, index: Int) -> String {
         let type = field.type.expression
         if field.type.isScalar {
@@ -80,10 +80,11 @@ extension SchemaExpansion {
         }
         return """
             set {
-                cursor.reserve(for: newValue)
+                unsafe cursor.reserve(
+                    for: newValue, replacing: cursor.stored(as: Stored.self).pointee.\(field.identifier))
                 let stored = unsafe cursor.stored(as: Stored.self)
-                unsafe \(type).discard(stored.pointee.\(field.identifier), from: &cursor.heap)
-                unsafe stored.pointee.\(field.identifier) = \(type).place(newValue, in: &cursor.heap)
+                unsafe \(type).replace(
+                    &stored.pointee.\(field.identifier), with: newValue, in: &cursor.heap)
                 cursor.markChanged(field: \(index))
             }
             """

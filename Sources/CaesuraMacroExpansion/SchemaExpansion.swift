@@ -3,7 +3,8 @@
 ///     extension Session: Caesura.SchemaStruct {
 ///         Stored                       the row in a page
 ///         schema, describe             fields for the stream, offsets for the columns
-///         place, load, discard, stage  between the Swift value and the page
+///         place, replace, load, discard, stage
+///                                      between the Swift value and the page
 ///         Reader, Editor               fields of a row in a page, one at a time
 ///     }
 ///
@@ -27,7 +28,8 @@ struct SchemaExpansion {
     var source: String {
         let conformance = schema.isConforming ? ": Caesura.SchemaStruct" : ""
         var members = [
-            stored, fields, isInline, describe, heapByteCount, place, load, discard, stage, value,
+            stored, fields, isInline, describe, heapByteCount, place, replacementByteCount, replace,
+            load, discard, stage, value,
         ]
         if schema.isKey { members += [hash, absorb, matches] }
         members += [reader, editor]
@@ -154,6 +156,41 @@ struct SchemaExpansion {
             Stored(value, in: &heap)
         }
         """
+    }
+
+    private var replacementByteCount: String? {
+        if heapFields.isEmpty { return nil }
+        let additions = heapFields.map { field in
+            """
+            count += \(field.type.expression).heapByteCount(
+                of: value.\(field.identifier), replacing: stored.\(field.identifier), upTo: limit)
+            """
+        }
+        let body = ["var count = 0"] + additions + ["return count"]
+        return """
+            \(inlinable)\(access)static func heapByteCount(
+                of value: Self, replacing stored: Stored, upTo limit: Int
+            ) -> Int {
+            \(body.lines.indented)
+            }
+            """
+    }
+
+    private var replace: String? {
+        if heapFields.isEmpty { return nil }
+        let calls = schema.storedFields.map { field in
+            let (type, name) = (field.type.expression, field.identifier)
+            return field.type.isScalar
+                ? "stored.\(name) = \(type).place(value.\(name), in: &heap)"
+                : "\(type).replace(&stored.\(name), with: value.\(name), in: &heap)"
+        }
+        return """
+            \(inlinable)\(access)static func replace(
+                _ stored: inout Stored, with value: Self, in heap: inout Caesura.HeapWriter
+            ) {
+            \(calls.lines.indented)
+            }
+            """
     }
 
     private var load: String {

@@ -55,6 +55,22 @@ extension ExpansionTests {
                     Stored(value, in: &heap)
                 }
 
+                @inlinable public static func heapByteCount(
+                    of value: Self, replacing stored: Stored, upTo limit: Int
+                ) -> Int {
+                    var count = 0
+                    count += String.heapByteCount(
+                        of: value.name, replacing: stored.name, upTo: limit)
+                    return count
+                }
+
+                @inlinable public static func replace(
+                    _ stored: inout Stored, with value: Self, in heap: inout Caesura.HeapWriter
+                ) {
+                    stored.count = Int64.place(value.count, in: &heap)
+                    String.replace(&stored.name, with: value.name, in: &heap)
+                }
+
                 @inlinable public init(_stored: Stored, heap: Caesura.HeapView) {
                     self.name = String.load(_stored.name, from: heap)
                     self.count = Int64.load(_stored.count, from: heap)
@@ -131,10 +147,11 @@ extension ExpansionTests {
                                 from: cursor.heap.view)
                         }
                         set {
-                            cursor.reserve(for: newValue)
+                            unsafe cursor.reserve(
+                                for: newValue, replacing: cursor.stored(as: Stored.self).pointee.name)
                             let stored = unsafe cursor.stored(as: Stored.self)
-                            unsafe String.discard(stored.pointee.name, from: &cursor.heap)
-                            unsafe stored.pointee.name = String.place(newValue, in: &cursor.heap)
+                            unsafe String.replace(
+                                &stored.pointee.name, with: newValue, in: &cursor.heap)
                             cursor.markChanged(field: 0)
                         }
                     }
@@ -206,6 +223,22 @@ extension ExpansionTests {
 
                 public static func place(_ value: Self, in heap: inout Caesura.HeapWriter) -> Stored {
                     Stored(value, in: &heap)
+                }
+
+                public static func heapByteCount(
+                    of value: Self, replacing stored: Stored, upTo limit: Int
+                ) -> Int {
+                    var count = 0
+                    count += String.heapByteCount(
+                        of: value.note, replacing: stored.note, upTo: limit)
+                    return count
+                }
+
+                public static func replace(
+                    _ stored: inout Stored, with value: Self, in heap: inout Caesura.HeapWriter
+                ) {
+                    stored.count = Int64.place(value.count, in: &heap)
+                    String.replace(&stored.note, with: value.note, in: &heap)
                 }
 
                 public init(_stored: Stored, heap: Caesura.HeapView) {
@@ -280,10 +313,11 @@ extension ExpansionTests {
                                 from: cursor.heap.view)
                         }
                         set {
-                            cursor.reserve(for: newValue)
+                            unsafe cursor.reserve(
+                                for: newValue, replacing: cursor.stored(as: Stored.self).pointee.note)
                             let stored = unsafe cursor.stored(as: Stored.self)
-                            unsafe String.discard(stored.pointee.note, from: &cursor.heap)
-                            unsafe stored.pointee.note = String.place(newValue, in: &cursor.heap)
+                            unsafe String.replace(
+                                &stored.pointee.note, with: newValue, in: &cursor.heap)
                             cursor.markChanged(field: 1)
                         }
                     }

@@ -73,6 +73,27 @@ extension ExpansionTests {
                     Stored(value, in: &heap)
                 }
 
+                static func heapByteCount(
+                    of value: Self, replacing stored: Stored, upTo limit: Int
+                ) -> Int {
+                    var count = 0
+                    count += Status.heapByteCount(
+                        of: value.status, replacing: stored.status, upTo: limit)
+                    count += Address.heapByteCount(
+                        of: value.address, replacing: stored.address, upTo: limit)
+                    count += Optional<String>.heapByteCount(
+                        of: value.note, replacing: stored.note, upTo: limit)
+                    return count
+                }
+
+                static func replace(
+                    _ stored: inout Stored, with value: Self, in heap: inout Caesura.HeapWriter
+                ) {
+                    Status.replace(&stored.status, with: value.status, in: &heap)
+                    Address.replace(&stored.address, with: value.address, in: &heap)
+                    Optional<String>.replace(&stored.note, with: value.note, in: &heap)
+                }
+
                 init(_stored: Stored, heap: Caesura.HeapView) {
                     self.status = Status.load(_stored.status, from: heap)
                     self.note = Optional<String>.load(_stored.note, from: heap)
@@ -135,10 +156,11 @@ extension ExpansionTests {
                                 from: cursor.heap.view)
                         }
                         set {
-                            cursor.reserve(for: newValue)
+                            unsafe cursor.reserve(
+                                for: newValue, replacing: cursor.stored(as: Stored.self).pointee.status)
                             let stored = unsafe cursor.stored(as: Stored.self)
-                            unsafe Status.discard(stored.pointee.status, from: &cursor.heap)
-                            unsafe stored.pointee.status = Status.place(newValue, in: &cursor.heap)
+                            unsafe Status.replace(
+                                &stored.pointee.status, with: newValue, in: &cursor.heap)
                             cursor.markChanged(field: 0)
                         }
                     }
@@ -150,10 +172,11 @@ extension ExpansionTests {
                                 from: cursor.heap.view)
                         }
                         set {
-                            cursor.reserve(for: newValue)
+                            unsafe cursor.reserve(
+                                for: newValue, replacing: cursor.stored(as: Stored.self).pointee.note)
                             let stored = unsafe cursor.stored(as: Stored.self)
-                            unsafe Optional<String>.discard(stored.pointee.note, from: &cursor.heap)
-                            unsafe stored.pointee.note = Optional<String>.place(newValue, in: &cursor.heap)
+                            unsafe Optional<String>.replace(
+                                &stored.pointee.note, with: newValue, in: &cursor.heap)
                             cursor.markChanged(field: 1)
                         }
                     }
@@ -165,10 +188,11 @@ extension ExpansionTests {
                                 from: cursor.heap.view)
                         }
                         set {
-                            cursor.reserve(for: newValue)
+                            unsafe cursor.reserve(
+                                for: newValue, replacing: cursor.stored(as: Stored.self).pointee.address)
                             let stored = unsafe cursor.stored(as: Stored.self)
-                            unsafe Address.discard(stored.pointee.address, from: &cursor.heap)
-                            unsafe stored.pointee.address = Address.place(newValue, in: &cursor.heap)
+                            unsafe Address.replace(
+                                &stored.pointee.address, with: newValue, in: &cursor.heap)
                             cursor.markChanged(field: 2)
                         }
                     }

@@ -87,6 +87,31 @@ extension ExpansionTests {
                     Stored(value, in: &heap)
                 }
 
+                static func heapByteCount(
+                    of value: Self, replacing stored: Stored, upTo limit: Int
+                ) -> Int {
+                    var count = 0
+                    count += Timestamp.heapByteCount(
+                        of: value.seen, replacing: stored.seen, upTo: limit)
+                    count += Address.heapByteCount(
+                        of: value.address, replacing: stored.address, upTo: limit)
+                    count += Array<UInt8>.heapByteCount(
+                        of: value.`default`, replacing: stored.`default`, upTo: limit)
+                    count += Optional<String>.heapByteCount(
+                        of: value.note, replacing: stored.note, upTo: limit)
+                    return count
+                }
+
+                static func replace(
+                    _ stored: inout Stored, with value: Self, in heap: inout Caesura.HeapWriter
+                ) {
+                    Timestamp.replace(&stored.seen, with: value.seen, in: &heap)
+                    Address.replace(&stored.address, with: value.address, in: &heap)
+                    Array<UInt8>.replace(&stored.`default`, with: value.`default`, in: &heap)
+                    Optional<String>.replace(&stored.note, with: value.note, in: &heap)
+                    stored.isFirst = Optional<Bool>.place(value.isFirst, in: &heap)
+                }
+
                 init(_stored: Stored, heap: Caesura.HeapView) {
                     self.isFirst = Optional<Bool>.load(_stored.isFirst, from: heap)
                     self.address = Address.load(_stored.address, from: heap)
@@ -191,10 +216,11 @@ extension ExpansionTests {
                                 from: cursor.heap.view)
                         }
                         set {
-                            cursor.reserve(for: newValue)
+                            unsafe cursor.reserve(
+                                for: newValue, replacing: cursor.stored(as: Stored.self).pointee.note)
                             let stored = unsafe cursor.stored(as: Stored.self)
-                            unsafe Optional<String>.discard(stored.pointee.note, from: &cursor.heap)
-                            unsafe stored.pointee.note = Optional<String>.place(newValue, in: &cursor.heap)
+                            unsafe Optional<String>.replace(
+                                &stored.pointee.note, with: newValue, in: &cursor.heap)
                             cursor.markChanged(field: 2)
                         }
                     }
@@ -206,10 +232,11 @@ extension ExpansionTests {
                                 from: cursor.heap.view)
                         }
                         set {
-                            cursor.reserve(for: newValue)
+                            unsafe cursor.reserve(
+                                for: newValue, replacing: cursor.stored(as: Stored.self).pointee.seen)
                             let stored = unsafe cursor.stored(as: Stored.self)
-                            unsafe Timestamp.discard(stored.pointee.seen, from: &cursor.heap)
-                            unsafe stored.pointee.seen = Timestamp.place(newValue, in: &cursor.heap)
+                            unsafe Timestamp.replace(
+                                &stored.pointee.seen, with: newValue, in: &cursor.heap)
                             cursor.markChanged(field: 3)
                         }
                     }
@@ -221,10 +248,11 @@ extension ExpansionTests {
                                 from: cursor.heap.view)
                         }
                         set {
-                            cursor.reserve(for: newValue)
+                            unsafe cursor.reserve(
+                                for: newValue, replacing: cursor.stored(as: Stored.self).pointee.`default`)
                             let stored = unsafe cursor.stored(as: Stored.self)
-                            unsafe Array<UInt8>.discard(stored.pointee.`default`, from: &cursor.heap)
-                            unsafe stored.pointee.`default` = Array<UInt8>.place(newValue, in: &cursor.heap)
+                            unsafe Array<UInt8>.replace(
+                                &stored.pointee.`default`, with: newValue, in: &cursor.heap)
                             cursor.markChanged(field: 4)
                         }
                     }

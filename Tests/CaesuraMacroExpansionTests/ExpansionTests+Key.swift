@@ -55,6 +55,22 @@ extension ExpansionTests {
                     Stored(value, in: &heap)
                 }
 
+                static func heapByteCount(
+                    of value: Self, replacing stored: Stored, upTo limit: Int
+                ) -> Int {
+                    var count = 0
+                    count += String.heapByteCount(
+                        of: value.peer, replacing: stored.peer, upTo: limit)
+                    return count
+                }
+
+                static func replace(
+                    _ stored: inout Stored, with value: Self, in heap: inout Caesura.HeapWriter
+                ) {
+                    String.replace(&stored.peer, with: value.peer, in: &heap)
+                    stored.length = UInt8.place(value.length, in: &heap)
+                }
+
                 init(_stored: Stored, heap: Caesura.HeapView) {
                     self.peer = String.load(_stored.peer, from: heap)
                     self.length = UInt8.load(_stored.length, from: heap)
@@ -131,10 +147,11 @@ extension ExpansionTests {
                                 from: cursor.heap.view)
                         }
                         set {
-                            cursor.reserve(for: newValue)
+                            unsafe cursor.reserve(
+                                for: newValue, replacing: cursor.stored(as: Stored.self).pointee.peer)
                             let stored = unsafe cursor.stored(as: Stored.self)
-                            unsafe String.discard(stored.pointee.peer, from: &cursor.heap)
-                            unsafe stored.pointee.peer = String.place(newValue, in: &cursor.heap)
+                            unsafe String.replace(
+                                &stored.pointee.peer, with: newValue, in: &cursor.heap)
                             cursor.markChanged(field: 0)
                         }
                     }

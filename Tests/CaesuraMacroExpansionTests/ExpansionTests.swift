@@ -67,6 +67,23 @@ struct ExpansionTests {
                     Stored(value, in: &heap)
                 }
 
+                static func heapByteCount(
+                    of value: Self, replacing stored: Stored, upTo limit: Int
+                ) -> Int {
+                    var count = 0
+                    count += String.heapByteCount(
+                        of: value.token, replacing: stored.token, upTo: limit)
+                    return count
+                }
+
+                static func replace(
+                    _ stored: inout Stored, with value: Self, in heap: inout Caesura.HeapWriter
+                ) {
+                    stored.user = UInt64.place(value.user, in: &heap)
+                    stored.visits = UInt32.place(value.visits, in: &heap)
+                    String.replace(&stored.token, with: value.token, in: &heap)
+                }
+
                 init(_stored: Stored, heap: Caesura.HeapView) {
                     self.user = UInt64.load(_stored.user, from: heap)
                     self.token = String.load(_stored.token, from: heap)
@@ -145,10 +162,11 @@ struct ExpansionTests {
                                 from: cursor.heap.view)
                         }
                         set {
-                            cursor.reserve(for: newValue)
+                            unsafe cursor.reserve(
+                                for: newValue, replacing: cursor.stored(as: Stored.self).pointee.token)
                             let stored = unsafe cursor.stored(as: Stored.self)
-                            unsafe String.discard(stored.pointee.token, from: &cursor.heap)
-                            unsafe stored.pointee.token = String.place(newValue, in: &cursor.heap)
+                            unsafe String.replace(
+                                &stored.pointee.token, with: newValue, in: &cursor.heap)
                             cursor.markChanged(field: 1)
                         }
                     }

@@ -36,6 +36,22 @@ struct WideRow: SchemaStruct, Equatable {
         return stored
     }
 
+    static func heapByteCount(
+        of value: Self, replacing stored: Stored, upTo limit: Int
+    ) -> Int {
+        value.texts.indices.reduce(0) {
+            $0
+                + String.heapByteCount(
+                    of: value.texts[$1], replacing: stored.texts[$1], upTo: limit)
+        }
+    }
+
+    static func replace(_ stored: inout Stored, with value: Self, in heap: inout HeapWriter) {
+        for index in 0..<count {
+            String.replace(&stored.texts[index], with: value.texts[index], in: &heap)
+        }
+    }
+
     static func load(_ stored: Stored, from heap: HeapView) -> Self {
         Self((0..<count).map { String.load(stored.texts[$0], from: heap) })
     }
@@ -64,10 +80,11 @@ struct WideRow: SchemaStruct, Equatable {
                     cursor.stored(as: Stored.self).pointee.texts[index], from: cursor.heap.view)
             }
             set {
-                cursor.reserve(for: newValue)
+                unsafe cursor.reserve(
+                    for: newValue, replacing: cursor.stored(as: Stored.self).pointee.texts[index])
                 let stored = unsafe cursor.stored(as: Stored.self)
-                unsafe String.discard(stored.pointee.texts[index], from: &cursor.heap)
-                unsafe stored.pointee.texts[index] = String.place(newValue, in: &cursor.heap)
+                unsafe String.replace(
+                    &stored.pointee.texts[index], with: newValue, in: &cursor.heap)
                 cursor.markChanged(field: index)
             }
         }

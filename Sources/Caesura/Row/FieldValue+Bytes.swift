@@ -17,6 +17,22 @@ extension BytesFieldValue {
         unsafe withBytes(of: value) { unsafe heap.place($0) }
     }
 
+    /// None when the bytes fit where the present ones lie.
+    @inlinable public static func heapByteCount(
+        of value: Self, replacing stored: HeapReference, upTo limit: Int
+    ) -> Int {
+        let byteCount = heapByteCount(of: value, upTo: .max)
+        return stored.hasRoom(for: byteCount, upTo: limit)
+            ? 0 : HeapWriter.heapByteCount(of: byteCount, upTo: limit)
+    }
+
+    /// Overwrites the present bytes when the new ones are no more, or else places these.
+    @inlinable public static func replace(
+        _ stored: inout HeapReference, with value: Self, in heap: inout HeapWriter
+    ) {
+        unsafe withBytes(of: value) { unsafe heap.replace(&stored, with: $0) }
+    }
+
     /// Frees the bytes that lie out of line, once no cut sees them.
     @inlinable public static func discard(
         _ stored: HeapReference, from heap: inout HeapWriter

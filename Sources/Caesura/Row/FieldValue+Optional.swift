@@ -41,15 +41,40 @@ extension Optional: FieldValue where Wrapped: FieldValue {
 
     /// Places the value, if there is one.
     @inlinable public static func place(_ value: Wrapped?, in heap: inout HeapWriter) -> Stored {
-        guard let value else {
-            // SAFETY: all-zero bytes are a valid Stored (FieldValue), and its references are empty.
-            return unsafe withUnsafeTemporaryAllocation(of: Stored.self, capacity: 1) { memory in
-                unsafe UnsafeMutableRawBufferPointer(memory).initializeMemory(
-                    as: UInt8.self, repeating: 0)
-                return unsafe memory[0]
-            }
-        }
+        guard let value else { return absent }
         return StoredOptional(wrapped: Wrapped.place(value, in: &heap), isPresent: 1)
+    }
+
+    /// No value.
+    @inlinable static var absent: Stored {
+        // SAFETY: all-zero bytes are a valid Stored (FieldValue), and its references are empty.
+        unsafe withUnsafeTemporaryAllocation(of: Stored.self, capacity: 1) { memory in
+            unsafe UnsafeMutableRawBufferPointer(memory).initializeMemory(
+                as: UInt8.self, repeating: 0)
+            return unsafe memory[0]
+        }
+    }
+
+    /// That of the value, if there is one.
+    @inlinable public static func heapByteCount(
+        of value: Wrapped?, replacing stored: Stored, upTo limit: Int
+    ) -> Int {
+        guard let value else { return 0 }
+        return Wrapped.heapByteCount(of: value, replacing: stored.wrapped, upTo: limit)
+    }
+
+    /// Replaces the value, or discards it.
+    @inlinable public static func replace(
+        _ stored: inout Stored, with value: Wrapped?, in heap: inout HeapWriter
+    ) {
+        guard let value else {
+            discard(stored, from: &heap)
+            stored = absent
+            return
+        }
+        // Where there was no value, its references are empty: nothing is overwritten.
+        Wrapped.replace(&stored.wrapped, with: value, in: &heap)
+        stored.isPresent = 1
     }
 
     /// Builds the value, if there is one.

@@ -33,10 +33,19 @@ public protocol FieldValue: Sendable {
     /// The caller has reserved what ``heapByteCount(of:upTo:)`` said for the writer's limit.
     static func place(_ value: Self, in heap: inout HeapWriter) -> Stored
 
+    /// The bytes that ``replace(_:with:in:)`` will take from the page's heap: none for what fits where the
+    /// present value lies.
+    static func heapByteCount(of value: Self, replacing stored: Stored, upTo limit: Int) -> Int
+
+    /// Stores a value in place of another: bytes that are no more than the present ones overwrite them.
+    ///
+    /// The caller has reserved what ``heapByteCount(of:replacing:upTo:)`` said for the writer's limit.
+    static func replace(_ stored: inout Stored, with value: Self, in heap: inout HeapWriter)
+
     /// Builds the Swift value.
     static func load(_ stored: Stored, from heap: HeapView) -> Self
 
-    /// Gives up what lies outside the page for a value that is about to be overwritten or removed.
+    /// Gives up what lies outside the page for a value that is about to be removed.
     static func discard(_ stored: Stored, from heap: inout HeapWriter)
 
     /// Copies values of more than `limit` bytes out of line before the partition is locked, in the
@@ -48,6 +57,21 @@ public protocol FieldValue: Sendable {
 }
 
 extension FieldValue {
+    /// As much as for a value where there was none.
+    @inlinable public static func heapByteCount(
+        of value: Self, replacing stored: Stored, upTo limit: Int
+    ) -> Int {
+        heapByteCount(of: value, upTo: limit)
+    }
+
+    /// Discards the present value and places the new one.
+    @inlinable public static func replace(
+        _ stored: inout Stored, with value: Self, in heap: inout HeapWriter
+    ) {
+        discard(stored, from: &heap)
+        stored = place(value, in: &heap)
+    }
+
     /// Nothing lies outside the page.
     @inlinable public static func discard(_ stored: Stored, from heap: inout HeapWriter) {}
 

@@ -33,6 +33,14 @@ public struct HeapReference: BitwiseCopyable, Sendable {
     @inlinable var heapByteCount: Int {
         isOutOfLine ? MemoryLayout<LargeValueRecord>.size : Int(length)
     }
+
+    /// Whether a value of `byteCount` bytes can lie where the present one does, when values of more than
+    /// `limit` bytes go outside the page.
+    ///
+    /// What a shorter one leaves unused is garbage until the page is rebuilt.
+    @inlinable func hasRoom(for byteCount: Int, upTo limit: Int) -> Bool {
+        isOutOfLine ? byteCount > limit : byteCount <= Int(length)
+    }
 }
 
 /// What a page's heap holds for a value that lies outside the page.
@@ -133,14 +141,19 @@ public struct HeapWriter {
             length: UInt16(truncatingIfNeeded: bytes.count))
     }
 
-    @inlinable mutating func placeOutOfLine(_ bytes: UnsafeRawBufferPointer) -> HeapReference {
+    @usableFromInline mutating func placeOutOfLine(
+        _ bytes: UnsafeRawBufferPointer
+    ) -> HeapReference {
+        unsafe place(makeLargeValue(bytes))
+    }
+
+    /// A value outside the page of these bytes.
+    private func makeLargeValue(_ bytes: UnsafeRawBufferPointer) -> LargeValue {
         // Values of more than Page.valueLimit bytes were staged; smaller ones come here only where a page
         // has no room for them.
-        let value =
-            unsafe bytes.count > Page.valueLimit
+        unsafe bytes.count > Page.valueLimit
             ? staged?.pointee.next(matching: bytes.count) ?? LargeValue.make(copying: bytes)
             : LargeValue.make(copying: bytes)
-        return place(value)
     }
 
     /// Puts a value that is already outside into the page.
@@ -150,29 +163,49 @@ public struct HeapWriter {
         let size = MemoryLayout<LargeValueRecord>.size
         unsafe precondition(
             offset + size <= Int(header.pointee.blockSize), "heap space was not reserved")
-        unsafe value.header.pointee.retirable.birth = unsafe partition?.pointee.writeEpoch ?? 0
-        unsafe page.storeBytes(
-            of: LargeValueRecord(
-                address: UInt64(UInt(bitPattern: value.base)), byteCount: UInt64(value.byteCount)),
-            toByteOffset: offset, as: LargeValueRecord.self)
+        store(value, at: offset)
         unsafe header.pointee.heapTop += UInt32(size)
         unsafe header.pointee.hasOutOfLine = true
         return HeapReference(offset: UInt16(offset), length: HeapReference.outOfLine)
     }
 
-    /// Overwrites a value in its place, when its bytes have the same number.
-    @inlinable func overwrite(_ reference: HeapReference, with bytes: UnsafeRawBufferPointer)
-        -> Bool
-    {
-        guard !reference.isOutOfLine, Int(reference.length) == bytes.count, bytes.count > 0 else {
-            return false
-        }
-        unsafe (page + Int(reference.offset)).copyMemory(
-            from: bytes.baseAddress!, byteCount: bytes.count)
-        return true
+    /// Writes the record of a value that nothing refers to yet.
+    private func store(_ value: LargeValue, at offset: Int) {
+        unsafe value.header.pointee.retirable.birth = unsafe partition?.pointee.writeEpoch ?? 0
+        // SAFETY: the caller knows that a record's bytes at `offset` are within the heap.
+        unsafe page.storeBytes(
+            of: LargeValueRecord(
+                address: UInt64(UInt(bitPattern: value.base)), byteCount: UInt64(value.byteCount)),
+            toByteOffset: offset, as: LargeValueRecord.self)
     }
 
-    /// Gives up a value that is about to be overwritten.
+    /// Overwrites a value with one that has room in its place, or else gives it up and puts the new one into
+    /// space that has been reserved.
+    @inlinable mutating func replace(
+        _ reference: inout HeapReference, with bytes: UnsafeRawBufferPointer
+    ) {
+        guard reference.hasRoom(for: bytes.count, upTo: limit) else {
+            discard(reference)
+            reference = unsafe place(bytes)
+            return
+        }
+        if reference.isOutOfLine { return unsafe replaceOutOfLine(reference, with: bytes) }
+        // SAFETY: the reference has at least so many bytes of the heap, no other reference has any of them
+        // (Page), and no cut sees a page that is written.
+        if let first = bytes.baseAddress {
+            unsafe (page + Int(reference.offset)).copyMemory(from: first, byteCount: bytes.count)
+        }
+        reference.length = UInt16(truncatingIfNeeded: bytes.count)
+    }
+
+    @usableFromInline mutating func replaceOutOfLine(
+        _ reference: HeapReference, with bytes: UnsafeRawBufferPointer
+    ) {
+        discardOutOfLine(reference)
+        unsafe store(makeLargeValue(bytes), at: Int(reference.offset))
+    }
+
+    /// Gives up a value that is about to be removed.
     @inlinable func discard(_ reference: HeapReference) {
         if reference.isOutOfLine { discardOutOfLine(reference) }
     }

@@ -65,17 +65,20 @@ public struct RowCursor: ~Copyable {
         unsafe row.assumingMemoryBound(to: type)
     }
 
-    /// Makes room in the page's heap for `value`; the page may move, so stored pointers taken before
-    /// are no longer valid.
-    @inlinable public mutating func reserve<Value: FieldValue>(for value: Value) {
+    /// Makes room in the page's heap for `value` to replace `stored`; the page may move, so stored
+    /// pointers taken before are no longer valid.
+    @inlinable public mutating func reserve<Value: FieldValue>(
+        for value: Value, replacing stored: Value.Stored
+    ) {
         if Value.isInline { return }
         heap.limit = Page.valueLimit
-        let needed = Value.heapByteCount(of: value, upTo: heap.limit)
+        let needed = Value.heapByteCount(of: value, replacing: stored, upTo: heap.limit)
         if heap.room >= needed { return }
         if reserve(needed, isSpilled: false) { return }
-        // Not even a page of its own has room: all of the value goes outside.
+        // Not even a page of its own has room: what does not fit in its place goes outside.
         heap.limit = 0
-        let spilled = reserve(Value.heapByteCount(of: value, upTo: 0), isSpilled: true)
+        let spilled = reserve(
+            Value.heapByteCount(of: value, replacing: stored, upTo: 0), isSpilled: true)
         precondition(spilled, "a row's references fit in a page")
     }
 

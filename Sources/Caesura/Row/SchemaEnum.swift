@@ -36,6 +36,20 @@ extension SchemaEnum {
         RawValue.place(value.rawValue, in: &heap)
     }
 
+    /// That of the raw value.
+    @inlinable public static func heapByteCount(
+        of value: Self, replacing stored: Stored, upTo limit: Int
+    ) -> Int {
+        RawValue.heapByteCount(of: value.rawValue, replacing: stored, upTo: limit)
+    }
+
+    /// Replaces the raw value.
+    @inlinable public static func replace(
+        _ stored: inout Stored, with value: Self, in heap: inout HeapWriter
+    ) {
+        RawValue.replace(&stored, with: value.rawValue, in: &heap)
+    }
+
     /// The case of the raw value.
     @inlinable public static func load(_ stored: Stored, from heap: HeapView) -> Self {
         guard let value = Self(rawValue: RawValue.load(stored, from: heap)) else {

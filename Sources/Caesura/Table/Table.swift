@@ -218,10 +218,9 @@ extension UnsafeMutablePointer where Pointee == Partition {
         _ row: Row, for key: Key, _ hash: UInt64, staged: UnsafeMutablePointer<StagedValues>
     ) {
         if var cursor = unsafe cursor(key, hash, as: Row.self, staged: staged) {
-            cursor.reserve(for: row)
+            unsafe cursor.reserve(for: row, replacing: cursor.stored(as: Row.Stored.self).pointee)
             let stored = unsafe cursor.stored(as: Row.Stored.self)
-            unsafe Row.discard(stored.pointee, from: &cursor.heap)
-            unsafe stored.pointee = Row.place(row, in: &cursor.heap)
+            unsafe Row.replace(&stored.pointee, with: row, in: &cursor.heap)
             cursor.changes = 0xFFFF
             unsafe stamp(cursor)
             return
