@@ -134,8 +134,52 @@ struct LargeValue: @unchecked Sendable {
     }
 
     /// Frees the memory.
+    ///
+    /// - Complexity: O(segments), some of which go back to the system: not under a partition's lock.
     func deallocate() {
         for index in 0..<Self.segmentCount(byteCount) { unsafe table[index].deallocate() }
         unsafe base.deallocate()
+    }
+}
+
+/// Large values that are in no page any more, the last one first: a chain through ``Retirable/next``.
+@safe
+@frozen @usableFromInline
+struct LargeValueList {
+    @usableFromInline var first: UnsafeMutableRawPointer?
+
+    @inlinable init() { unsafe first = nil }
+
+    @inlinable var isEmpty: Bool { unsafe first == nil }
+
+    @usableFromInline mutating func push(_ value: LargeValue) {
+        unsafe value.header.pointee.retirable.next = unsafe first
+        unsafe first = unsafe value.base
+    }
+
+    mutating func pop() -> LargeValue? {
+        guard let base = unsafe first else { return nil }
+        let value = unsafe LargeValue(base: base)
+        unsafe first = unsafe value.header.pointee.retirable.next
+        return value
+    }
+
+    /// Takes a value out of the list, which has it.
+    ///
+    /// - Complexity: O(values pushed after it).
+    mutating func remove(_ value: LargeValue) {
+        var others = LargeValueList()
+        while let next = pop() {
+            if unsafe next.base == value.base {
+                while let other = others.pop() { push(other) }
+                return
+            }
+            others.push(next)
+        }
+        preconditionFailure("a large value is not among those that were replaced")
+    }
+
+    mutating func deallocateAll() {
+        while let value = pop() { value.deallocate() }
     }
 }

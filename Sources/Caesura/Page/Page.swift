@@ -245,8 +245,16 @@ struct Page {
     func adopt(slot: Int, of source: Page, tag: UInt16, layout: PageLayout) -> Int {
         let old = unsafe source.entries + slot * layout.stride
         let new = unsafe takeSlot(tag: tag, stamp: old.load(as: UInt64.self), stride: layout.stride)
+        fill(new, fromSlot: slot, of: source, layout: layout)
+        return new
+    }
+
+    /// Makes the entry of a taken slot that in `slot` of `source`, with what it refers to, for which this
+    /// page has room.
+    func fill(_ new: Int, fromSlot slot: Int, of source: Page, layout: PageLayout) {
         let entry = unsafe entries + new * layout.stride
-        unsafe entry.copyMemory(from: old, byteCount: layout.stride)
+        unsafe entry.copyMemory(
+            from: source.entries + slot * layout.stride, byteCount: layout.stride)
         var top = unsafe Int(header.pointee.heapTop)
         for offset in layout.referenceOffsets {
             let reference = unsafe entry.load(fromByteOffset: offset, as: HeapReference.self)
@@ -263,7 +271,6 @@ struct Page {
         unsafe header.pointee.heapTop = UInt32(top)
         unsafe header.pointee.hasOutOfLine =
             unsafe header.pointee.hasOutOfLine || source.header.pointee.hasOutOfLine
-        return new
     }
 }
 

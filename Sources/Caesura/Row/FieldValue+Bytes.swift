@@ -69,6 +69,15 @@ extension String: BytesFieldValue, TableKey {
         layout.add(.bytes(utf8: true), at: offset)
     }
 
+    /// Copies the UTF-8 when it has more than `limit` bytes, unless it would have to be made first: then
+    /// it lies elsewhere each time.
+    @inlinable public static func stage(
+        _ value: String, upTo limit: Int, in staged: inout StagedValues
+    ) {
+        guard value.isContiguousUTF8, value.utf8.count > limit else { return }
+        unsafe withBytes(of: value) { unsafe staged.append(copying: $0) }
+    }
+
     /// The bytes of its UTF-8.
     @inlinable public static func heapByteCount(of value: String, upTo limit: Int) -> Int {
         HeapWriter.heapByteCount(of: value.utf8.count, upTo: limit)

@@ -48,8 +48,9 @@ public protocol FieldValue: Sendable {
     /// Gives up what lies outside the page for a value that is about to be removed.
     static func discard(_ stored: Stored, from heap: inout HeapWriter)
 
-    /// Copies values of more than `limit` bytes out of line before the partition is locked, in the
-    /// order in which ``place(_:in:)`` will ask for them.
+    /// Copies values of more than `limit` bytes out of line before the partition is locked.
+    ///
+    /// Only bytes that stay where they are as long as `value` lives may be staged.
     static func stage(_ value: Self, upTo limit: Int, in staged: inout StagedValues)
 
     /// The value in the form that schemas and tools use.

@@ -152,7 +152,7 @@ public struct HeapWriter {
         // Values of more than Page.valueLimit bytes were staged; smaller ones come here only where a page
         // has no room for them.
         unsafe bytes.count > Page.valueLimit
-            ? staged?.pointee.next(matching: bytes.count) ?? LargeValue.make(copying: bytes)
+            ? staged?.pointee.take(bytes) ?? LargeValue.make(copying: bytes)
             : LargeValue.make(copying: bytes)
     }
 
@@ -213,38 +213,9 @@ public struct HeapWriter {
     @usableFromInline func discardOutOfLine(_ reference: HeapReference) {
         let value = view.largeValue(reference)
         if let partition = unsafe partition {
-            unsafe partition.pointee.retire(value)
+            unsafe partition.pointee.replacedValues.push(value)
         } else {
             value.deallocate()
         }
-    }
-}
-
-/// Large values that a writer copies before it takes a lock, in the order they will be placed.
-public struct StagedValues: ~Copyable {
-    private var values: [LargeValue] = []
-    private var taken = 0
-
-    /// Creates an empty list.
-    public init() {}
-
-    deinit {
-        for value in values[taken...] { value.deallocate() }
-    }
-
-    @usableFromInline mutating func append(copying bytes: UnsafeRawBufferPointer) {
-        unsafe values.append(LargeValue.make(copying: bytes))
-    }
-
-    /// The next value.
-    ///
-    /// Values are staged and placed in the same order; the count is compared to notice a type that
-    /// does not keep to it.
-    @usableFromInline mutating func next(matching byteCount: Int) -> LargeValue? {
-        guard taken < values.count else { return nil }
-        precondition(
-            values[taken].byteCount == byteCount, "values were not placed in the order of staging")
-        defer { taken += 1 }
-        return values[taken]
     }
 }

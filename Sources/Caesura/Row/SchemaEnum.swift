@@ -63,13 +63,6 @@ extension SchemaEnum {
         RawValue.discard(stored, from: &heap)
     }
 
-    /// Stages the raw value.
-    @inlinable public static func stage(
-        _ value: Self, upTo limit: Int, in staged: inout StagedValues
-    ) {
-        RawValue.stage(value.rawValue, upTo: limit, in: &staged)
-    }
-
     /// The raw value.
     public static func value(of value: Self) -> Value { RawValue.value(of: value.rawValue) }
 }

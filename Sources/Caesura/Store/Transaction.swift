@@ -15,7 +15,7 @@ public struct RowReference: Sendable {
 }
 
 extension Table {
-    /// Names a row for ``Store/transaction(_:_:)``.
+    /// Names a row for ``Store/transaction(_:staging:body:)``.
     public func row(_ key: Key) -> RowReference {
         RowReference(table: core) { [self] in unsafe key.hash(with: control.pointee.hashKey) }
     }
@@ -38,17 +38,23 @@ extension Store {
     ///
     /// - Parameters:
     ///   - rows: All rows that `body` touches.
+    ///   - values: Large values, or rows with such, that `body` will set: they are copied before a
+    ///     partition is locked. Others of more than 1 KiB are copied while writers wait.
     ///   - body: What to do. Touching a row in a partition of none of the named rows is a programming error
     ///     and traps.
+    /// - Complexity: For each change, a copy of the row without its values of more than 1 KiB.
     /// - Returns: What `body` returns.
     public func transaction<Result, Failure: Error>(
-        _ rows: RowReference..., body: (borrowing Transaction) throws(Failure) -> Result
+        _ rows: RowReference..., staging values: any FieldValue...,
+        body: (borrowing Transaction) throws(Failure) -> Result
     ) throws(Failure) -> Result {
+        let log = TransactionLog(StagedValues(values))
+        defer { withExtendedLifetime(values) {} }
         while true {
             let generation = unsafe core.control.pointee.keyGeneration.load(ordering: .acquiring)
             let partitions = partitions(of: rows)
             for partition in partitions { partition.lock() }
-            defer { for partition in partitions.reversed() { partition.unlock() } }
+            defer { unlock(partitions) }
             // A restore has changed the hash key meanwhile: the rows lie in other partitions.
             if unsafe core.control.pointee.keyGeneration.load(ordering: .relaxed) != generation {
                 continue
@@ -57,14 +63,20 @@ extension Store {
             // transaction belongs to the epoch after it.
             let epoch = unsafe core.control.pointee.epoch.load(ordering: .acquiring)
             for partition in partitions { partition.begin(epoch) }
-            let transaction = Transaction(partitions: partitions)
             do throws(Failure) {
-                return try body(transaction)
+                return try body(Transaction(partitions: partitions, log: log))
             } catch {
-                transaction.undo()
+                log.undo()
                 throw error
             }
         }
+    }
+
+    /// Gives the locks back after a transaction, and then frees the large values it has replaced.
+    private func unlock(_ partitions: [LockedPartition]) {
+        var freed = LargeValueList()
+        for partition in partitions.reversed() { partition.unlock(freeing: &freed) }
+        freed.deallocateAll()
     }
 
     private func partitions(of rows: [RowReference]) -> [LockedPartition] {
@@ -99,16 +111,21 @@ struct LockedPartition: Equatable {
         for _ in 0..<64 where unsafe pointer.guarding.pointee.tryLock() { return true }
         return false
     }
+    func unlock(freeing list: inout LargeValueList) {
+        unsafe pointer.pointee.settleReplacedValues(freeing: &list)
+        unsafe pointer.unlock()
+    }
     func begin(_ epoch: UInt64) { unsafe pointer.pointee.writeEpoch = epoch }
 }
 
-/// Access to rows inside ``Store/transaction(_:body:)``.
+/// Access to rows inside ``Store/transaction(_:staging:body:)``.
 public struct Transaction: ~Copyable {
     private let partitions: [LockedPartition]
-    private let changes = UndoLog()
+    private let log: TransactionLog
 
-    init(partitions: [LockedPartition]) {
+    fileprivate init(partitions: [LockedPartition], log: TransactionLog) {
         self.partitions = partitions
+        self.log = log
     }
 
     /// The row of a key: a copy.
@@ -123,9 +140,9 @@ public struct Transaction: ~Copyable {
         }
         nonmutating set {
             let (partition, hash) = unsafe locked(table, key)
-            unsafe changes.note(partition, key, hash, Row.self)
+            unsafe log.note(partition, key, hash, Row.self)
             if let newValue {
-                unsafe partition.set(newValue, for: key, hash)
+                unsafe partition.set(newValue, for: key, hash, staged: log.staged)
             } else {
                 _ = unsafe partition.remove(key, hash, as: Row.self)
             }
@@ -146,8 +163,8 @@ public struct Transaction: ~Copyable {
         _ table: Table<Key, Row>, _ key: Key, _ body: (inout Row.Editor) throws -> Result
     ) rethrows -> Result? {
         let (partition, hash) = unsafe locked(table, key)
-        unsafe changes.note(partition, key, hash, Row.self)
-        return try unsafe partition.update(key, hash, as: Row.self, body)
+        unsafe log.note(partition, key, hash, Row.self)
+        return try unsafe partition.update(key, hash, as: Row.self, staged: log.staged, body)
     }
 
     /// Removes a row; whether there was one.
@@ -156,11 +173,9 @@ public struct Transaction: ~Copyable {
         _ table: Table<Key, Row>, _ key: Key
     ) -> Bool {
         let (partition, hash) = unsafe locked(table, key)
-        unsafe changes.note(partition, key, hash, Row.self)
+        unsafe log.note(partition, key, hash, Row.self)
         return unsafe partition.remove(key, hash, as: Row.self)
     }
-
-    func undo() { changes.undo() }
 
     private func locked<Key: TableKey, Row: SchemaStruct>(
         _ table: Table<Key, Row>, _ key: Key
@@ -172,36 +187,5 @@ public struct Transaction: ~Copyable {
             "a transaction touches a row of table \(table.schema.name) that was not named when it began"
         )
         return unsafe (partition, hash)
-    }
-}
-
-/// What puts a transaction's changes back, the last first.
-private final class UndoLog {
-    private var steps: [() -> Void] = []
-
-    /// Notes a row as it is, before it is changed.
-    func note<Key: TableKey, Row: SchemaStruct>(
-        _ partition: UnsafeMutablePointer<Partition>, _ key: Key, _ hash: UInt64, _ type: Row.Type
-    ) {
-        let before = unsafe partition.pointee.load(key, hash, as: Row.self)
-        steps.append {
-            if let before {
-                unsafe partition.set(before, for: key, hash)
-            } else {
-                _ = unsafe partition.remove(key, hash, as: Row.self)
-            }
-        }
-    }
-
-    func undo() {
-        for step in steps.reversed() { step() }
-    }
-}
-
-extension UnsafeMutablePointer where Pointee == Partition {
-    /// Inserts or replaces a row under the lock; large values are copied here.
-    func set<Key: TableKey, Row: SchemaStruct>(_ row: Row, for key: Key, _ hash: UInt64) {
-        var staged = StagedValues()
-        unsafe withUnsafeMutablePointer(to: &staged) { unsafe set(row, for: key, hash, staged: $0) }
     }
 }

@@ -27,6 +27,9 @@ struct Partition: ~Copyable {
     var frozenRowCount = 0
     /// Replaced pages, nodes and values that a cut may still see: a list through ``Retirable``.
     var retiredHead: UnsafeMutableRawPointer?
+    /// Large values that the writer who holds the lock has replaced; it settles what becomes of them when it
+    /// gives the lock back.
+    @usableFromInline var replacedValues = LargeValueList()
     /// Leading hash bits that all rows of the partition share.
     @usableFromInline let depth: Int
     @usableFromInline let layout: PageLayout

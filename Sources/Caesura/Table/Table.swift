@@ -11,7 +11,7 @@ public import Synchronization
 /// Each access takes the lock of one of the table's partitions; accesses to rows of different partitions
 /// do not meet. A closure runs under that lock: keep it short, and do not use the store inside it (a row
 /// of the same partition would wait for itself). For several rows at once, see
-/// ``Store/transaction(_:_:)``.
+/// ``Store/transaction(_:staging:body:)``.
 ///
 /// Keys are compared by their bytes, strings by their UTF-8: see ``TableKey``. Rows lie in pages in the order of
 /// their keys' hashes: this is no table for ranges of keys.
@@ -46,7 +46,12 @@ public final class Table<Key: TableKey, Row: SchemaStruct>: Sendable {
     /// The row of a key: a copy, with its strings built.
     ///
     /// Setting nil removes the row. Setting a row replaces all fields; ``update(_:_:)`` touches only
-    /// those it sets. Values of more than 1 KiB are copied before the partition is locked.
+    /// those it sets.
+    ///
+    /// - Complexity: O(bytes of the row). A row is set with its values of more than 1 KiB copied before the
+    ///   partition is locked; what they replace is freed after that. A row is read with all its bytes
+    ///   copied while writers of the partition wait: ``read(_:_:)`` takes less, and a cut makes nobody
+    ///   wait.
     @inlinable public subscript(key: Key) -> Row? {
         get {
             let hash = unsafe key.hash(with: control.pointee.hashKey)
@@ -80,18 +85,56 @@ public final class Table<Key: TableKey, Row: SchemaStruct>: Sendable {
     /// Copies one page (a few KiB) if a cut sees it and this is the first write to it since. When `body`
     /// throws, what it has set stays set.
     ///
+    /// - Complexity: O(bytes that `body` sets), all copied while other writers of the partition wait. For
+    ///   values of more than a few KiB use ``update(_:staging:_:body:)``. What they replace is freed when
+    ///   nobody waits any more.
     /// - Returns: What `body` returns, or nil when there is no such row.
     @inlinable @discardableResult public func update<Result>(
         _ key: Key, _ body: (inout Row.Editor) throws -> Result
     ) rethrows -> Result? {
         let hash = unsafe key.hash(with: control.pointee.hashKey)
         let partition = unsafe lock(hash)
-        defer { unsafe partition.unlock() }
+        defer { unsafe partition.unlockAfterWriting() }
         unsafe partition.pointee.beginWriting()
-        return try unsafe partition.update(key, hash, as: Row.self, body)
+        return try unsafe partition.update(key, hash, as: Row.self, staged: nil, body)
+    }
+
+    /// Changes a row in place, with large values copied before the partition is locked.
+    ///
+    ///     photos.update(id, staging: image) { $0.image = image }
+    ///
+    /// Other writers of the partition then wait for no copy of the value, whatever its size. That holds for
+    /// the first field that `body` sets to it; a second one copies under the lock.
+    ///
+    /// - Parameters:
+    ///   - key: The row's key.
+    ///   - value: What `body` will set. Strings and arrays of up to 1 KiB need no staging; of a struct,
+    ///     its parts are staged.
+    ///   - others: More of it.
+    ///   - body: Changes the row.
+    /// - Complexity: O(bytes of the values) before the lock is taken, also when there is no such row.
+    /// - Returns: What `body` returns, or nil when there is no such row.
+    @inlinable @discardableResult public func update<Result>(
+        _ key: Key, staging value: any FieldValue, _ others: any FieldValue...,
+        body: (inout Row.Editor) throws -> Result
+    ) rethrows -> Result? {
+        let values = [value] + others
+        var staged = StagedValues(values)
+        return try withExtendedLifetime(values) {
+            try unsafe withUnsafeMutablePointer(to: &staged) { staged in
+                let hash = unsafe key.hash(with: control.pointee.hashKey)
+                let partition = unsafe lock(hash)
+                defer { unsafe partition.unlockAfterWriting() }
+                unsafe partition.pointee.beginWriting()
+                return try unsafe partition.update(key, hash, as: Row.self, staged: staged, body)
+            }
+        }
     }
 
     /// Inserts a row or replaces it.
+    ///
+    /// - Complexity: O(bytes of the row); values of more than 1 KiB are copied before the partition is
+    ///   locked, and those they replace freed after that.
     @inlinable public func set(_ row: Row, for key: Key) {
         var staged = StagedValues()
         Row.stage(row, upTo: Page.valueLimit, in: &staged)
@@ -99,7 +142,7 @@ public final class Table<Key: TableKey, Row: SchemaStruct>: Sendable {
             let generation = unsafe control.pointee.keyGeneration.load(ordering: .acquiring)
             let hash = unsafe key.hash(with: control.pointee.hashKey)
             let partition = unsafe lock(hash)
-            defer { unsafe partition.unlock() }
+            defer { unsafe partition.unlockAfterWriting() }
             // A restore has changed the hash key meanwhile: the row belongs elsewhere.
             if unsafe control.pointee.keyGeneration.load(ordering: .relaxed) != generation {
                 continue
@@ -116,7 +159,7 @@ public final class Table<Key: TableKey, Row: SchemaStruct>: Sendable {
     @inlinable @discardableResult public func remove(_ key: Key) -> Bool {
         let hash = unsafe key.hash(with: control.pointee.hashKey)
         let partition = unsafe lock(hash)
-        defer { unsafe partition.unlock() }
+        defer { unsafe partition.unlockAfterWriting() }
         unsafe partition.pointee.beginWriting()
         return unsafe partition.remove(key, hash, as: Row.self)
     }
@@ -206,9 +249,10 @@ extension UnsafeMutablePointer where Pointee == Partition {
     }
 
     @inlinable @inline(__always) func update<Key: TableKey, Row: SchemaStruct, Result>(
-        _ key: Key, _ hash: UInt64, as type: Row.Type, _ body: (inout Row.Editor) throws -> Result
+        _ key: Key, _ hash: UInt64, as type: Row.Type,
+        staged: UnsafeMutablePointer<StagedValues>?, _ body: (inout Row.Editor) throws -> Result
     ) rethrows -> Result? {
-        guard let cursor = unsafe cursor(key, hash, as: type, staged: nil) else { return nil }
+        guard let cursor = unsafe cursor(key, hash, as: type, staged: staged) else { return nil }
         var editor = Row.Editor(cursor)
         defer { unsafe stamp(editor.cursor) }
         return try body(&editor)
