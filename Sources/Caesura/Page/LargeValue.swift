@@ -86,7 +86,15 @@ struct LargeValue: @unchecked Sendable {
     }
 
     /// Copies bytes into a new value.
+    ///
+    /// All values of more than 1 KiB that a program sets come through here, before memory is asked for.
     @usableFromInline static func make(copying bytes: UnsafeRawBufferPointer) -> LargeValue {
+        guard bytes.count <= Store.valueByteLimit else {
+            // Not a precondition: a release build would not print its sentence.
+            fatalError(
+                "caesura: a value has \(bytes.count) bytes, more than Store.valueByteLimit; a checkpoint "
+                    + "with it could not be restored; split it over several rows")
+        }
         let value = make(byteCount: bytes.count)
         unsafe value.write(bytes, at: 0)
         return value

@@ -107,7 +107,8 @@ extension String: BytesFieldValue, TableKey {
     /// Feeds the number of bytes and the UTF-8.
     @inlinable public func absorb(into hasher: inout KeyHasher) {
         unsafe Self.withBytes(of: self) { bytes in
-            hasher.absorb(littleEndian: UInt32(bytes.count))
+            // A key of more than 4 GiB is in no table, whatever its hash.
+            hasher.absorb(littleEndian: UInt32(truncatingIfNeeded: bytes.count))
             unsafe hasher.absorb(bytes)
         }
     }
@@ -185,7 +186,8 @@ extension Array: TableKey where Element: ArrayElement & Hashable {
     /// Feeds the number of bytes and the bytes.
     @inlinable public func absorb(into hasher: inout KeyHasher) {
         unsafe Self.withBytes(of: self) { bytes in
-            hasher.absorb(littleEndian: UInt32(bytes.count))
+            // A key of more than 4 GiB is in no table, whatever its hash.
+            hasher.absorb(littleEndian: UInt32(truncatingIfNeeded: bytes.count))
             unsafe hasher.absorb(bytes)
         }
     }

@@ -26,6 +26,14 @@ public final class Store: Sendable {
         public init() {}
     }
 
+    /// The most bytes that one string, byte array or array may have: 1 GiB, what a reader of checkpoints
+    /// takes unless told otherwise.
+    ///
+    /// Setting a larger value ends the process with a sentence that says so: an assignment cannot throw, and a
+    /// store that keeps what it can never restore would fail later and worse. Where values come from
+    /// outside, compare their size with this first.
+    public static let valueByteLimit = Limits().valueBytes
+
     let core: StoreCore
 
     /// Creates an empty store.

@@ -48,6 +48,7 @@ public final class Table<Key: TableKey, Row: SchemaStruct>: Sendable {
     /// Setting nil removes the row. Setting a row replaces all fields; ``update(_:_:)`` touches only
     /// those it sets.
     ///
+    /// - Precondition: No value has more than ``Store/valueByteLimit`` bytes.
     /// - Complexity: O(bytes of the row). A row is set with its values of more than 1 KiB copied before the
     ///   partition is locked; what they replace is freed after that. A row is read with all its bytes
     ///   copied while writers of the partition wait: ``read(_:_:)`` takes less, and a cut makes nobody
@@ -85,6 +86,7 @@ public final class Table<Key: TableKey, Row: SchemaStruct>: Sendable {
     /// Copies one page (a few KiB) if a cut sees it and this is the first write to it since. When `body`
     /// throws, what it has set stays set.
     ///
+    /// - Precondition: `body` sets no value of more than ``Store/valueByteLimit`` bytes.
     /// - Complexity: O(bytes that `body` sets), all copied while other writers of the partition wait. For
     ///   values of more than a few KiB use ``update(_:staging:_:body:)``. What they replace is freed when
     ///   nobody waits any more.
@@ -133,6 +135,7 @@ public final class Table<Key: TableKey, Row: SchemaStruct>: Sendable {
 
     /// Inserts a row or replaces it.
     ///
+    /// - Precondition: Neither the key nor the row has a value of more than ``Store/valueByteLimit`` bytes.
     /// - Complexity: O(bytes of the row); values of more than 1 KiB are copied before the partition is
     ///   locked, and those they replace freed after that.
     @inlinable public func set(_ row: Row, for key: Key) {

@@ -69,6 +69,7 @@ public struct RowStreamWriter<Row: SchemaStruct, Sink: ByteSink & ~Copyable>: ~C
 
     /// Writes the next row.
     ///
+    /// - Precondition: No value has more than ``Store/valueByteLimit`` bytes.
     /// - Throws: What the sink throws; the stream is then broken.
     public mutating func append(_ row: Row) throws(SnapshotError<Sink.Failure>) {
         let rowWeight =
