@@ -97,7 +97,7 @@ struct FieldMisuseTests {
 
     @Test(arguments: [
         ("Bool", "false"), ("Double", "0"), ("String", "\"\""), ("[UInt8]", "[]"),
-        ("[Double]", "[]"),
+        ("[Double]", "[]"), ("[UUID]", "[]"),
     ])
     func `the suggested default has the field's type`(type: String, value: String) {
         expectMisuse(

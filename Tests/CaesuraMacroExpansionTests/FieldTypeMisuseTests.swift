@@ -63,7 +63,9 @@ struct FieldTypeMisuseTests {
             of: "UInt64!", "is implicitly unwrapped: write 'UInt64?'", replacement: "UInt64?")
     }
 
-    @Test(arguments: ["[String]", "[[UInt8]]", "[UInt64?]", "Array<String>", "[[UInt64]]"])
+    @Test(arguments: [
+        "[String]", "[[UInt8]]", "[UInt64?]", "Array<String>", "[[UInt64]]", "[[UUID]]", "[UUID?]",
+    ])
     func `arrays hold scalars`(type: String) {
         expectMisuse(
             of: type,

@@ -173,7 +173,9 @@ extension Array: BytesFieldValue where Element: ArrayElement {
     @inlinable public static func withBytes<Result, Failure: Error>(
         of value: [Element], _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        try unsafe value.span.bytes.withUnsafeBytes(body)
+        try unsafe value.span.withUnsafeBufferPointer { (elements) throws(Failure) in
+            try unsafe body(UnsafeRawBufferPointer(elements))
+        }
     }
 }
 

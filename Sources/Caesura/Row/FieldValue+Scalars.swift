@@ -15,8 +15,10 @@ public protocol ScalarValue: FieldValue {
     static var scalarType: ScalarType { get }
 }
 
-/// A scalar that arrays may hold: its memory is its stored form.
-public protocol ArrayElement: ScalarValue, BitwiseCopyable {}
+/// A scalar that arrays may hold: its memory is its stored form, and copying its bytes copies it.
+///
+/// That is more than `BitwiseCopyable` says, which ``UUID``, a struct of 16 bytes, does not declare.
+public protocol ArrayElement: ScalarValue {}
 
 extension ScalarValue {
     /// The scalar.
@@ -229,7 +231,7 @@ extension Timestamp: ArrayElement, TableKey {
     public static func value(of value: Timestamp) -> Value { .int(Int128(value.microseconds)) }
 }
 
-extension UUID: ScalarValue, TableKey {
+extension UUID: ArrayElement, TableKey {
     /// The 16 bytes in the order of RFC 9562, as two words.
     @frozen
     public struct Stored: BitwiseCopyable, Sendable, Hashable {
@@ -240,14 +242,14 @@ extension UUID: ScalarValue, TableKey {
     /// The type in the schema.
     public static var scalarType: ScalarType { .uuid }
 
-    @usableFromInline var words: Stored { unsafe unsafeBitCast(uuid, to: Stored.self) }
+    @inlinable var words: Stored { unsafe unsafeBitCast(uuid, to: Stored.self) }
 
     /// The 16 bytes.
     @inlinable public static func place(_ value: UUID, in heap: inout HeapWriter) -> Stored {
         value.words
     }
     /// The UUID of the 16 bytes.
-    public static func load(_ stored: Stored, from heap: HeapView) -> UUID {
+    @inlinable public static func load(_ stored: Stored, from heap: HeapView) -> UUID {
         unsafe UUID(uuid: unsafeBitCast(stored, to: uuid_t.self))
     }
     /// The hash of the 16 bytes.

@@ -8,8 +8,8 @@ public import CaesuraFormat
 /// measure (``heapByteCount(of:upTo:)``), reserve (the page may move), place
 /// (``place(_:in:)``).
 ///
-/// The library conforms Bool, all fixed-width integers and floats, String, `[UInt8]`, arrays of scalars,
-/// ``UUID``, ``Timestamp`` and optionals of these. `@Schema` conforms structs. An enum with a raw value
+/// The library conforms Bool, all fixed-width integers and floats, ``UUID``, ``Timestamp``, arrays of these,
+/// String, and optionals of them all. `@Schema` conforms structs. An enum with a raw value
 /// conforms by declaring ``SchemaEnum``.
 public protocol FieldValue: Sendable {
     /// The form in a page's row. All-zero bytes must be a valid value of it.
