@@ -100,7 +100,7 @@ public struct HeapWriter {
     /// Values of more bytes than this go outside the page.
     @usableFromInline var limit: Int
     /// Values that were copied before the lock was taken, or nil.
-    @usableFromInline var staged: UnsafeMutablePointer<StagedValues>?
+    @usableFromInline let staged: UnsafeMutablePointer<StagedValues>?
     /// Whose page it is, or nil for a page that no partition owns.
     @usableFromInline let partition: UnsafeMutablePointer<Partition>?
 

@@ -49,7 +49,8 @@ extension Store {
         body: (borrowing Transaction) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         let log = TransactionLog(StagedValues(values))
-        defer { withExtendedLifetime(values) {} }
+        // Held until the locks are given back: what was staged and not used is freed with the log.
+        defer { withExtendedLifetime((values, log)) {} }
         while true {
             let generation = unsafe core.control.pointee.keyGeneration.load(ordering: .acquiring)
             let partitions = partitions(of: rows)

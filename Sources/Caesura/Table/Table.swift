@@ -136,10 +136,11 @@ public final class Table<Key: TableKey, Row: SchemaStruct>: Sendable {
     /// Inserts a row or replaces it.
     ///
     /// - Precondition: Neither the key nor the row has a value of more than ``Store/valueByteLimit`` bytes.
-    /// - Complexity: O(bytes of the row); values of more than 1 KiB are copied before the partition is
+    /// - Complexity: O(bytes of the key and the row); values of more than 1 KiB are copied before the partition is
     ///   locked, and those they replace freed after that.
     @inlinable public func set(_ row: Row, for key: Key) {
         var staged = StagedValues()
+        Key.stage(key, upTo: Page.valueLimit, in: &staged)
         Row.stage(row, upTo: Page.valueLimit, in: &staged)
         while true {
             let generation = unsafe control.pointee.keyGeneration.load(ordering: .acquiring)
@@ -284,12 +285,12 @@ extension UnsafeMutablePointer where Pointee == Partition {
             }
         }
         let (page, slot) = unsafe pointee.insertSlot(for: hash, heap: heap)
-        var writer = unsafe HeapWriter(page: page.base, limit: limit, staged: nil, partition: self)
+        var writer = unsafe HeapWriter(
+            page: page.base, limit: limit, staged: staged, partition: self)
         let entry = unsafe page.entries + slot &* EntryShape<Key, Row>.stride
         unsafe entry.storeBytes(
             of: Key.place(key, in: &writer), toByteOffset: EntryShape<Key, Row>.keyOffset,
             as: Key.Stored.self)
-        unsafe writer.staged = unsafe staged
         unsafe entry.storeBytes(
             of: Row.place(row, in: &writer), toByteOffset: EntryShape<Key, Row>.rowOffset,
             as: Row.Stored.self)
