@@ -1,0 +1,122 @@
+import CaesuraFormat
+public import Synchronization
+
+/// Finding and reading rows by Swift types, under the lock.
+extension Partition {
+    /// The entry of a key, its slot and the directory's entry of its page.
+    @inlinable @inline(__always) func find<Key: TableKey, Row: SchemaStruct>(
+        _ key: Key, _ hash: UInt64, as type: Row.Type
+    ) -> (entry: UnsafeMutableRawPointer, slot: Int, leaf: DirectoryEntry)? {
+        unsafe root.find(key, hash, depth: depth, as: type)
+    }
+
+    @inlinable func load<Key: TableKey, Row: SchemaStruct>(
+        _ key: Key, _ hash: UInt64, as type: Row.Type
+    ) -> Row? {
+        guard let found = unsafe find(key, hash, as: type) else { return nil }
+        return unsafe Row.load(
+            found.entry.load(
+                fromByteOffset: EntryShape<Key, Row>.rowOffset, as: Row.Stored.self),
+            from: HeapView(page: found.leaf.address))
+    }
+
+    @inlinable @inline(__always) func read<Key: TableKey, Row: SchemaStruct, Result>(
+        _ key: Key, _ hash: UInt64, as type: Row.Type,
+        _ body: (borrowing Row.Reader) throws -> Result
+    ) rethrows -> Result? {
+        try root.read(key, hash, depth: depth, as: type, body)
+    }
+}
+
+/// Writing rows by Swift types, under the lock.
+extension UnsafeMutablePointer where Pointee == Partition {
+    /// A cursor on a row that is there, its page made writable.
+    @inlinable @inline(__always) func cursor<Key: TableKey, Row: SchemaStruct>(
+        _ key: Key, _ hash: UInt64, as type: Row.Type,
+        staged: UnsafeMutablePointer<StagedValues>?
+    ) -> RowCursor? {
+        guard let found = unsafe pointee.find(key, hash, as: type) else { return nil }
+        var page = unsafe Page(base: found.leaf.address)
+        var entry = unsafe found.entry
+        if unsafe found.leaf.epoch != pointee.writeEpoch {
+            page = unsafe pointee.writablePage(for: hash)
+            // A copy has its rows in the same slots.
+            unsafe entry = unsafe page.base + (entry - found.leaf.address)
+        }
+        return unsafe RowCursor(
+            entry: entry, slot: found.slot, rowOffset: EntryShape<Key, Row>.rowOffset, hash: hash,
+            heap: HeapWriter(
+                page: page.base, limit: Page.valueLimit, staged: staged, partition: self))
+    }
+
+    /// Stamps a row as changed in this epoch.
+    @inlinable func stamp(_ cursor: borrowing RowCursor) {
+        guard cursor.changes != 0 else { return }
+        let old = unsafe cursor.entry.load(as: UInt64.self)
+        let base = unsafe pointee.control.pointee.deltaBase.load(ordering: .relaxed)
+        // The mask collects all changes since the epoch the next delta is based on.
+        let mask =
+            old &>> 16 > base ? UInt16(truncatingIfNeeded: old) | cursor.changes : cursor.changes
+        unsafe cursor.entry.storeBytes(
+            of: pointee.writeEpoch &<< 16 | UInt64(mask), as: UInt64.self)
+    }
+
+    @inlinable @inline(__always) func update<Key: TableKey, Row: SchemaStruct, Result>(
+        _ key: Key, _ hash: UInt64, as type: Row.Type,
+        staged: UnsafeMutablePointer<StagedValues>?, _ body: (inout Row.Editor) throws -> Result
+    ) rethrows -> Result? {
+        guard let cursor = unsafe cursor(key, hash, as: type, staged: staged) else { return nil }
+        var editor = Row.Editor(cursor)
+        defer { unsafe stamp(editor.cursor) }
+        return try body(&editor)
+    }
+
+    @inlinable func set<Key: TableKey, Row: SchemaStruct>(
+        _ row: Row, for key: Key, _ hash: UInt64, staged: UnsafeMutablePointer<StagedValues>
+    ) {
+        if var cursor = unsafe cursor(key, hash, as: Row.self, staged: staged) {
+            unsafe cursor.reserve(for: row, replacing: cursor.stored(as: Row.Stored.self).pointee)
+            let stored = unsafe cursor.stored(as: Row.Stored.self)
+            unsafe Row.replace(&stored.pointee, with: row, in: &cursor.heap)
+            cursor.changes = 0xFFFF
+            unsafe stamp(cursor)
+            return
+        }
+        var limit = Page.valueLimit
+        var heap = 0
+        if !(Key.isInline && Row.isInline) {
+            heap =
+                Key.heapByteCount(of: key, upTo: limit) + Row.heapByteCount(of: row, upTo: limit)
+            if heap > Page.softSize / 2 {
+                // Many values that would each fit: a page must hold more than one such row.
+                limit = 0
+                heap = Key.heapByteCount(of: key, upTo: 0) + Row.heapByteCount(of: row, upTo: 0)
+            }
+        }
+        let (page, slot) = unsafe pointee.insertSlot(for: hash, heap: heap)
+        var writer = unsafe HeapWriter(
+            page: page.base, limit: limit, staged: staged, partition: self)
+        let entry = unsafe page.entries + slot &* EntryShape<Key, Row>.stride
+        unsafe entry.storeBytes(
+            of: Key.place(key, in: &writer), toByteOffset: EntryShape<Key, Row>.keyOffset,
+            as: Key.Stored.self)
+        unsafe entry.storeBytes(
+            of: Row.place(row, in: &writer), toByteOffset: EntryShape<Key, Row>.rowOffset,
+            as: Row.Stored.self)
+    }
+
+    @inlinable func remove<Key: TableKey, Row: SchemaStruct>(
+        _ key: Key, _ hash: UInt64, as type: Row.Type
+    ) -> Bool {
+        guard var cursor = unsafe cursor(key, hash, as: type, staged: nil) else { return false }
+        if !(Key.isInline && Row.isInline) {
+            unsafe Row.discard(cursor.stored(as: Row.Stored.self).pointee, from: &cursor.heap)
+            unsafe Key.discard(
+                cursor.entry.load(
+                    fromByteOffset: EntryShape<Key, Row>.keyOffset, as: Key.Stored.self),
+                from: &cursor.heap)
+        }
+        unsafe pointee.removeSlot(cursor.slot, for: hash)
+        return true
+    }
+}
