@@ -222,25 +222,30 @@ struct PageGatherer: ~Copyable {
         unsafe cursor.content += value.byteCount
     }
 
+    @inline(__always)
+    private static func copyVector(
+        _ source: UnsafeMutableRawPointer, to target: UnsafeMutableRawPointer, at offset: Int
+    ) {
+        unsafe target.storeBytes(
+            of: source.loadUnaligned(fromByteOffset: offset, as: SIMD2<UInt64>.self),
+            toByteOffset: offset, as: SIMD2<UInt64>.self)
+    }
+
     /// Copies a few bytes without a call; most strings are shorter than 64.
     @inline(__always)
     static func copy(
         _ source: UnsafeMutableRawPointer, to target: UnsafeMutableRawPointer, _ byteCount: Int
     ) {
+        // Two or four vectors, which overlap where the length is none of theirs.
         if byteCount > 64 {
             unsafe target.copyMemory(from: source, byteCount: byteCount)
         } else if byteCount >= 16 {
-            var done = 0
-            while done &+ 16 <= byteCount {
-                unsafe target.storeBytes(
-                    of: source.loadUnaligned(fromByteOffset: done, as: SIMD2<UInt64>.self),
-                    toByteOffset: done, as: SIMD2<UInt64>.self)
-                done &+= 16
+            unsafe copyVector(source, to: target, at: 0)
+            if byteCount > 32 {
+                unsafe copyVector(source, to: target, at: 16)
+                unsafe copyVector(source, to: target, at: byteCount &- 32)
             }
-            // The last 16 bytes again, overlapping.
-            unsafe target.storeBytes(
-                of: source.loadUnaligned(fromByteOffset: byteCount &- 16, as: SIMD2<UInt64>.self),
-                toByteOffset: byteCount &- 16, as: SIMD2<UInt64>.self)
+            unsafe copyVector(source, to: target, at: byteCount &- 16)
         } else if byteCount >= 8 {
             unsafe target.storeBytes(of: source.loadUnaligned(as: UInt64.self), as: UInt64.self)
             unsafe target.storeBytes(

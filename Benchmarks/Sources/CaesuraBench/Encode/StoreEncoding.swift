@@ -11,23 +11,21 @@ enum StoreEncoding {
         }
         let table = try CaesuraTable()
         _ = table.fill(rows: rows)
-        var chunks: [UInt8] = []
-        chunks.reserveCapacity(rows * 64)
+        var byteCount = 0
         let encode = try EncodeBenchmark.best(of: passes, rows: rows) {
+            byteCount = 0
+            try encodeAll(table.store, compression) { byteCount += $0.count }
+        }
+        var chunks: [UInt8] = []
+        chunks.reserveCapacity(byteCount)
+        let keep = try EncodeBenchmark.best(of: passes, rows: rows) {
             chunks.removeAll(keepingCapacity: true)
-            let cut = table.store.cut()
-            defer { cut.close() }
-            let source = try SnapshotSource(cut, compression: compression)
-            let worker = SnapshotSource.Worker(for: source)
-            while let job = try source.next() {
-                try source.encode(
-                    job, with: worker,
-                    emit: { (_, bytes) throws(StoreError) in unsafe chunks.append(contentsOf: bytes)
-                    },
-                    refused: { $0 })
-            }
+            try encodeAll(table.store, compression) { unsafe chunks.append(contentsOf: $0) }
         }
         report("encode", "ns/row", encode)
+        if compression == .none {
+            Result("encode", subject + ", kept in one array", scale, "ns/row", keep).print()
+        }
         report("encode, of state", "GB/s", Double(Session.stateBytes) / encode)
         report("encoded size", "B/row", Double(chunks.count) / Double(rows))
 
@@ -50,6 +48,22 @@ enum StoreEncoding {
         report(metric, "ns/row", try restore { $0.prefault(rows * 256) })
         if compression == .none {
             Result(metric, subject + ", cold memory", scale, "ns/row", try restore { _ in }).print()
+        }
+    }
+
+    /// Hands each chunk of a cut on.
+    private static func encodeAll(
+        _ store: Store, _ compression: Compression, _ sink: (UnsafeRawBufferPointer) -> Void
+    ) throws {
+        let cut = store.cut()
+        defer { cut.close() }
+        let source = try SnapshotSource(cut, compression: compression)
+        let worker = SnapshotSource.Worker(for: source)
+        while let job = try source.next() {
+            try source.encode(
+                job, with: worker,
+                emit: { (_, bytes) throws(StoreError) in unsafe sink(bytes) },
+                refused: { $0 })
         }
     }
 
