@@ -33,6 +33,7 @@ extension Repository {
         try await OwnThread.run { (cancellation) throws(RepositoryError) in
             try self.claim()
             defer { self.endCheckpoint() }
+            store.prepareForCut()
             let cut = store.cut()
             defer { cut.close() }
             return try self.write(cut, options, cancellation)

@@ -122,6 +122,14 @@ final class PagePool: @unchecked Sendable {
         if missing > 0 { add(Self.map(missing)) }
     }
 
+    /// Makes sure that there are `byteCount` free bytes, in blocks of any sizes.
+    ///
+    /// For the copies of pages: their sizes are those of what earlier cuts gave back.
+    func prepare(forCopies byteCount: Int) {
+        let missing = mutex.withLock { byteCount - (state.mapped - state.inUse) }
+        if missing > 0 { add(Self.map(missing)) }
+    }
+
     // MARK: Mapping
 
     /// Bytes that the thread prepares at a time: an eighth of what is there.

@@ -131,6 +131,13 @@ final class StoreCore: @unchecked Sendable {
         }
     }
 
+    /// Maps memory for the copies that writers will make while a cut is open.
+    func prepareForCut() {
+        let most = unsafe control.pointee.mostRetained.load(ordering: .relaxed)
+        // A quarter more than before; of a store that has had no cut, a quarter of the pages.
+        pool.prepare(forCopies: most > 0 ? most + most / 4 : pool.statistics.inUse / 4)
+    }
+
     /// Forgets the cuts that are gone and frees what only they saw.
     ///
     /// The work of whoever held the cut, or was its last reader; never a writer's.
@@ -139,6 +146,8 @@ final class StoreCore: @unchecked Sendable {
             registry.openCuts.removeAll { $0.isGone }
             protect(registry)
         }
+        let retained = unsafe control.pointee.retained.load(ordering: .relaxed)
+        unsafe control.pointee.mostRetained.max(retained, ordering: .relaxed)
         reclaim()
     }
 

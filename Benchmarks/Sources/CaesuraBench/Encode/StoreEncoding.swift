@@ -93,6 +93,7 @@ enum Checkpoints {
         var bytes = 0
         while !stop.isSet {
             count += 1
+            store.prepareForCut()
             let cut = store.cut()
             defer { cut.close() }
             do {
