@@ -38,19 +38,14 @@ extension StoreCore {
         unsafe control.pointee.epoch.store(max(present, epoch + 1), ordering: .releasing)
         unsafe control.pointee.deltaBase.store(epoch, ordering: .releasing)
         restorations += 1
-        restoration = restorations
-        return restoration
+        restoration.store(restorations, ordering: .releasing)
+        return restorations
     }
 
     /// Notes that a restore brings no more rows.
     func endRestore(_ number: UInt64) {
-        cutting.lock()
-        defer { cutting.unlock() }
-        if restoration != number { return }
-        let tables = tables
-        lock(tables)
-        restoration = 0
-        unlock(tables)
+        _ = restoration.compareExchange(
+            expected: number, desired: 0, ordering: .acquiringAndReleasing)
     }
 
     /// Takes all rows out of all tables at one instant; cuts that are open keep them.
@@ -58,10 +53,12 @@ extension StoreCore {
     /// - Parameter number: Does nothing unless this restore is the one under way; nil if that is all the same.
     func removeAll(ending number: UInt64? = nil) {
         cutting.lock()
-        if let number, restoration != number { return cutting.unlock() }
+        if let number, restoration.load(ordering: .acquiring) != number {
+            return cutting.unlock()
+        }
         let tables = tables
         lock(tables)
-        restoration = 0
+        restoration.store(0, ordering: .releasing)
         // `cutting` is held, so all partitions change in one epoch.
         let epoch = unsafe control.pointee.epoch.load(ordering: .acquiring)
         var roots: [(table: TableCore, root: DirectoryEntry)] = []

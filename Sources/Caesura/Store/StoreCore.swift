@@ -17,8 +17,9 @@ final class StoreCore: @unchecked Sendable {
     let cutting = Lock()
     /// The restore under way, counted from 1, or 0.
     ///
-    /// Written under `cutting` and all partitions' locks, so that it can be read under any of them.
-    var restoration: UInt64 = 0
+    /// A restore begins, and is given up, under `cutting` and all partitions' locks. It ends without: nothing
+    /// that it brings comes after that.
+    let restoration = Atomic<UInt64>(0)
     /// How many restores have begun.
     var restorations: UInt64 = 0
     let reclaiming = Reclaiming()
@@ -98,7 +99,7 @@ final class StoreCore: @unchecked Sendable {
                 "the table has rows of another Swift type whose memory looks different; use one type"
             )
         }
-        guard restoration == 0 else {
+        guard restoration.load(ordering: .acquiring) == 0 else {
             throw refuse(
                 "a restore is bringing rows into it; declare it before the restore or when that has ended"
             )

@@ -204,7 +204,7 @@ public final class ChunkApplier: Sendable {
             table.partitionIndex(of: range.first)...table.partitionIndex(of: range.last)
         for index in partitions { unsafe table.partition(index).lock() }
         defer { for index in partitions { unsafe table.partition(index).unlock() } }
-        guard store.restoration == number else {
+        guard store.restoration.load(ordering: .acquiring) == number else {
             return .store(
                 "the restore has ended, or another one has begun; have one restore at a time")
         }
