@@ -122,6 +122,8 @@ struct CommandTests {
                 try #require(waiting.process.isRunning)
             }
             waiting.process.interrupt()
+            // Standard input stays open: its end, seen before the signal, would end the replay too.
+            waiting.process.waitUntilExit()
             let run = waiting.finish()
             #expect(run.exitCode == 130)
             #expect(run.errors == "caesura: error: interrupted\n")
