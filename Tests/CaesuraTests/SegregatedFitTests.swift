@@ -4,6 +4,7 @@ import Testing
 
 @Suite struct SegregatedFitTests {
     /// A few slabs, and what is handed out of them.
+    @safe
     private struct Model: ~Copyable {
         static let slabs = 3
         static let usable = SegregatedFit.slabSize - SegregatedFit.slabHeader
@@ -14,29 +15,29 @@ import Testing
         var blocks: [Int: Int] = [:]
 
         init() {
-            memory.initializeMemory(
+            unsafe memory.initializeMemory(
                 as: UInt8.self, repeating: 0, count: Self.slabs * SegregatedFit.slabSize)
             for slab in 0..<Self.slabs {
-                fit.free(
+                unsafe fit.free(
                     memory + slab * SegregatedFit.slabSize + SegregatedFit.slabHeader, Self.usable)
             }
         }
 
-        deinit { memory.deallocate() }
+        deinit { unsafe memory.deallocate() }
 
         /// Takes a block and fills it; whether there was one.
         mutating func allocate(_ wanted: Int) -> Bool {
             let size = SegregatedFit.blockSize(atLeast: wanted)
-            guard let (base, byteCount) = fit.allocate(size) else { return false }
+            guard let (base, byteCount) = unsafe fit.allocate(size) else { return false }
             #expect(byteCount >= size && byteCount < size + SegregatedFit.smallestBlock)
             #expect(UInt(bitPattern: base) % 64 == 0)
-            base.initializeMemory(as: UInt8.self, repeating: 0xA5, count: byteCount)
-            blocks[base - memory] = byteCount
+            unsafe base.initializeMemory(as: UInt8.self, repeating: 0xA5, count: byteCount)
+            unsafe blocks[base - memory] = byteCount
             return true
         }
 
         mutating func free(_ offset: Int) {
-            fit.free(memory + offset, blocks.removeValue(forKey: offset)!)
+            unsafe fit.free(memory + offset, blocks.removeValue(forKey: offset)!)
         }
 
         /// Whether no two blocks overlap, none touches a slab's header, and nobody wrote into one.
@@ -48,8 +49,8 @@ import Testing
                 let first = offset % SegregatedFit.slabSize
                 #expect(first >= SegregatedFit.slabHeader)
                 #expect(first + size <= SegregatedFit.slabSize)
-                let bytes = UnsafeRawBufferPointer(start: memory + offset, count: size)
-                #expect(bytes.allSatisfy { $0 == 0xA5 })
+                let bytes = unsafe UnsafeRawBufferPointer(start: memory + offset, count: size)
+                unsafe #expect(bytes.allSatisfy { $0 == 0xA5 })
             }
         }
     }

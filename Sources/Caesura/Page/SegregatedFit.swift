@@ -65,9 +65,9 @@ struct SegregatedFit: ~Copyable {
         let rest = found - byteCount
         // A rest that is no block stays with this one.
         guard rest >= Self.smallestBlock else {
-            return unsafe (UnsafeMutableRawPointer(block), found)
+            return (UnsafeMutableRawPointer(block), found)
         }
-        let base = unsafe UnsafeMutableRawPointer(block)
+        let base = UnsafeMutableRawPointer(block)
         unsafe insert(base + byteCount, rest)
         return unsafe (base, byteCount)
     }
@@ -129,7 +129,7 @@ struct SegregatedFit: ~Copyable {
             if unsafe next == nil { occupied &= ~(1 << UInt64(index)) }
         }
         if byteCount >= Self.roomyBlock { roomyByteCount -= byteCount }
-        let base = unsafe UnsafeMutableRawPointer(block)
+        let base = UnsafeMutableRawPointer(block)
         unsafe Slab(of: base).flip(base, byteCount)
     }
 

@@ -97,7 +97,7 @@ extension Partition {
         while true {
             let entry = unsafe parent.pointee
             guard entry.isNode else {
-                let node = DirectoryNode.make(
+                let node = unsafe DirectoryNode.make(
                     depth: entry.depth, filling: entry, birth: writeEpoch, pool: pool)
                 unsafe parent.pointee = DirectoryEntry(node, epoch: writeEpoch)
                 return
@@ -110,7 +110,7 @@ extension Partition {
             }
             let canDouble = node.bits < DirectoryNode.maximumBits
             let replacement =
-                canDouble
+                unsafe canDouble
                 ? node.doubled(birth: writeEpoch, pool: pool)
                 : node.folded(birth: writeEpoch, pool: pool)
             unsafe parent.pointee = DirectoryEntry(replacement, epoch: writeEpoch)

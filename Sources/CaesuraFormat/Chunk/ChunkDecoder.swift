@@ -118,7 +118,7 @@ extension ChunkDecoder {
             let origin = reader.origin + reader.position
             let block = try unsafe reader.take(blocks[index].range.count, "a column")
             let count = leaf.scope.map { blocks[$0].ones } ?? rowCount
-            guard block.isEmpty == (count == 0) else {
+            guard unsafe block.isEmpty == (count == 0) else {
                 throw FormatError(
                     .malformed, "column \(index) has \(count) values in \(block.count) bytes",
                     at: origin)

@@ -64,10 +64,10 @@ struct CaseSet: Sendable {
     /// Whether each value of a column is a case.
     func containsAll(of column: ColumnBuffer) -> Bool {
         switch width {
-        case 1: unsafe containsAll(of: column, as: UInt8.self)
-        case 2: unsafe containsAll(of: column, as: UInt16.self)
-        case 4: unsafe containsAll(of: column, as: UInt32.self)
-        case 8: unsafe containsAll(of: column, as: UInt64.self)
+        case 1: containsAll(of: column, as: UInt8.self)
+        case 2: containsAll(of: column, as: UInt16.self)
+        case 4: containsAll(of: column, as: UInt32.self)
+        case 8: containsAll(of: column, as: UInt64.self)
         default: containsAllStrings(of: column)
         }
     }
@@ -119,7 +119,7 @@ struct CaseSet: Sendable {
             guard length <= Limits.inlineValueBytes else { return false }
             // SAFETY: the decoder made the content as long as the lengths that are not segmented.
             let value = unsafe UnsafeRawBufferPointer(start: column.content + offset, count: length)
-            guard unsafe strings.contains(where: { unsafe $0.elementsEqual(value) }) else {
+            guard strings.contains(where: { unsafe $0.elementsEqual(value) }) else {
                 return false
             }
             offset += length

@@ -96,7 +96,7 @@ public struct SegmentLedger: Sendable {
         guard segment.offset == 0 else {
             throw FormatError(.malformed, "a value's first segment is missing", at: offset)
         }
-        values.append(
+        unsafe values.append(
             SegmentedValue(row: segment.row, leaf: segment.leaf, byteCount: segment.bytes.count))
     }
 

@@ -5,7 +5,7 @@ extension BitPacking {
         _ source: UnsafeRawBufferPointer, count: Int, base: T, bits: Int,
         to target: UnsafeMutablePointer<T>
     ) {
-        guard count > 0, let start = unsafe source.baseAddress else { return }
+        guard count > 0, let start = source.baseAddress else { return }
         // A group loads at most 8 bytes behind its own last.
         let groups = max(0, min(count >> 3, (source.count &- 8) / bits))
         let whole = groups << 3
@@ -34,7 +34,7 @@ extension BitPacking {
             unsafe copy.initializeMemory(as: UInt8.self, repeating: 0)
             // SAFETY: left <= 8 + 8 * bits / 8 + bits < 192 - 16, and `copy` was just allocated.
             unsafe copy.baseAddress?.copyMemory(from: start + taken, byteCount: left)
-            if let copied = unsafe copy.baseAddress {
+            if let copied = copy.baseAddress {
                 unsafe unpackSerially(
                     UnsafeRawPointer(copied), count: count &- whole, base: base, bits: bits,
                     to: target + whole)

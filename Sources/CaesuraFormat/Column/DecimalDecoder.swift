@@ -61,7 +61,7 @@ struct DecimalDecoder: ~Copyable {
         let positions = unsafe positions.reserve(exceptions, of: UInt32.self)
         try unsafe integers.decode(&reader, count: exceptions, depth: .simple, to: positions)
         let bits = try unsafe reader.take(exceptions * size, "exceptions")
-        guard let start = unsafe bits.baseAddress, exceptions > 0 else { return }
+        guard let start = bits.baseAddress, exceptions > 0 else { return }
         var next = 0
         for i in 0..<exceptions {
             let position = unsafe Int(positions[i])

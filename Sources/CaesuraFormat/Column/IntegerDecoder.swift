@@ -23,7 +23,7 @@ struct IntegerDecoder: ~Copyable {
                 throw reader.error(.truncated, "raw integers end early")
             }
             let bytes = try unsafe reader.take(count * size, "raw integers")
-            if let start = unsafe bytes.baseAddress {
+            if let start = bytes.baseAddress {
                 // SAFETY: `bytes` has `count` values and the caller vouches for `target`.
                 unsafe UnsafeMutableRawPointer(target).copyMemory(
                     from: start, byteCount: count * size)

@@ -37,7 +37,7 @@ enum Interruption {
         for signal in [SIGINT, SIGTERM] { unsafe sigaction(signal, &action, nil) }
         Thread.detachNewThread {
             _ = try? bell.fileHandleForReading.read(upToCount: 1)
-            _ = unsafe poll(nil, 0, patience)
+            _ = poll(nil, 0, patience)
             CaesuraCommand.fail(.interrupted)
         }
     }
