@@ -19,8 +19,8 @@ public struct CheckpointOptions: Sendable {
 extension Repository {
     /// Writes the store's present state as a checkpoint.
     ///
-    /// The cut is the pause; the rest runs on threads of the repository's own while writers go on. When
-    /// this returns, the checkpoint survives a crash.
+    /// The cut is the pause; the rest runs on threads of the repository's own, of low priority, while
+    /// writers go on. When this returns, the checkpoint survives a crash.
     ///
     /// - Returns: The manifest, with counts, sizes and timings.
     /// - Throws: `outOfSpace`, `storage`, `cancelled`; `exists` if the store's epoch is not newer than the
@@ -89,7 +89,9 @@ extension Repository {
         let encoders = max(1, options.encoders)
         let queue = ChunkQueue(encoders: encoders, limit: options.waitingBytes)
         let encodeTime = Monitor<UInt64>(0)
+        OwnThread.stepBack()
         OwnThread.run(encoders) {
+            OwnThread.stepBack()
             do throws(RepositoryError) {
                 try encode(source, into: queue, cancellation)
             } catch {
