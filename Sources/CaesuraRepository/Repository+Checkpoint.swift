@@ -23,7 +23,7 @@ extension Repository {
     /// writers go on. When this returns, the checkpoint survives a crash.
     ///
     /// - Returns: The manifest, with counts, sizes and timings.
-    /// - Throws: `outOfSpace`, `storage`, `cancelled`; `exists` if the store's epoch is not newer than the
+    /// - Throws: `outOfSpace`, `storage`, `cancelled`, `cutCancelled`, `mismatch`; `exists` if the store's epoch is not newer than the
     ///   newest checkpoint's; `locked` if another checkpoint is under way. No checkpoint has come to be,
     ///   and the ones before are intact.
     @discardableResult
@@ -170,7 +170,7 @@ extension RepositoryError {
         switch refusal.code {
         case .cutCancelled, .cutClosed:
             self.init(
-                .cancelled, "the cut was given up: \(refusal.message)",
+                .cutCancelled, "the cut was given up: \(refusal.message)",
                 epoch: refusal.epoch?.rawValue,
                 hint: "the checkpoints already there are intact; take the next one")
         default: self.init(.mismatch, "the store cannot be written: \(refusal)")

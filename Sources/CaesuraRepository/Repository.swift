@@ -44,6 +44,14 @@ public final class Repository: Sendable {
     struct WriterState {
         var lock: (any StorageLock)?
         var isBusy = false
+        var isClosed = false
+
+        /// Gives the lock back, unless a checkpoint under way still needs it.
+        mutating func releaseIfIdle() {
+            guard isClosed, !isBusy else { return }
+            lock?.release()
+            lock = nil
+        }
     }
 
     /// Opens a repository.
@@ -104,11 +112,12 @@ public final class Repository: Sendable {
 
     /// Releases the lock.
     ///
-    /// No checkpoint can be taken afterwards; reading goes on.
+    /// No checkpoint can be taken afterwards; reading goes on. One that is under way is brought to its end,
+    /// and the lock is released then: until that, no other writer can open the repository.
     public func close() {
         writer.withLock {
-            $0.lock?.release()
-            $0.lock = nil
+            $0.isClosed = true
+            $0.releaseIfIdle()
         }
     }
 
@@ -145,7 +154,12 @@ public final class Repository: Sendable {
     }
 
     /// Lets the next checkpoint begin.
-    func endCheckpoint() { writer.withLock { $0.isBusy = false } }
+    func endCheckpoint() {
+        writer.withLock {
+            $0.isBusy = false
+            $0.releaseIfIdle()
+        }
+    }
 
     /// Removes a checkpoint for good, blocking on the storage.
     ///
@@ -166,7 +180,7 @@ public final class Repository: Sendable {
     /// Makes this the only checkpoint under way; the caller ends it with ``endCheckpoint()``.
     func claim() throws(RepositoryError) {
         let refusal: RepositoryError? = writer.withLock { state in
-            if state.lock == nil {
+            if state.lock == nil || state.isClosed {
                 return RepositoryError(
                     .storage, "the repository is not open for writing",
                     path: storage.display(""), hint: "open it for writing, and before closing it")

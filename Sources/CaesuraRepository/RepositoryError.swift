@@ -23,8 +23,11 @@ public struct RepositoryError: Error, Hashable, Sendable, CustomStringConvertibl
         case outOfSpace
         /// The storage refused or failed: see the message.
         case storage
-        /// The caller's task was cancelled, or the cut was: nothing was committed.
+        /// The caller's task was cancelled: nothing was committed.
         case cancelled
+        /// The cut kept more memory than the store allows, or was closed: nothing was committed; take the
+        /// next checkpoint when fewer writes run, or allow more.
+        case cutCancelled
     }
 
     /// What a caller may act on.

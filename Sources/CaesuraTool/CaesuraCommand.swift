@@ -10,7 +10,8 @@ struct CaesuraCommand: AsyncParsableCommand {
         commandName: "caesura",
         abstract: "Snapshots of in-memory state that do not pause its writers.",
         discussion: """
-            Exit codes: 0 done; 1 failed, or damage was found; 64 wrong command line; 130 interrupted.
+            Exit codes: 0 done; 1 failed; 64 wrong command line; 65 damage found; 75 another writer is
+            at work; 130 interrupted.
             Results go to standard output, progress and errors to standard error.
             """,
         subcommands: [

@@ -2,10 +2,14 @@
 struct ToolError: Error, Equatable {
     /// The numbers the process ends with besides 0.
     enum ExitCode: Int32 {
-        /// The work failed, or damage was found.
+        /// The work failed.
         case failure = 1
         /// The command line was wrong: `EX_USAGE` of `sysexits.h`.
         case usage = 64
+        /// Stored bytes are damaged: `EX_DATAERR`.
+        case damage = 65
+        /// Another writer has the repository: `EX_TEMPFAIL`.
+        case locked = 75
         /// Ctrl-C: 128 and the signal's number, as shells count.
         case interrupted = 130
     }

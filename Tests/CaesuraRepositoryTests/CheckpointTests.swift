@@ -151,7 +151,7 @@ import Testing
         let cut = service.store.cut()
         service.fill(5_000, generation: 1)
         #expect(cut.isCancelled)
-        await #expect(throws: RepositoryError(.cancelled, "")) {
+        await #expect(throws: RepositoryError(.cutCancelled, "")) {
             try await repository.checkpoint(of: cut)
         }
         #expect(try await repository.epochs() == [])

@@ -95,4 +95,17 @@ import Testing
         #expect(granted.hear() == UInt8(ascii: "+"))
         granted.killAndReap()
     }
+
+    @Test func `closing during a checkpoint keeps the lock until the checkpoint has ended`() throws {
+        let path = directory.path + "/state"
+        let first = try Repository(location: .directory(path), access: .write)
+        try first.claim()
+        first.close()
+        #expect(throws: RepositoryError(.locked, "")) {
+            try Repository(location: .directory(path), access: .write)
+        }
+        first.endCheckpoint()
+        #expect(throws: RepositoryError(.storage, "")) { try first.claim() }
+        try Repository(location: .directory(path), access: .write).close()
+    }
 }

@@ -140,6 +140,40 @@ import Testing
         #expect(store.memoryUse.retained == 0)
     }
 
+    @Test func `the copies that cuts ask for do not grow`() throws {
+        let store = SnapshotTests.store(2)
+        let table = try store.table("sample", key: UInt64.self, row: SampleRow.self)
+        for key in 0..<3_000 as Range<UInt64> { table[key] = SnapshotTests.row(key) }
+        let inUse = store.memoryUse.inUse
+        for round in 0..<60 as Range<UInt64> {
+            let cut = store.cut()
+            for key in 0..<3_000 as Range<UInt64> where (key ^ round) % 3 == 0 {
+                table.update(key) { $0.visits += 1 }
+            }
+            cut.close()
+        }
+        #expect(store.memoryUse.inUse == inUse)
+    }
+
+    @Test func `a transaction changes no row inside a closure on another`() async throws {
+        await #expect(processExitsWith: .failure) {
+            let store = Store()
+            let table = try store.table("sample", key: UInt64.self, row: SampleRow.self)
+            let keys: [UInt64] = [1, 2]
+            store.transaction(keys.map { table.row($0) }) { transaction in
+                for key in keys { transaction[table, key] = SnapshotTests.row(key) }
+                // Reading another row is fine.
+                transaction.update(table, 1) { row in
+                    row.visits = transaction.read(table, 2) { $0.visits } ?? 0
+                }
+            }
+            guard table[1]?.visits == table[2]?.visits else { return }
+            store.transaction(keys.map { table.row($0) }) { transaction in
+                _ = transaction.update(table, 1) { _ in transaction.remove(table, 2) }
+            }
+        }
+    }
+
     @Test func `a transaction takes no row of another store`() async throws {
         await #expect(processExitsWith: .failure) {
             let (mine, other) = (Store(), Store())

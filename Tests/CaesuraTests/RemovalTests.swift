@@ -17,7 +17,7 @@ import Testing
         let other = try store.table("other", key: String.self, row: SampleRow.self)
         Self.fill(table, 5_000)
         other["key"] = SnapshotTests.row(1)
-        let use = store.memoryUse.pages
+        let use = store.memoryUse.inUse
         let cut = store.cut()
         let bytes = try cut.write(to: ByteArraySink()).bytes
         for key in 0..<1_000 as Range<UInt64> { table.update(key) { $0.visits += 1 } }
@@ -32,7 +32,7 @@ import Testing
         store.removeAll()
         cut.close()
         #expect(store.memoryUse.retained == 0)
-        #expect(store.memoryUse.pages < use / 100)
+        #expect(store.memoryUse.inUse < use / 100)
         #expect(store.cut().rowCount(of: "sample") == 0)
         Self.fill(table, 5_000)
         #expect(table[4_999] == SnapshotTests.row(4_999))

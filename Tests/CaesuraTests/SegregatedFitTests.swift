@@ -28,11 +28,10 @@ import Testing
         /// Takes a block and fills it; whether there was one.
         mutating func allocate(_ wanted: Int) -> Bool {
             let size = SegregatedFit.blockSize(atLeast: wanted)
-            guard let (base, byteCount) = unsafe fit.allocate(size) else { return false }
-            #expect(byteCount >= size && byteCount < size + SegregatedFit.smallestBlock)
+            guard let base = unsafe fit.allocate(size) else { return false }
             #expect(UInt(bitPattern: base) % 64 == 0)
-            unsafe base.initializeMemory(as: UInt8.self, repeating: 0xA5, count: byteCount)
-            unsafe blocks[base - memory] = byteCount
+            unsafe base.initializeMemory(as: UInt8.self, repeating: 0xA5, count: size)
+            unsafe blocks[base - memory] = size
             return true
         }
 

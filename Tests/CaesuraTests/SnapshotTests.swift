@@ -135,6 +135,23 @@ import Testing
         #expect(table[11]?.token == "gone")
     }
 
+    @Test func `a text of 64 MiB comes back, and a write beside it copies a page only`() throws {
+        let store = Self.store()
+        let table = try store.table("sample", key: UInt64.self, row: SampleRow.self)
+        var row = Self.row(1)
+        row.token = String(repeating: "0123456789abcdef", count: 4 << 20)
+        table[1] = row
+        let cut = store.cut()
+        table.update(1) { $0.visits += 1 }
+        #expect(store.memoryUse.retained <= 65_536)
+        let (_, back) = try Self.restore(try cut.write(to: ByteArraySink()).bytes)
+        cut.close()
+        #expect(back[1]?.token == row.token)
+        #expect(back[1]?.visits == row.visits)
+        #expect(table[1]?.visits == row.visits + 1)
+        #expect(table[1]?.token.utf8.count == 64 << 20)
+    }
+
     @Test func `a cut that keeps too much is cancelled and the store goes on`() throws {
         var configuration = Store.Configuration()
         configuration.retainedByteLimit = 200_000

@@ -97,7 +97,7 @@ struct CommandTests {
             bytes[bytes.count / 2] ^= 4
             try bytes.write(to: URL(filePath: pack))
             let verify = try CaesuraProgram.run(["verify", state])
-            #expect(verify.exitCode == 1)
+            #expect(verify.exitCode == 65)
             #expect(verify.output.contains("epoch 1: DAMAGED\n"))
             #expect(verify.output.contains(pack))
             #expect(
@@ -106,9 +106,9 @@ struct CommandTests {
                     caesura: hint: caesura restore \(state) --check --salvage shows what can be brought back
 
                     """)
-            #expect(try CaesuraProgram.run(["restore", state, "--check"]).exitCode == 1)
+            #expect(try CaesuraProgram.run(["restore", state, "--check"]).exitCode == 65)
             #expect(
-                try CaesuraProgram.run(["restore", state, "--check", "--salvage"]).exitCode == 1)
+                try CaesuraProgram.run(["restore", state, "--check", "--salvage"]).exitCode == 65)
         }
     }
 

@@ -30,8 +30,7 @@ struct LargeValue: @unchecked Sendable {
 
     /// Bytes of a segment.
     ///
-    /// A copy of one (the write of part of a value) takes 18 to 26 us (2.4 GHz EPYC), inside the 50 us
-    /// that a write may take.
+    /// The pieces that a stream sends of a value, so that a restore takes them over without a copy.
     static let segmentBytes = 262_144
 
     @inlinable init(base: UnsafeMutableRawPointer) {

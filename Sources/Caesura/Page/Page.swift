@@ -5,7 +5,7 @@ import CaesuraFormat
 struct PageHeader {
     var retirable: Retirable
     /// Bytes of the whole page.
-    @usableFromInline var blockSize: UInt32
+    @usableFromInline let blockSize: UInt32
     /// Where the next bytes of the heap go, from the start of the page.
     @usableFromInline var heapTop: UInt32
     /// Slots for entries.
@@ -162,11 +162,11 @@ struct Page {
     /// An exact copy, for a writer whose page a cut sees.
     func copy(birth: UInt64, pool: PagePool) -> Page {
         let (base, blockSize) = unsafe pool.allocate(atLeast: Int(header.pointee.blockSize))
-        // SAFETY: the new block is no smaller; bytes past heapTop mean nothing.
+        unsafe assert(blockSize == header.pointee.blockSize)
+        // SAFETY: both blocks have blockSize bytes; bytes past heapTop mean nothing.
         unsafe base.copyMemory(from: self.base, byteCount: Int(header.pointee.heapTop))
         let page = unsafe Page(base: base)
         unsafe page.header.pointee.retirable = Retirable(kind: .page, birth: birth)
-        unsafe page.header.pointee.blockSize = UInt32(blockSize)
         return page
     }
 

@@ -70,18 +70,24 @@ final class PagePool: @unchecked Sendable {
         mutex.lock()
         defer { mutex.unlock() }
         while true {
+            let roomy = state.fit.roomyByteCount
             guard let block = unsafe state.fit.allocate(wanted) else {
                 addCold()
                 continue
             }
-            unsafe state.inUse += block.byteCount
-            let step = step
-            if state.fit.roomyByteCount < step / 2, !state.isPreparing {
-                state.isPreparing = true
-                preparation.request(step)
-            }
-            return unsafe block
+            state.inUse += wanted
+            // What came back in the sizes that are asked for lasts without more.
+            if state.fit.roomyByteCount < roomy { prepareIfLow() }
+            return unsafe (block, wanted)
         }
+    }
+
+    /// Asks the thread for more when little is left.
+    private func prepareIfLow() {
+        let step = step
+        guard state.fit.roomyByteCount < step / 2, !state.isPreparing else { return }
+        state.isPreparing = true
+        preparation.request(step)
     }
 
     /// Takes a block back.
@@ -156,6 +162,9 @@ final class PagePool: @unchecked Sendable {
             (mapping, start) = cold
         } else {
             mapping = Self.reserve(SegregatedFit.slabSize)
+            #if os(Linux)
+                unsafe madvise(mapping.base, mapping.size, MADV_NOHUGEPAGE)
+            #endif
             state.mappings.append(mapping)
             start = 0
         }

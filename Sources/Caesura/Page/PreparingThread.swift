@@ -37,14 +37,14 @@ final class PreparingThread: @unchecked Sendable {
 
     func start(_ pool: PagePool) {
         unsafe self.pool = pool
-        let context = unsafe Unmanaged.passUnretained(self).toOpaque()
+        let context = unsafe Unmanaged.passRetained(self).toOpaque()
         let failure = unsafe pthread_create(
             &thread, nil,
             { context in
                 #if canImport(Darwin)
                     let context = unsafe Optional(context)
                 #endif
-                unsafe Unmanaged<PreparingThread>.fromOpaque(context!).takeUnretainedValue().run()
+                unsafe Unmanaged<PreparingThread>.fromOpaque(context!).takeRetainedValue().run()
                 return nil
             }, unsafe context)
         precondition(failure == 0, "no thread can be started")
@@ -64,7 +64,12 @@ final class PreparingThread: @unchecked Sendable {
         isStopped = true
         unsafe pthread_mutex_unlock(lock)
         unsafe pthread_cond_signal(wake)
-        pthread_join(thread, nil)
+        if pthread_equal(pthread_self(), thread) != 0 {
+            // The pool's last reference was this thread's own, while it mapped.
+            pthread_detach(thread)
+        } else {
+            pthread_join(thread, nil)
+        }
     }
 
     private func run() {

@@ -16,6 +16,8 @@
 /// - Two free blocks never lie side by side.
 /// - A class's list holds the free blocks whose byte count is at least the class's and less than the next's;
 ///   bit i of `occupied` says whether list i has one.
+/// - What is left of a block is free, however small: a block has the size that was asked for, so a copy of a
+///   page is never larger than the page.
 @safe
 struct SegregatedFit: ~Copyable {
     private typealias Block = UnsafeMutablePointer<FreeBlock>
@@ -37,8 +39,8 @@ struct SegregatedFit: ~Copyable {
     static let unit = 64
     static let smallestBlock = 512
     static let roomyBlock = 65_536
-    /// 8 classes a doubling up to 64 KiB, then one.
-    private static let classCount = 8 * 7 + 5
+    /// One class for what is smaller than a block, 8 a doubling up to 64 KiB, then one.
+    private static let classCount = 1 + 8 * 7 + 5
 
     init() {
         unsafe heads = .allocate(capacity: Self.classCount)
@@ -54,22 +56,14 @@ struct SegregatedFit: ~Copyable {
 
     // MARK: Blocks
 
-    /// A block of at least `byteCount` bytes (a ``blockSize(atLeast:)``) and its size, or nil when no free
-    /// one is large enough.
-    mutating func allocate(
-        _ byteCount: Int
-    ) -> (base: UnsafeMutableRawPointer, byteCount: Int)? {
+    /// A block of `byteCount` bytes, a ``blockSize(atLeast:)``, or nil when no free one is large enough.
+    mutating func allocate(_ byteCount: Int) -> UnsafeMutableRawPointer? {
         guard let block = unsafe fitting(byteCount) else { return nil }
         let found = unsafe block.pointee.byteCount
         unsafe remove(block)
-        let rest = found - byteCount
-        // A rest that is no block stays with this one.
-        guard rest >= Self.smallestBlock else {
-            return (UnsafeMutableRawPointer(block), found)
-        }
         let base = UnsafeMutableRawPointer(block)
-        unsafe insert(base + byteCount, rest)
-        return unsafe (base, byteCount)
+        if found > byteCount { unsafe insert(base + byteCount, found - byteCount) }
+        return unsafe base
     }
 
     /// Takes a block back.
@@ -135,10 +129,11 @@ struct SegregatedFit: ~Copyable {
 
     /// The class of a free block of `byteCount` bytes.
     private static func sizeClass(_ byteCount: Int) -> Int {
+        if byteCount < smallestBlock { return 0 }
         let doubling =
             Int.bitWidth - 1 - byteCount.leadingZeroBitCount - smallestBlock.trailingZeroBitCount
-        if doubling >= 7 { return 56 + min(doubling - 7, 4) }
-        return doubling * 8 + (byteCount >> (doubling + 6)) & 7
+        if doubling >= 7 { return 57 + min(doubling - 7, 4) }
+        return 1 + doubling * 8 + (byteCount >> (doubling + 6)) & 7
     }
 }
 

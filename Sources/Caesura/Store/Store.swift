@@ -108,7 +108,8 @@ public final class Store: Sendable {
     /// change it for the first time. The call passes once through each partition's lock, to wait for writes
     /// that began before the flip.
     ///
-    /// - Complexity: O(partitions), whatever the amount of state. No bytes are copied.
+    /// - Complexity: O(partitions), whatever the amount of state. No bytes are copied. Before the flip the call
+    ///   frees what a cut that was cancelled, or closed inside a closure, has left behind.
     public func cut() -> Cut { core.cut() }
 
     /// Maps and touches memory for the copies that writers will make while the next cut is open.
@@ -123,7 +124,7 @@ public final class Store: Sendable {
         /// Bytes mapped for pages.
         public var mapped: Int
         /// Bytes of pages and directories, those kept for cuts included.
-        public var pages: Int
+        public var inUse: Int
         /// Bytes that are kept for open cuts only.
         public var retained: Int
         /// How often a writer had to map memory itself, because none was prepared.
@@ -134,14 +135,13 @@ public final class Store: Sendable {
     public var memoryUse: MemoryUse {
         let pool = core.pool.statistics
         return unsafe MemoryUse(
-            mapped: pool.mapped, pages: pool.inUse,
+            mapped: pool.mapped, inUse: pool.inUse,
             retained: core.control.pointee.retained.load(ordering: .relaxed),
             coldMappings: pool.coldMappings)
     }
 
     /// Maps and touches memory for `byteCount` bytes of pages, so that no write pays for it.
     ///
-    /// Useful before a bulk load and, with the size of the state that changes meanwhile, before a
-    /// checkpoint under load.
+    /// Useful before a bulk load. Before a cut under load, call ``prepareForCut()``.
     public func prefault(_ byteCount: Int) { core.pool.prefault(byteCount) }
 }

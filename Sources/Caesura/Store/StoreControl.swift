@@ -26,8 +26,8 @@ struct StoreControl: ~Copyable {
     private let padding: InlineArray<16, UInt64> = InlineArray(repeating: 0)
     /// Bytes that are kept for open cuts only.
     let retained = Atomic<Int>(0)
-    /// The most bytes that were kept for cuts at the end of one.
-    let mostRetained = Atomic<Int>(0)
+    /// Bytes of pages and nodes that the copies for a cut are likely to take.
+    let copies = Atomic<Int>(0)
     /// The most bytes that may be kept for cuts.
     let retainedLimit: Atomic<Int>
 

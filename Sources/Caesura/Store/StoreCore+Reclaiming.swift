@@ -45,6 +45,7 @@ extension StoreCore {
     /// count them yet.
     func giveUp(_ list: RetiredList) {
         reclaiming.lock.withLock { unsafe free(list.first, areCounted: false) }
+        reclaimWhatIsDue()
     }
 
     /// Takes over what writers of a table have replaced that is to go.
@@ -54,6 +55,12 @@ extension StoreCore {
                 unsafe free(table.partition(index).pointee.takeRetired(), areCounted: true)
             }
         }
+        reclaimWhatIsDue()
+    }
+
+    /// Does what a thread has left to us that found the lock taken.
+    private func reclaimWhatIsDue() {
+        if reclaiming.isDue.load(ordering: .sequentiallyConsistent) { reclaim() }
     }
 
     /// Frees what was kept for cuts, all of which are gone.
@@ -71,6 +78,9 @@ extension StoreCore {
     private func reclaimOnce() -> Bool {
         unsafe free(reclaiming.takeKept(), areCounted: true)
         var busy: [LockedPartition] = []
+        // Held to the end: an adoption may replace a table whose partitions are tried again.
+        let tables = tables
+        defer { withExtendedLifetime(tables) {} }
         for table in tables {
             for index in 0..<table.partitionCount {
                 let partition = unsafe LockedPartition(pointer: table.partition(index))

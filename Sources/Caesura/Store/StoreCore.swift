@@ -134,9 +134,16 @@ final class StoreCore: @unchecked Sendable {
 
     /// Maps memory for the copies that writers will make while a cut is open.
     func prepareForCut() {
-        let most = unsafe control.pointee.mostRetained.load(ordering: .relaxed)
+        let copies = unsafe control.pointee.copies.load(ordering: .relaxed)
         // A quarter more than before; of a store that has had no cut, a quarter of the pages.
-        pool.prepare(forCopies: most > 0 ? most + most / 4 : pool.statistics.inUse / 4)
+        pool.prepare(forCopies: copies > 0 ? copies + copies / 4 : pool.statistics.inUse / 4)
+    }
+
+    /// Notes the bytes that the copies made for a cut took; what earlier ones took fades by quarters.
+    private func noteCopies(_ byteCount: Int) {
+        let earlier = unsafe control.pointee.copies.load(ordering: .relaxed)
+        let faded = earlier - (earlier - byteCount) / 4
+        unsafe control.pointee.copies.store(max(byteCount, faded), ordering: .relaxed)
     }
 
     /// Forgets the cuts that are gone and frees what only they saw.
@@ -147,9 +154,9 @@ final class StoreCore: @unchecked Sendable {
             registry.openCuts.removeAll { $0.isGone }
             protect(registry)
         }
-        let retained = unsafe control.pointee.retained.load(ordering: .relaxed)
-        unsafe control.pointee.mostRetained.max(retained, ordering: .relaxed)
+        let before = pool.statistics.inUse
         reclaim()
+        noteCopies(before - pool.statistics.inUse)
     }
 
     /// Gives up all open cuts, because they keep too much memory.

@@ -48,6 +48,16 @@ extension Store {
         _ rows: RowReference..., staging values: any FieldValue...,
         body: (borrowing Transaction) throws(Failure) -> Result
     ) throws(Failure) -> Result {
+        try transaction(rows, staging: values, body: body)
+    }
+
+    /// Reads and changes several rows as one: rows that are known only when the program runs.
+    ///
+    /// As ``transaction(_:staging:body:)-(RowReference...,_,_)`` in all else.
+    public func transaction<Result, Failure: Error>(
+        _ rows: [RowReference], staging values: [any FieldValue] = [],
+        body: (borrowing Transaction) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
         let log = TransactionLog(StagedValues(values))
         // Held until the locks are given back: what was staged and not used is freed with the log.
         defer { withExtendedLifetime((values, log)) {} }
@@ -151,21 +161,29 @@ public struct Transaction: ~Copyable {
     }
 
     /// Reads a row in place, or returns nil when there is none.
+    ///
+    /// The closure may read other rows of the transaction, and change none.
     public func read<Key: TableKey, Row: SchemaStruct, Result>(
         _ table: Table<Key, Row>, _ key: Key, _ body: (borrowing Row.Reader) throws -> Result
     ) rethrows -> Result? {
         let (partition, hash) = unsafe locked(table, key)
-        return try unsafe partition.pointee.read(key, hash, as: Row.self, body)
+        return try log.withOpenRow {
+            try unsafe partition.pointee.read(key, hash, as: Row.self, body)
+        }
     }
 
     /// Changes a row in place, or returns nil when there is none.
+    ///
+    /// The closure may read other rows of the transaction, and change none but its own.
     @discardableResult
     public func update<Key: TableKey, Row: SchemaStruct, Result>(
         _ table: Table<Key, Row>, _ key: Key, _ body: (inout Row.Editor) throws -> Result
     ) rethrows -> Result? {
         let (partition, hash) = unsafe locked(table, key)
         unsafe log.note(partition, key, hash, Row.self)
-        return try unsafe partition.update(key, hash, as: Row.self, staged: log.staged, body)
+        return try log.withOpenRow {
+            try unsafe partition.update(key, hash, as: Row.self, staged: log.staged, body)
+        }
     }
 
     /// Removes a row; whether there was one.

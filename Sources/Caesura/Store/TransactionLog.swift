@@ -8,6 +8,8 @@ final class TransactionLog {
     /// The values that were copied before the locks were taken.
     let staged: UnsafeMutablePointer<StagedValues>
     private var steps: [() -> Void] = []
+    /// Closures on rows that are running: what they look at must not move.
+    private var openRows = 0
 
     init(_ staged: consuming StagedValues) {
         unsafe self.staged = .allocate(capacity: 1)
@@ -19,10 +21,19 @@ final class TransactionLog {
         unsafe staged.deallocate()
     }
 
+    /// Runs a closure on a row, during which no other row may change.
+    func withOpenRow<Result>(_ body: () throws -> Result) rethrows -> Result {
+        openRows += 1
+        defer { openRows -= 1 }
+        return try body()
+    }
+
     /// Notes a row as it is, before it is changed.
     func note<Key: TableKey, Row: SchemaStruct>(
         _ partition: UnsafeMutablePointer<Partition>, _ key: Key, _ hash: UInt64, _ type: Row.Type
     ) {
+        precondition(
+            openRows == 0, "a transaction changes a row inside a closure on another; end that first")
         var before: SavedRow?
         if let found = unsafe partition.pointee.find(key, hash, as: Row.self) {
             before = unsafe SavedRow(

@@ -125,7 +125,7 @@ extension DirectoryEntry {
     }
 }
 
-/// A node of the radix tree over the hash: 2^b entries for the next b bits.
+/// A node of a partition's directory: 2^b entries for the next b bits of the hash.
 ///
 /// A page whose depth is less than the node's depth + b stands in all the entries whose bits it covers.
 /// A node doubles when a page below it splits by a bit beyond its own (extendible hashing: Fagin,

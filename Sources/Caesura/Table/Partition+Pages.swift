@@ -17,8 +17,11 @@ extension Partition {
         let live = page.liveHeapByteCount(layout: layout)
         let slots = slotCount(forRows: rows)
         let size = Page.byteCount(slotCount: slots, stride: layout.stride, heap: live + heap)
-        // A row alone may fill its page; one that joins it gets a page of its own.
-        let limit = unsafe page.header.pointee.rowCount > 1 ? Page.softSize : Page.maximumSize
+        // A row alone may fill its page, also with the one that joins it; and where no bit is left to split
+        // by, all rows together.
+        let mayFill = unsafe page.header.pointee.rowCount == 1
+            || page.header.pointee.depth == Page.deepest
+        let limit = mayFill ? Page.maximumSize : Page.softSize
         let tooLarge = rows > 1 && size > limit
         if rows > Self.capacity(slotCount: layout.maximumSlots) || tooLarge {
             return unsafe split(page, in: entries, range, hash: hash, following: following)

@@ -30,7 +30,8 @@ extension Partition {
     /// Puts a page that was built elsewhere into a vacant part of the directory.
     ///
     /// Its rows are of an earlier `epoch`, but the directory changes in the present one: a cut may have
-    /// been taken since the restore began.
+    /// been taken since the restore began. Such a cut lacks rows that have older epochs than itself, so
+    /// no delta may be based on it.
     mutating func attach(_ page: Page, _ range: HashRange, epoch: UInt64) {
         assert(isVacant(range), "a page is attached where another lies")
         beginWriting()

@@ -48,6 +48,9 @@ public final class Table<Key: TableKey, Row: SchemaStruct>: Sendable {
     /// Setting nil removes the row. Setting a row replaces all fields; ``update(_:_:)`` touches only
     /// those it sets.
     ///
+    /// Not for changing a field: `table[key]?.visits += 1` gets the row and sets it under two locks, and what
+    /// another thread wrote in between is lost. Use ``update(_:_:)``, or a transaction for several rows.
+    ///
     /// - Precondition: No value has more than ``Store/valueByteLimit`` bytes.
     /// - Complexity: O(bytes of the row). A row is set with its values of more than 1 KiB copied before the
     ///   partition is locked; what they replace is freed after that. A row is read with all its bytes

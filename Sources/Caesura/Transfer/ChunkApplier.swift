@@ -54,28 +54,25 @@ public final class ChunkApplier: Sendable {
     public init(_ store: Store, metadata: StreamMetadata) throws(StoreError) {
         self.metadata = metadata
         self.store = store.core
+        _ = try Self.resolve(metadata, in: store)
+        number = try store.core.beginRestore(epoch: metadata.epoch, hashKey: metadata.hashKey)
+        do throws(StoreError) {
+            // Once more: until the restore began, a declaration could replace a table by one of its own types.
+            (tables, layouts) = try Self.resolve(metadata, in: store)
+        } catch {
+            store.core.endRestore(number)
+            throw error
+        }
+    }
+
+    /// The store's tables for the stream's regions, and how to decode them.
+    private static func resolve(
+        _ metadata: StreamMetadata, in store: Store
+    ) throws(StoreError) -> (tables: [TableCore], layouts: [RegionLayout]) {
         var tables: [TableCore] = []
         var layouts: [RegionLayout] = []
         for region in metadata.regions {
-            guard region.kind == .table else {
-                throw StoreError(
-                    .unsupportedSchema, "it is not a table; use a newer version of this program",
-                    region: region.name)
-            }
-            if let present = store.core.table(named: region.name) {
-                guard present.schema.wireFingerprint == region.wireFingerprint else {
-                    throw StoreError(
-                        .schemaMismatch,
-                        "the data has the fields of version \(region.row.version), the program those of "
-                            + "version \(present.schema.row.version), and they differ; restore with the "
-                            + "program that wrote it", region: region.name)
-                }
-            } else {
-                try store.declareTable(region)
-            }
-            guard let table = store.core.table(named: region.name) else {
-                preconditionFailure("the table is there or was declared")
-            }
+            let table = try table(for: region, in: store)
             tables.append(table)
             do throws(FormatError) {
                 // The program's schema: its enumerations say which values may stand in its rows.
@@ -84,9 +81,29 @@ public final class ChunkApplier: Sendable {
                 throw StoreError(.unsupportedSchema, error.message, region: region.name)
             }
         }
-        self.tables = tables
-        self.layouts = layouts
-        number = try store.core.beginRestore(epoch: metadata.epoch, hashKey: metadata.hashKey)
+        return (tables, layouts)
+    }
+
+    private static func table(
+        for region: RegionSchema, in store: Store
+    ) throws(StoreError) -> TableCore {
+        guard region.kind == .table else {
+            throw StoreError(
+                .unsupportedSchema, "it is not a table; use a newer version of this program",
+                region: region.name)
+        }
+        if store.core.table(named: region.name) == nil { try store.declareTable(region) }
+        guard let table = store.core.table(named: region.name) else {
+            preconditionFailure("the table is there or was declared")
+        }
+        guard table.schema.wireFingerprint == region.wireFingerprint else {
+            throw StoreError(
+                .schemaMismatch,
+                "the data has the fields of version \(region.row.version), the program those of "
+                    + "version \(table.schema.row.version), and they differ; restore with the "
+                    + "program that wrote it", region: region.name)
+        }
+        return table
     }
 
     deinit {
@@ -174,8 +191,6 @@ public final class ChunkApplier: Sendable {
         var builder = unsafe PageBuilder(table, batch, hashes, epoch: metadata.epoch, segments)
         let isBuilt = builder.build(range, rows: 0..<batch.rowCount)
         let pages = builder.finish()
-        // The pages have the segmented values too.
-        segments.taken()
         let obstacle =
             isBuilt
             ? attach(pages, to: table, range)
@@ -303,7 +318,7 @@ private struct PageBuilder: ~Copyable {
         }
         let segments = segments
         filler.fill(page, row: rows.lowerBound, count: rows.count, epoch: epoch, limit: limit) {
-            segments.value(row: $0, leaf: $1)
+            segments.take(row: $0, leaf: $1)
         }
         pages.append((page, range))
     }

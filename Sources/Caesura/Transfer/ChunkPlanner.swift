@@ -81,13 +81,13 @@ struct ChunkPlanner {
         var bound = 0
         var isBounded = true
         for index in range {
-            let header = unsafe pages[index].header.pointee
-            rows += Int(header.rowCount)
-            bound +=
-                Int(header.heapTop)
-                - Page.byteCount(
-                    slotCount: Int(header.slotCount), stride: table.layout.stride, heap: 0)
-            isBounded = isBounded && !header.hasOutOfLine
+            // Field by field: a writer may be putting the page on a list of the retired.
+            let header = unsafe pages[index].header
+            unsafe rows += Int(header.pointee.rowCount)
+            let entries = unsafe Page.byteCount(
+                slotCount: Int(header.pointee.slotCount), stride: table.layout.stride, heap: 0)
+            unsafe bound += Int(header.pointee.heapTop) - entries
+            isBounded = unsafe isBounded && !header.pointee.hasOutOfLine
         }
         bound += rows * fixedRowWeight
         if rows > Limits.rowsPerChunk { return rows <= 1 }

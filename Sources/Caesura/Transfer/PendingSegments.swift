@@ -51,9 +51,6 @@ final class PendingSegments: @unchecked Sendable {
         values.removeValue(forKey: Self.place(row, leaf))
     }
 
-    /// The values are in pages now.
-    func taken() { values = [:] }
-
     /// Frees what no page has taken.
     func discard() {
         for piece in pieces.values {

@@ -3,9 +3,9 @@ public import CaesuraFormat
 /// A cut as a stream of chunks: what to encode, in order, and how.
 ///
 ///     let source = try SnapshotSource(cut)
-///     try sink.write(metadata)                          // source.metadata, encoded
-///     while let job = try source.next() {               // one caller
-///         try source.encode(job, with: worker) { chunk in ... }    // any number, side by side
+///     let worker = SnapshotSource.Worker(for: source)      // one a thread
+///     while let job = try source.next() {
+///         try source.encode(job, with: worker, emit: { header, bytes in ... }, refused: { $0 })
 ///     }
 ///
 /// ``next()`` hands out jobs in the order of the stream; each gives one core chunk and the segment chunks

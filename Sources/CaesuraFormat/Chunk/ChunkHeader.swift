@@ -6,7 +6,7 @@ public enum ChunkRole: UInt8, Hashable, Sendable {
     case core = 2
     /// Reserved: what changed between two cuts.
     case delta = 3
-    /// Reserved: rows of a log.
+    /// The columns of the next rows of a log, in their order.
     case log = 4
     /// Reserved: the value of a cell.
     case cell = 5

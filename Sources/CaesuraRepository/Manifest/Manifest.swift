@@ -129,7 +129,7 @@ extension Manifest {
 
     /// How long the parts of a checkpoint took, in nanoseconds.
     public struct Timings: Hashable, Sendable {
-        /// How long the cut held the store's locks.
+        /// From the flip of the epoch until the last write of the epoch before had ended.
         public var pause: UInt64 = 0
         /// Time spent encoding, all threads together.
         public var encode: UInt64 = 0

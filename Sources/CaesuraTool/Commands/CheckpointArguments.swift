@@ -17,8 +17,13 @@ struct CheckpointArguments: ParsableArguments {
 extension ToolError {
     /// What a library refused, in the tool's words.
     init(_ error: RepositoryError) {
-        self.init(
-            error.description, hint: error.hint,
-            exitCode: error.code == .cancelled ? .interrupted : .failure)
+        let exitCode: ExitCode =
+            switch error.code {
+            case .cancelled: .interrupted
+            case .damaged: .damage
+            case .locked: .locked
+            default: .failure
+            }
+        self.init(error.description, hint: error.hint, exitCode: exitCode)
     }
 }

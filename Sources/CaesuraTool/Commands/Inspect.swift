@@ -59,14 +59,21 @@ struct Inspect: AsyncParsableCommand {
             throw ToolError("cannot open \(path): \(systemErrorText(errno))")
         }
         let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
-        do throws(FormatError) {
-            var reader = StreamReader()
-            while let piece = try? file.read(upToCount: 1 << 20), !piece.isEmpty {
+        func nextPiece() throws(ToolError) -> Data? {
+            do {
+                return try file.read(upToCount: 1 << 20)
+            } catch {
+                throw ToolError("cannot read \(path): \(error.localizedDescription)")
+            }
+        }
+        var reader = StreamReader()
+        do {
+            while let piece = try nextPiece(), !piece.isEmpty {
                 reader.push([UInt8](piece))
                 while let item = try reader.next() { inspection.show(item) }
             }
             try reader.finish()
-        } catch {
+        } catch let error as FormatError {
             throw ToolError(
                 "\(path) is not a whole stream: \(error)",
                 hint: "a pack that is not the first of its checkpoint begins in the middle of one")

@@ -99,7 +99,7 @@ struct Inspection: Codable {
         byteCount: Int, file: String, offset: Int
     ) {
         if let region {
-            if role == .core { regions[region].rows += rows }
+            if role == .core || role == .log { regions[region].rows += rows }
             regions[region].byteCount += byteCount
             regions[region].chunkCount += 1
         }

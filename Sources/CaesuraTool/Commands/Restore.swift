@@ -9,7 +9,7 @@ struct Restore: AsyncParsableCommand {
         abstract: "Restore a checkpoint into memory and say whether that works.",
         discussion: """
             A service restores with Repository.restore(into:); this does the same without the service, and keeps \
-            nothing. Ends with exit code 1 if anything is damaged.
+            nothing. Ends with exit code 65 if anything is damaged.
             """)
 
     @OptionGroup var checkpoint: CheckpointArguments
@@ -39,7 +39,7 @@ struct Restore: AsyncParsableCommand {
             guard health.isGood else {
                 throw ToolError(
                     "not all of epoch \(health.epoch) could be brought back",
-                    hint: "the lines above say what is lost")
+                    hint: "the lines above say what is lost", exitCode: .damage)
             }
             return
         }

@@ -7,7 +7,7 @@ import Synchronization
 struct Verify: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Read every byte of the checkpoints and compare it with its checksums.",
-        discussion: "Ends with exit code 1 if anything is damaged.")
+        discussion: "Ends with exit code 65 if anything is damaged.")
 
     @Argument(help: ArgumentHelp("The repository.", valueName: "directory"))
     var directory: String
@@ -34,7 +34,8 @@ struct Verify: AsyncParsableCommand {
             throw ToolError(
                 "\(damaged) of \(healths.count) checkpoint\(healths.count == 1 ? "" : "s") damaged",
                 hint:
-                    "caesura restore \(directory) --check --salvage shows what can be brought back")
+                    "caesura restore \(directory) --check --salvage shows what can be brought back",
+                exitCode: .damage)
         }
     }
 

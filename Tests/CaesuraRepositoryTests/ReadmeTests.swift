@@ -1,0 +1,46 @@
+import Caesura
+import CaesuraRepository
+import Foundation
+import Testing
+
+/// The example of README.md, built and run.
+@Suite struct ReadmeTests {
+    @Schema("session")
+    struct Session {
+        @Field(1) var user: UInt64
+        @Field(2, .sensitive) var token: String
+        @Field(3) var visits: UInt32
+    }
+
+    @Test func `the example does what it says`() async throws {
+        let directory = TemporaryDirectory()
+        for round in 1...2 {
+            let store = Store()
+            let sessions = try store.table("sessions", key: UInt64.self, row: Session.self)
+            let repository = try await Repository.open(.directory(directory.path))
+            try await repository.restore(into: store)
+            #expect(sessions.count == (round == 1 ? 0 : 1))
+
+            sessions[7] = Session(user: 7, token: "…", visits: 0)
+            sessions.update(7) { $0.visits += 1 }
+            let visits = sessions.read(7) { $0.visits }
+            try await repository.checkpoint(store)
+            #expect(visits == 1)
+            repository.close()
+        }
+    }
+
+    @Test func `the example is the one that is built here`() throws {
+        let here = URL(filePath: #filePath)
+        let root = here.deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        let readme = try String(contentsOf: root.appending(path: "README.md"), encoding: .utf8)
+        let built = try String(contentsOf: here, encoding: .utf8)
+            .replacing("directory.path", with: "\"/var/lib/service\"")
+        let example = try #require(readme.components(separatedBy: "```").dropFirst().first)
+        for line in example.split(separator: "\n").dropFirst() {
+            let code = line.split(separator: "   //")[0].trimmingCharacters(in: .whitespaces)
+            #expect(built.contains(code), "\(code) is not built")
+        }
+    }
+}
