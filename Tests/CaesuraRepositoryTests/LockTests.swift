@@ -96,7 +96,8 @@ import Testing
         granted.killAndReap()
     }
 
-    @Test func `closing during a checkpoint keeps the lock until the checkpoint has ended`() throws {
+    @Test func `closing during a checkpoint keeps the lock until the checkpoint has ended`() throws
+    {
         let path = directory.path + "/state"
         let first = try Repository(location: .directory(path), access: .write)
         try first.claim()

@@ -33,7 +33,8 @@ final class TransactionLog {
         _ partition: UnsafeMutablePointer<Partition>, _ key: Key, _ hash: UInt64, _ type: Row.Type
     ) {
         precondition(
-            openRows == 0, "a transaction changes a row inside a closure on another; end that first")
+            openRows == 0, "a transaction changes a row inside a closure on another; end that first"
+        )
         var before: SavedRow?
         if let found = unsafe partition.pointee.find(key, hash, as: Row.self) {
             before = unsafe SavedRow(

@@ -19,7 +19,8 @@ extension Partition {
         let size = Page.byteCount(slotCount: slots, stride: layout.stride, heap: live + heap)
         // A row alone may fill its page, also with the one that joins it; and where no bit is left to split
         // by, all rows together.
-        let mayFill = unsafe page.header.pointee.rowCount == 1
+        let mayFill =
+            unsafe page.header.pointee.rowCount == 1
             || page.header.pointee.depth == Page.deepest
         let limit = mayFill ? Page.maximumSize : Page.softSize
         let tooLarge = rows > 1 && size > limit

@@ -53,8 +53,8 @@ enum OwnThread {
         #if canImport(Darwin)
             pthread_set_qos_class_self_np(QOS_CLASS_UTILITY, 0)
         #else
-            // Of Linux only: there a nice value is a thread's. It may be refused; then nothing changes.
-            _ = setpriority(0 /* PRIO_PROCESS */, 0, 10)
+            // Of Linux only: there PRIO_PROCESS, which is 0, means a thread. Refused, it changes nothing.
+            _ = setpriority(0, 0, 10)
         #endif
     }
 
