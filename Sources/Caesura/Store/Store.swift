@@ -115,8 +115,8 @@ public final class Store: Sendable {
     /// Maps and touches memory for the copies that writers will make while the next cut is open.
     ///
     /// Call it before a cut, on the thread that takes it, so that no writer under load has to map memory:
-    /// as much as earlier cuts kept and a quarter more; before the first, a quarter of what the pages
-    /// take. Does nothing when that much is free. A repository's checkpoint does it by itself.
+    /// as much as earlier cuts kept and a quarter more; before the first, what the rate of writes so far
+    /// makes likely, at most half of the pages. Does nothing when that much is free. A repository's checkpoint does it by itself.
     public func prepareForCut() { core.prepareForCut() }
 
     /// Memory in use.

@@ -8,6 +8,7 @@ final class StoreCore: @unchecked Sendable {
     // or under a lock.
 
     let pool = PagePool()
+    private let created = ContinuousClock.now
     var hashKey: HashKey { unsafe control.pointee.hashKey }
     let partitionBits: Int
     let control: UnsafeMutablePointer<StoreControl>
@@ -135,8 +136,17 @@ final class StoreCore: @unchecked Sendable {
     /// Maps memory for the copies that writers will make while a cut is open.
     func prepareForCut() {
         let copies = unsafe control.pointee.copies.load(ordering: .relaxed)
-        // A quarter more than before; of a store that has had no cut, a quarter of the pages.
-        pool.prepare(forCopies: copies > 0 ? copies + copies / 4 : pool.statistics.inUse / 4)
+        pool.prepare(forCopies: copies > 0 ? copies + copies / 4 : likelyCopies)
+    }
+
+    /// What the copies for a first cut may take: as if each write met another page, at the rate of writes so
+    /// far, for as long as it takes to encode and write the pages at 1 GB/s; at most half of the pages.
+    private var likelyCopies: Int {
+        let inUse = pool.statistics.inUse
+        let age = max(ContinuousClock.now - created, .milliseconds(1)) / .seconds(1)
+        let writes = tables.reduce(0) { $0 + $1.writeCount }
+        let copied = Double(writes) / age * (Double(inUse) / 1e9) * Double(Page.softSize / 2)
+        return Int(min(copied, Double(inUse / 2)))
     }
 
     /// Notes the bytes that the copies made for a cut took; what earlier ones took fades by quarters.

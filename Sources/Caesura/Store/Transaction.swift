@@ -126,7 +126,7 @@ struct LockedPartition: Equatable {
         unsafe pointer.pointee.settleReplacedValues(freeing: &list)
         unsafe pointer.unlock()
     }
-    func begin(_ epoch: UInt64) { unsafe pointer.pointee.writeEpoch = epoch }
+    func begin(_ epoch: UInt64) { unsafe pointer.pointee.beginWriting(in: epoch) }
 }
 
 /// Access to rows inside ``Store/transaction(_:staging:body:)``.

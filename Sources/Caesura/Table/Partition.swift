@@ -22,6 +22,8 @@ struct Partition: ~Copyable {
     @usableFromInline let rootPointer: UnsafeMutablePointer<DirectoryEntry>
     /// The epoch of the writer that holds the lock.
     @usableFromInline var writeEpoch: UInt64 = 0
+    /// How often a writer has had the lock.
+    @usableFromInline var writeCount = 0
     @usableFromInline var rowCount = 0
     var frozenRoot: DirectoryEntry
     var frozenRowCount = 0
@@ -59,7 +61,12 @@ struct Partition: ~Copyable {
 
     /// Notes the epoch that the writer who has just taken the lock writes in.
     @inlinable mutating func beginWriting() {
-        writeEpoch = unsafe control.pointee.epoch.load(ordering: .acquiring)
+        beginWriting(in: unsafe control.pointee.epoch.load(ordering: .acquiring))
+    }
+
+    @inlinable mutating func beginWriting(in epoch: UInt64) {
+        writeEpoch = epoch
+        writeCount &+= 1
     }
 
     /// The page for a hash that is in the table, made writable: copied if a cut sees it.

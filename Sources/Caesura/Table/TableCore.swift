@@ -134,6 +134,18 @@ final class TableCore: @unchecked Sendable {
         return total
     }
 
+    /// How often writers have had a partition's lock.
+    var writeCount: Int {
+        var total = 0
+        for index in 0..<partitionCount {
+            let partition = unsafe partition(index)
+            unsafe partition.lock()
+            unsafe total &+= partition.pointee.writeCount
+            unsafe partition.unlock()
+        }
+        return total
+    }
+
     /// Forgets the directories of an empty table, whose locks the caller has and which no cut sees.
     func forgetDirectories() {
         for index in 0..<partitionCount {
