@@ -38,11 +38,13 @@ enum PauseBenchmark {
         let resident = Memory.residentBytes()
         Result("pause: resident memory", subject, scale, "MB", Double(resident) / 1e6).print()
         var releases: [UInt64] = []
+        var flips: [UInt64] = []
         let measured = underWriter(table, rows: rows) { windows in
             for _ in 0..<cuts {
                 windows.control()
                 var cut: Cut?
                 windows.pause { cut = table.store.cut() }
+                if let cut { flips.append(UInt64(cut.pause / .nanoseconds(1))) }
                 let start = now()
                 cut?.close()
                 releases.append(now() - start)
@@ -50,6 +52,7 @@ enum PauseBenchmark {
             }
         }
         reportPercentiles("pause: call", subject, scale, measured.calls)
+        reportPercentiles("pause: flip", subject, scale, flips)
         reportPercentiles("pause: call", "floor, spinning", scale, measured.spinning)
         reportPercentiles("pause: longest gap of the writer", subject, scale, measured.pausedGaps)
         reportPercentiles(
