@@ -58,7 +58,7 @@ struct SchemaExpansion {
             \(attributes)\(access)nonisolated struct Stored: BitwiseCopyable, Sendable {
             \(variables.lines.indented)
 
-                \(inlinable)init(_ value: \(schema.type), in heap: inout Caesura.HeapWriter) {
+                \(inlinable)init(_ value: borrowing \(schema.type), in heap: inout Caesura.HeapWriter) {
             \(assignments.lines.indented.indented)
                 }
             }

@@ -23,7 +23,7 @@ extension ExpansionTests {
                     @usableFromInline var count: Int64.Stored
                     @usableFromInline var name: String.Stored
 
-                    @inlinable init(_ value: Counter, in heap: inout Caesura.HeapWriter) {
+                    @inlinable init(_ value: borrowing Counter, in heap: inout Caesura.HeapWriter) {
                         self.count = Int64.place(value.count, in: &heap)
                         self.name = String.place(value.name, in: &heap)
                     }
@@ -193,7 +193,7 @@ extension ExpansionTests {
                     var count: Int64.Stored
                     var note: String.Stored
 
-                    init(_ value: Counter, in heap: inout Caesura.HeapWriter) {
+                    init(_ value: borrowing Counter, in heap: inout Caesura.HeapWriter) {
                         self.count = Int64.place(value.count, in: &heap)
                         self.note = String.place(value.note, in: &heap)
                     }

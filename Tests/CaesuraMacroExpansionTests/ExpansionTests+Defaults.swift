@@ -28,7 +28,7 @@ extension ExpansionTests {
                     var address: Caesura.StoredForm<Address>
                     var note: Optional<String>.Stored
 
-                    init(_ value: Visit, in heap: inout Caesura.HeapWriter) {
+                    init(_ value: borrowing Visit, in heap: inout Caesura.HeapWriter) {
                         self.status = Status.place(value.status, in: &heap)
                         self.address = Address.place(value.address, in: &heap)
                         self.note = Optional<String>.place(value.note, in: &heap)

@@ -36,7 +36,7 @@ extension ExpansionTests {
                     fileprivate var note: Optional<String>.Stored
                     var isFirst: Optional<Bool>.Stored
 
-                    init(_ value: Visit, in heap: inout Caesura.HeapWriter) {
+                    init(_ value: borrowing Visit, in heap: inout Caesura.HeapWriter) {
                         self.seen = Timestamp.place(value.seen, in: &heap)
                         self.address = Address.place(value.address, in: &heap)
                         self.`default` = Array<UInt8>.place(value.`default`, in: &heap)

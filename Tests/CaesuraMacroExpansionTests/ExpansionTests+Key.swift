@@ -23,7 +23,7 @@ extension ExpansionTests {
                     var peer: String.Stored
                     var length: UInt8.Stored
 
-                    init(_ value: RouteKey, in heap: inout Caesura.HeapWriter) {
+                    init(_ value: borrowing RouteKey, in heap: inout Caesura.HeapWriter) {
                         self.peer = String.place(value.peer, in: &heap)
                         self.length = UInt8.place(value.length, in: &heap)
                     }

@@ -27,7 +27,7 @@ struct ExpansionTests {
                     var visits: UInt32.Stored
                     var token: String.Stored
 
-                    init(_ value: Session, in heap: inout Caesura.HeapWriter) {
+                    init(_ value: borrowing Session, in heap: inout Caesura.HeapWriter) {
                         self.user = UInt64.place(value.user, in: &heap)
                         self.visits = UInt32.place(value.visits, in: &heap)
                         self.token = String.place(value.token, in: &heap)

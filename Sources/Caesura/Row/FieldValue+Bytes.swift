@@ -87,10 +87,13 @@ extension String: BytesFieldValue, TableKey {
     @inlinable public static func withBytes<Result, Failure: Error>(
         of value: String, _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {
+        // A copy that is changed would be retained and released.
+        if value.isContiguousUTF8 {
+            return try unsafe value.utf8Span.span.bytes.withUnsafeBytes(body)
+        }
         var value = value
         value.makeContiguousUTF8()
-        let span = unsafe value.utf8Span.span.bytes
-        return try unsafe span.withUnsafeBytes(body)
+        return try unsafe value.utf8Span.span.bytes.withUnsafeBytes(body)
     }
 
     /// Builds the string.

@@ -1,3 +1,5 @@
+import CPrefetch
+
 /// One entry of a partition's directory: a page, a node, or nothing, with the epoch of the last write
 /// below it.
 ///
@@ -70,6 +72,11 @@ extension DirectoryEntry {
         return entry
     }
 
+    /// Asks for the first cache line of what the entry points at.
+    @usableFromInline func prefetch() {
+        unsafe caesura_prefetch(UnsafeRawPointer(bitPattern: UInt(word & ((1 << 48) - 1))))
+    }
+
     /// Calls `isMatch` with the candidates for a hash until it says yes; the entry's address and slot.
     @inlinable @inline(__always)
     func search(
@@ -94,10 +101,14 @@ extension DirectoryEntry {
     }
 
     /// The entry of a key, its slot and the entry of its page, below this entry of that depth.
+    ///
+    /// - Parameter inserting: Whether a row is inserted when there is none: it will need the page's header.
     @inlinable @inline(__always) func find<Key: TableKey, Row: SchemaStruct>(
-        _ key: Key, _ hash: UInt64, depth: Int, as type: Row.Type
+        _ key: Key, _ hash: UInt64, depth: Int, as type: Row.Type, inserting: Bool = false
     ) -> (entry: UnsafeMutableRawPointer, slot: Int, leaf: DirectoryEntry)? {
         let leaf = leaf(of: hash, depth: depth)
+        // Its cache line comes while that of the entry is waited for.
+        if inserting { leaf.prefetch() }
         let keyOffset = EntryShape<Key, Row>.keyOffset
         guard
             let found = unsafe leaf.search(

@@ -5,9 +5,9 @@ public import Synchronization
 extension Partition {
     /// The entry of a key, its slot and the directory's entry of its page.
     @inlinable @inline(__always) func find<Key: TableKey, Row: SchemaStruct>(
-        _ key: Key, _ hash: UInt64, as type: Row.Type
+        _ key: Key, _ hash: UInt64, as type: Row.Type, inserting: Bool = false
     ) -> (entry: UnsafeMutableRawPointer, slot: Int, leaf: DirectoryEntry)? {
-        unsafe root.find(key, hash, depth: depth, as: type)
+        unsafe root.find(key, hash, depth: depth, as: type, inserting: inserting)
     }
 
     @inlinable func load<Key: TableKey, Row: SchemaStruct>(
@@ -33,9 +33,11 @@ extension UnsafeMutablePointer where Pointee == Partition {
     /// A cursor on a row that is there, its page made writable.
     @inlinable @inline(__always) func cursor<Key: TableKey, Row: SchemaStruct>(
         _ key: Key, _ hash: UInt64, as type: Row.Type,
-        staged: UnsafeMutablePointer<StagedValues>?
+        staged: UnsafeMutablePointer<StagedValues>?, inserting: Bool = false
     ) -> RowCursor? {
-        guard let found = unsafe pointee.find(key, hash, as: type) else { return nil }
+        guard let found = unsafe pointee.find(key, hash, as: type, inserting: inserting) else {
+            return nil
+        }
         var page = unsafe Page(base: found.leaf.address)
         var entry = unsafe found.entry
         if unsafe found.leaf.epoch != pointee.writeEpoch {
@@ -74,7 +76,7 @@ extension UnsafeMutablePointer where Pointee == Partition {
     @inlinable func set<Key: TableKey, Row: SchemaStruct>(
         _ row: Row, for key: Key, _ hash: UInt64, staged: UnsafeMutablePointer<StagedValues>
     ) {
-        if var cursor = unsafe cursor(key, hash, as: Row.self, staged: staged) {
+        if var cursor = unsafe cursor(key, hash, as: Row.self, staged: staged, inserting: true) {
             unsafe cursor.reserve(for: row, replacing: cursor.stored(as: Row.Stored.self).pointee)
             let stored = unsafe cursor.stored(as: Row.Stored.self)
             unsafe Row.replace(&stored.pointee, with: row, in: &cursor.heap)
