@@ -7,7 +7,9 @@ public struct ChunkDecoder: ~Copyable {
     /// The sizes it accepts.
     public let limits: Limits
 
-    private var columns: ColumnDecoder
+    var columns: ColumnDecoder
+    /// For positions in delta chunks.
+    var positionScratch = Scratch()
     private var plain = ByteWriter()
     private var decompressor = ZstdDecompressor()
     /// For each leaf the number of its values and where its block lies in the body.
@@ -107,11 +109,20 @@ extension ChunkDecoder {
         of chunk: VerifiedChunk, layout: RegionLayout, wanted: [Bool]?, into batch: ColumnBatch
     ) throws(FormatError) {
         try Self.expect(layout.schema.kind == .log ? .log : .core, chunk, layout)
-        let rowCount = chunk.header.rowCount
-        guard rowCount == 1 || rowCount * layout.fixedRowWeight <= Limits.rowBytesPerChunk else {
-            throw FormatError(.limitExceeded, "\(rowCount) rows are too large", at: chunk.offset)
-        }
         var reader = try bodyReader(of: chunk)
+        try decodeRows(
+            of: &reader, rowCount: chunk.header.rowCount, layout: layout, wanted: wanted,
+            into: batch)
+    }
+
+    /// Reads all that is left as the columns of some rows.
+    mutating func decodeRows(
+        of reader: inout ByteReader, rowCount: Int, layout: RegionLayout, wanted: [Bool]?,
+        into batch: ColumnBatch
+    ) throws(FormatError) {
+        guard rowCount == 1 || rowCount * layout.fixedRowWeight <= Limits.rowBytesPerChunk else {
+            throw reader.error(.limitExceeded, "\(rowCount) rows are too large")
+        }
         try readDirectory(&reader, leafCount: layout.leaves.count)
         var weight = rowCount * layout.fixedRowWeight
         for (index, leaf) in layout.leaves.enumerated() {
@@ -195,7 +206,7 @@ extension ChunkDecoder {
         return ones
     }
 
-    private static func expect(
+    static func expect(
         _ role: ChunkRole, _ chunk: VerifiedChunk, _ layout: RegionLayout? = nil
     ) throws(FormatError) {
         guard chunk.header.role == role else {
@@ -209,14 +220,14 @@ extension ChunkDecoder {
         }
     }
 
-    private static func expectEnd(of reader: ByteReader) throws(FormatError) {
+    static func expectEnd(of reader: ByteReader) throws(FormatError) {
         guard reader.remaining == 0 else {
             throw reader.error(.malformed, "bytes behind the end of a chunk's content")
         }
     }
 
     /// A reader of the decompressed body, whose lengths the header's parser compared with the limits.
-    private mutating func bodyReader(of chunk: VerifiedChunk) throws(FormatError) -> ByteReader {
+    mutating func bodyReader(of chunk: VerifiedChunk) throws(FormatError) -> ByteReader {
         let origin = chunk.offset + chunk.header.headerLength
         switch chunk.header.codec {
         case .none: return unsafe ByteReader(chunk.storedBody, origin: origin)

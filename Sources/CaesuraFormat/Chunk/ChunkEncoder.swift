@@ -16,6 +16,7 @@ public struct ChunkEncoder: ~Copyable {
     public private(set) var leafByteCounts: [Int] = []
 
     private var columns = ColumnEncoder()
+    private var deltas = DeltaEncoder()
     private var output = ByteWriter()
     private var packed = ByteWriter()
     /// Small parts that are set before the body: the directory, then the header.
@@ -89,6 +90,25 @@ public struct ChunkEncoder: ~Copyable {
         unsafe output.append(bytes)
         self.header = header
         self.header.rowCount = 0
+        finish(bodyStart: ChunkHeader.room)
+    }
+
+    /// Encodes what changed in a hash range.
+    ///
+    /// - Parameters:
+    ///   - batch: The changes, 1...8,192 of them.
+    ///   - header: Role `.delta`, region, fingerprint, partition, range, sequence and both epochs; the rest is
+    ///     filled in.
+    /// - Complexity: O(changes).
+    public mutating func encode(delta batch: DeltaBatch, header: ChunkHeader) {
+        precondition(header.role == .delta, "the header of a chunk of changes")
+        precondition(
+            (1...Limits.rowsPerChunk).contains(batch.changeCount), "\(batch.changeCount) changes")
+        output.truncate(to: 0)
+        leave(ChunkHeader.room)
+        deltas.encode(batch, into: &output)
+        self.header = header
+        self.header.rowCount = batch.changeCount
         finish(bodyStart: ChunkHeader.room)
     }
 

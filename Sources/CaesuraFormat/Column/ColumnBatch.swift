@@ -87,6 +87,17 @@ public final class ColumnBuffer {
         contentCapacity = grown
     }
 
+    /// Appends a value of `.bytes` or `.array` that the column holds itself.
+    public func append(_ bytes: UnsafeRawPointer, byteCount: Int) {
+        reserveCapacity(count + 1)
+        reserveContent(contentByteCount + byteCount)
+        // SAFETY: room was made for one more length and for the bytes.
+        unsafe lengths[count] = UInt32(byteCount / width)
+        unsafe (content + contentByteCount).copyMemory(from: bytes, byteCount: byteCount)
+        count += 1
+        contentByteCount += byteCount
+    }
+
     /// Forgets the values and keeps the memory.
     public func removeAll() {
         count = 0

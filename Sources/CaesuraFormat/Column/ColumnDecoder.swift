@@ -33,7 +33,6 @@ public struct ColumnDecoder: ~Copyable {
         column.removeAll()
         var reader = unsafe ByteReader(bytes, origin: origin)
         if count > 0 {
-            column.reserveCapacity(count)
             do {
                 try decode(&reader, count: count, into: column)
             } catch {
@@ -48,7 +47,34 @@ public struct ColumnDecoder: ~Copyable {
         column.count = count
     }
 
-    private mutating func decode(
+    /// Reads a column that other bytes follow.
+    ///
+    /// - Parameter count: At least 1, and bounded: memory is made for so many.
+    mutating func decode(
+        _ reader: inout ByteReader, count: Int, into column: ColumnBuffer
+    ) throws(FormatError) {
+        column.removeAll()
+        column.reserveCapacity(count)
+        try decodeValues(&reader, count: count, into: column)
+        column.count = count
+    }
+
+    /// Reads an integer stream into a column of values of that width, whatever they stand for.
+    mutating func decodeWords(
+        _ reader: inout ByteReader, count: Int, width: Int, into column: ColumnBuffer
+    ) throws(FormatError) {
+        column.removeAll()
+        column.reserveCapacity(count)
+        switch width {
+        case 1: try unsafe decodeIntegers(&reader, count, UInt8.self, to: column.values)
+        case 2: try unsafe decodeIntegers(&reader, count, UInt16.self, to: column.values)
+        case 4: try unsafe decodeIntegers(&reader, count, UInt32.self, to: column.values)
+        default: try unsafe decodeIntegers(&reader, count, UInt64.self, to: column.values)
+        }
+        column.count = count
+    }
+
+    private mutating func decodeValues(
         _ reader: inout ByteReader, count: Int, into column: ColumnBuffer
     ) throws(FormatError) {
         switch column.kind {
