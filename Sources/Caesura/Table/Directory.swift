@@ -3,7 +3,8 @@ import CPrefetch
 /// One entry of a partition's directory: a page, a node, or nothing, with the epoch of the last write
 /// below it.
 ///
-///     word    bits 0-47  address of the page or node, 0 when there is none
+///     word    bits 0-47  address of the page or node, a multiple of 64, 0 when there is none
+///             bits 0-5   of a page, its number of rows, at most 48
 ///             bits 48-55 slots of the page; of a node the hash bits that choose among its entries
 ///             bits 56-61 depth: leading hash bits that everything below shares (0...63)
 ///             bit 63     set for a node
@@ -18,7 +19,7 @@ struct DirectoryEntry: BitwiseCopyable {
         self.epoch = epoch
     }
 
-    private static let addressMask: UInt64 = (1 << 48) - 1
+    private static let addressMask: UInt64 = (1 << 48) - 64
 
     /// No page yet for hashes that share `depth` bits.
     init(emptyAtDepth depth: Int) {
@@ -27,9 +28,12 @@ struct DirectoryEntry: BitwiseCopyable {
 
     init(_ page: Page, epoch: UInt64) {
         let address = unsafe UInt64(UInt(bitPattern: page.base))
-        assert(address & Self.addressMask == address, "user addresses have 48 bits")
+        assert(
+            address & Self.addressMask == address, "user addresses have 48 bits, blocks 64 bytes")
+        unsafe assert(page.header.pointee.rowCount < 64, "a page has at most 48 rows")
         unsafe self.init(
-            word: address | UInt64(page.header.pointee.slotCount) << 48
+            word: address | UInt64(page.header.pointee.rowCount)
+                | UInt64(page.header.pointee.slotCount) << 48
                 | UInt64(page.header.pointee.depth) << 56,
             epoch: epoch)
     }
@@ -42,7 +46,12 @@ struct DirectoryEntry: BitwiseCopyable {
     }
 
     @inlinable var isNode: Bool { word >> 63 != 0 }
-    @inlinable var isEmpty: Bool { word & ((1 << 48) - 1) == 0 }
+    @inlinable var isEmpty: Bool { word & ((1 << 48) - 64) == 0 }
+    /// The number of rows of a page; 0 for a gap.
+    var rowCount: Int {
+        get { Int(truncatingIfNeeded: word & 63) }
+        set { word = word & ~63 | UInt64(newValue) }
+    }
     @inlinable var slotCount: Int { Int(truncatingIfNeeded: (word &>> 48) & 0xFF) }
     /// Hash bits that choose among the entries of a node.
     @inlinable var nodeBits: Int { Int(truncatingIfNeeded: (word &>> 48) & 0xFF) }
@@ -51,7 +60,7 @@ struct DirectoryEntry: BitwiseCopyable {
     /// The address, of a page or node that is there.
     @inlinable var address: UnsafeMutableRawPointer {
         // SAFETY: entries that are not empty hold the address of a live block.
-        unsafe UnsafeMutableRawPointer(bitPattern: UInt(word & ((1 << 48) - 1))).unsafelyUnwrapped
+        unsafe UnsafeMutableRawPointer(bitPattern: UInt(word & ((1 << 48) - 64))).unsafelyUnwrapped
     }
     @inlinable var page: Page { unsafe Page(base: address) }
     @inlinable var node: DirectoryNode { unsafe DirectoryNode(base: address) }
@@ -74,7 +83,7 @@ extension DirectoryEntry {
 
     /// Asks for the first cache line of what the entry points at.
     @usableFromInline func prefetch() {
-        unsafe caesura_prefetch(UnsafeRawPointer(bitPattern: UInt(word & ((1 << 48) - 1))))
+        unsafe caesura_prefetch(UnsafeRawPointer(bitPattern: UInt(word & Self.addressMask)))
     }
 
     /// Calls `isMatch` with the candidates for a hash until it says yes; the entry's address and slot.
@@ -102,7 +111,7 @@ extension DirectoryEntry {
 
     /// The entry of a key, its slot and the entry of its page, below this entry of that depth.
     ///
-    /// - Parameter inserting: Whether a row is inserted when there is none: it will need the page's header.
+    /// - Parameter inserting: Whether a row is inserted when there is none: that will need the page's header.
     @inlinable @inline(__always) func find<Key: TableKey, Row: SchemaStruct>(
         _ key: Key, _ hash: UInt64, depth: Int, as type: Row.Type, inserting: Bool = false
     ) -> (entry: UnsafeMutableRawPointer, slot: Int, leaf: DirectoryEntry)? {

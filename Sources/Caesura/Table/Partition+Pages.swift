@@ -29,6 +29,7 @@ extension Partition {
         }
         let grown = unsafe makePage(
             depth: Int(page.header.pointee.depth), rows: rows, liveHeap: live, heapNeeded: heap)
+        unsafe grown.header.pointee.changes = PageChanges(since: page.header.pointee.changes.epoch)
         var followed = 0
         for slot in page.usedSlots {
             let new = unsafe grown.adopt(slot: slot, of: page, tag: page.tags[slot], layout: layout)
@@ -74,6 +75,10 @@ extension Partition {
                 makeHalf(depth: depth + 1, rows: rows.0, liveHeap: heaps.0),
                 makeHalf(depth: depth + 1, rows: rows.1, liveHeap: heaps.1)
             )
+            for half in [pages.0, pages.1] {
+                unsafe half?.header.pointee.changes = PageChanges(
+                    since: page.header.pointee.changes.epoch)
+            }
             var followed = 0
             for slot in page.usedSlots {
                 let half = unsafe (hashes[slot] << UInt64(depth)) >> 63 == 0 ? pages.0! : pages.1!

@@ -35,7 +35,8 @@ extension UnsafeMutablePointer where Pointee == Partition {
         _ key: Key, _ hash: UInt64, as type: Row.Type,
         staged: UnsafeMutablePointer<StagedValues>?, inserting: Bool = false
     ) -> RowCursor? {
-        guard let found = unsafe pointee.find(key, hash, as: type, inserting: inserting) else {
+        guard let found = unsafe pointee.find(key, hash, as: type, inserting: inserting)
+        else {
             return nil
         }
         var page = unsafe Page(base: found.leaf.address)
@@ -52,7 +53,7 @@ extension UnsafeMutablePointer where Pointee == Partition {
     }
 
     /// Stamps a row as changed in this epoch.
-    @inlinable func stamp(_ cursor: borrowing RowCursor) {
+    @inlinable @inline(__always) func stamp(_ cursor: borrowing RowCursor) {
         guard cursor.changes != 0 else { return }
         let old = unsafe cursor.entry.load(as: UInt64.self)
         let base = unsafe pointee.control.pointee.deltaBase.load(ordering: .relaxed)
@@ -61,6 +62,10 @@ extension UnsafeMutablePointer where Pointee == Partition {
             old &>> 16 > base ? UInt16(truncatingIfNeeded: old) | cursor.changes : cursor.changes
         unsafe cursor.entry.storeBytes(
             of: pointee.writeEpoch &<< 16 | UInt64(mask), as: UInt64.self)
+        // A row that was stamped in this epoch is noted; to look would wait for another cache line.
+        if unsafe old &>> 16 != pointee.writeEpoch {
+            unsafe Page.noteChange(cursor.slot, of: cursor.heap.page)
+        }
     }
 
     @inlinable @inline(__always) func update<Key: TableKey, Row: SchemaStruct, Result>(
@@ -69,8 +74,16 @@ extension UnsafeMutablePointer where Pointee == Partition {
     ) rethrows -> Result? {
         guard let cursor = unsafe cursor(key, hash, as: type, staged: staged) else { return nil }
         var editor = Row.Editor(cursor)
-        defer { unsafe stamp(editor.cursor) }
-        return try body(&editor)
+        // Not `defer`, which becomes a call that is given the editor in memory: it waits for the stores.
+        let result: Result
+        do {
+            result = try body(&editor)
+        } catch {
+            unsafe stamp(editor.cursor)
+            throw error
+        }
+        unsafe stamp(editor.cursor)
+        return result
     }
 
     @inlinable func set<Key: TableKey, Row: SchemaStruct>(

@@ -113,6 +113,7 @@ struct Partition: ~Copyable {
                     unsafe retireBlock(page.base, Int(page.header.pointee.blockSize))
                     page = copy
                 }
+                unsafe page.header.pointee.changes = PageChanges(since: entry.epoch)
                 let written = DirectoryEntry(page, epoch: epoch)
                 for index in range { unsafe entries[index] = written }
                 return unsafe (entries, range)
@@ -140,7 +141,8 @@ struct Partition: ~Copyable {
             if rows < Self.capacity(slotCount: entry.slotCount), page.heapRoom >= heap {
                 let slot = page.takeSlot(
                     tag: Page.tag(of: hash, depth: entry.depth), stamp: writeEpoch << 16 | 0xFFFF,
-                    stride: layout.stride)
+                    stride: layout.stride, isChanged: true)
+                for index in range { unsafe entries[index].rowCount += 1 }
                 rowCount += 1
                 return (page, slot)
             }
@@ -187,7 +189,10 @@ struct Partition: ~Copyable {
         let page = unsafe entries[range.lowerBound].page
         page.emptySlot(slot, stride: layout.stride)
         rowCount -= 1
-        guard unsafe page.header.pointee.rowCount == 0 else { return }
+        guard unsafe page.header.pointee.rowCount == 0 else {
+            for index in range { unsafe entries[index].rowCount -= 1 }
+            return
+        }
         var gap = unsafe DirectoryEntry(emptyAtDepth: Int(page.header.pointee.depth))
         gap.epoch = writeEpoch
         for index in range { unsafe entries[index] = gap }

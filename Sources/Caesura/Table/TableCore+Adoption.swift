@@ -81,7 +81,8 @@ extension TableCore {
         for slot in page.usedSlots {
             let source = unsafe page.entries + slot * old.layout.stride
             let new = unsafe copy.takeSlot(
-                tag: page.tags[slot], stamp: source.load(as: UInt64.self), stride: layout.stride)
+                tag: page.tags[slot], stamp: source.load(as: UInt64.self), stride: layout.stride,
+                isChanged: false)
             unsafe copyLeaves(
                 to: copy, copy.entries + new * layout.stride, from: page, source, old.layout)
         }

@@ -67,7 +67,9 @@ struct PageFiller: ~Copyable {
     /// Takes a slot of the page for the row that ``fill(_:row:count:epoch:limit:segmented:)`` is to put
     /// there as its `index`-th.
     mutating func takeSlot(of page: Page, index: Int, tag: UInt16, epoch: UInt64) {
-        let slot = page.takeSlot(tag: tag, stamp: epoch << 16 | 0xFFFF, stride: layout.stride)
+        let slot = page.takeSlot(
+            tag: tag, stamp: epoch << 16 | 0xFFFF, stride: layout.stride,
+            isChanged: false)
         unsafe entries[index] = unsafe page.entries + slot &* layout.stride
     }
 

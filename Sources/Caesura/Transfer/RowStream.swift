@@ -88,7 +88,9 @@ public struct RowStreamWriter<Row: SchemaStruct, Sink: ByteSink & ~Copyable>: ~C
         }
         if scratch.rowCount == scratch.capacity || scratch.page.heapRoom < needed { gather() }
         let slot = scratch.rowCount
-        _ = scratch.page.takeSlot(tag: scratch.tag(slot), stamp: 1, stride: gatherer.stride)
+        _ = scratch.page.takeSlot(
+            tag: scratch.tag(slot), stamp: 1, stride: gatherer.stride,
+            isChanged: false)
         var heap = unsafe HeapWriter(
             page: scratch.page.base, limit: limit, staged: nil, partition: nil)
         unsafe scratch.row(slot).storeBytes(of: Row.place(row, in: &heap), as: Row.Stored.self)
