@@ -22,6 +22,10 @@ public struct StoreError: Error, Hashable, Sendable, CustomStringConvertible {
         /// Something else wrote to the store while rows were restored: empty it, and restore again while
         /// nothing writes.
         case restoreDisturbed
+        /// What changed cannot be said as a delta: take a snapshot.
+        case noDelta
+        /// A delta builds on another state than the store's: nothing was changed.
+        case wrongBase
         /// The data contradict themselves or the store: keys out of order, doubled or in the wrong range.
         case inconsistentData
     }

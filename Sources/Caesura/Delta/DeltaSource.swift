@@ -1,0 +1,290 @@
+public import CaesuraFormat
+
+/// What changed between two cuts, as chunks: which ones, in order, and how to encode each.
+///
+///     let source = try DeltaSource(from: base, to: cut, baseDigest: digest)
+///     let worker = DeltaSource.Worker(for: source)          // one a thread
+///     while let job = try source.next() {
+///         try source.encode(job, with: worker, emit: { header, bytes in ... }, refused: { $0 })
+///     }
+///
+/// ``next()`` compares pages and hands out the changes of one chunk at a time; jobs can be encoded on several
+/// threads. Both cuts must stay open until the end. Memory: the changes of one chunk, and each worker's columns.
+/// The cost is in proportion to what changed, but for 16 bytes a page of the partitions that changed.
+public final class DeltaSource: Sendable {
+    /// The earlier cut.
+    public let base: Cut
+    /// The later cut.
+    public let target: Cut
+    /// The epoch by which whoever has the base knows it.
+    public let baseEpoch: UInt64
+    /// The identity of the base: ``StreamEnd/digest`` of the stream that ended there.
+    public let baseDigest: UInt64
+    /// Whether the base can be rebuilt from the target.
+    public let isReversible: Bool
+    /// What bodies are compressed with.
+    public let compression: Compression
+    private let tables: [FrozenTable]
+    private let layouts: [RegionLayout]
+    private let cursor: Guarded<Cursor>
+
+    private final class Cursor {
+        var region = -1
+        var scan: ScanBox?
+        /// Ranges of the region that are still to be planned, the next one last.
+        var ranges: [HashRange] = []
+        var sequence: UInt64 = 0
+        var nextOrdinal = 0
+        var counts = DeltaCounts()
+    }
+
+    /// A scan is noncopyable; a class holds it.
+    private final class ScanBox {
+        var scan: DeltaScan
+        init(_ scan: consuming DeltaScan) { self.scan = scan }
+    }
+
+    /// The changes of one chunk.
+    public struct Job: @unchecked Sendable {
+        // @unchecked: the rows are frozen while both cuts are open, and read only inside Cut.read.
+
+        /// The job's place in the stream, from 0.
+        public let ordinal: Int
+        /// The region, by its index among the store's, sorted by name.
+        public let region: Int
+        /// The hashes of the changed rows.
+        public let range: HashRange
+        let sequence: UInt64
+        let baseRowCount: UInt64
+        let changes: [RowChange]
+        let masks: [UInt64]
+        let maskWordCount: Int
+        /// Position of the range's first row.
+        let start: UInt64
+    }
+
+    /// The memory that encoding reuses.
+    ///
+    /// One a thread.
+    public final class Worker {
+        var encoder: ChunkEncoder
+        var batches: [DeltaBatch?]
+
+        /// Creates a worker for a source's regions.
+        public init(for source: DeltaSource) {
+            encoder = ChunkEncoder(compression: source.compression)
+            batches = Array(repeating: nil, count: source.tables.count)
+        }
+    }
+
+    /// Prepares to encode what changed from one cut of a store to a later one.
+    ///
+    /// - Parameters:
+    ///   - base: The earlier cut.
+    ///   - baseEpoch: The epoch by which the receiver knows the base, when that is not the cut's: after a
+    ///     restore, a cut that nothing was written before equals what was restored.
+    ///   - target: The later cut.
+    ///   - baseDigest: The identity of the base.
+    ///   - isReversible: Whether the delta also carries the way back.
+    ///   - compression: What bodies are compressed with.
+    /// - Throws: `noDelta` when a table was declared, or took its Swift types, between the cuts: a snapshot says it.
+    public init(
+        from base: Cut, as baseEpoch: UInt64? = nil, to target: Cut, baseDigest: UInt64,
+        isReversible: Bool = false, compression: Compression = .none
+    ) throws(StoreError) {
+        precondition(base.store === target.store, "cuts of two stores")
+        precondition(base.epoch < target.epoch, "a base after its target")
+        self.base = base
+        self.target = target
+        self.baseEpoch = baseEpoch ?? base.epoch.rawValue
+        self.baseDigest = baseDigest
+        self.isReversible = isReversible
+        self.compression = compression
+        tables = target.tables.sorted { $0.table.schema.name.utf8Precedes($1.table.schema.name) }
+        guard base.tables.count == tables.count,
+            tables.allSatisfy({ table in base.tables.contains { $0.table === table.table } })
+        else {
+            throw StoreError(
+                .noDelta, "the store's regions changed since the base; take a snapshot",
+                epoch: target.epoch)
+        }
+        var layouts: [RegionLayout] = []
+        for table in tables {
+            do throws(FormatError) {
+                layouts.append(try RegionLayout(table.table.schema))
+            } catch {
+                throw StoreError(
+                    .unsupportedSchema, error.message, region: table.table.schema.name)
+            }
+        }
+        self.layouts = layouts
+        cursor = Guarded(Cursor())
+    }
+
+    /// The number of regions.
+    public var regionCount: Int { tables.count }
+
+    /// How pages were compared so far.
+    public var counts: DeltaCounts { cursor.withLock { $0.counts } }
+
+    /// The next job in the order of the stream, or nil at its end.
+    ///
+    /// - Throws: `cutCancelled`, `cutClosed`, of either cut.
+    public func next() throws(StoreError) -> Job? {
+        try target.read { () throws(StoreError) in
+            try base.read { () throws(StoreError) in cursor.withLock { next($0) } }
+        }
+    }
+
+    private func next(_ cursor: Cursor) -> Job? {
+        while true {
+            guard let box = cursor.scan, let range = cursor.ranges.popLast() else {
+                if let box = cursor.scan { cursor.counts.add(box.scan.counts) }
+                cursor.region += 1
+                guard cursor.region < tables.count else {
+                    cursor.region = tables.count
+                    cursor.scan = nil
+                    return nil
+                }
+                let target = tables[cursor.region]
+                guard let base = base.tables.first(where: { $0.table === target.table }) else {
+                    preconditionFailure("both cuts have the region")
+                }
+                cursor.scan = ScanBox(
+                    DeltaScan(
+                        base, target, baseEpoch: self.base.epoch.rawValue,
+                        fixedRowWeight: layouts[cursor.region].fixedRowWeight))
+                cursor.ranges = [.all]
+                cursor.sequence = 0
+                continue
+            }
+            var count = box.scan.pendingCount(upTo: range.last)
+            while count <= Limits.rowsPerChunk, !box.scan.hasPassed(range.last) {
+                box.scan.advance()
+                count = box.scan.pendingCount(upTo: range.last)
+            }
+            if count == 0 { continue }
+            let isOneChunk =
+                count == 1
+                || count <= Limits.rowsPerChunk
+                    && box.scan.pendingWeight(count) <= Limits.rowBytesPerChunk
+            if !isOneChunk, let (low, high) = range.halves {
+                cursor.ranges.append(high)
+                cursor.ranges.append(low)
+                continue
+            }
+            return job(cursor, &box.scan, range, count)
+        }
+    }
+
+    private func job(
+        _ cursor: Cursor, _ scan: inout DeltaScan, _ range: HashRange, _ count: Int
+    ) -> Job {
+        let start = scan.basePosition(of: range.first)
+        let frozen = tables[cursor.region].table
+        let all = base.tables.first { $0.table === frozen }?.rowCount ?? 0
+        let end = range.last == .max ? UInt64(all) : scan.basePosition(of: range.last + 1)
+        let (changes, masks) = scan.take(count)
+        defer {
+            cursor.sequence += 1
+            cursor.nextOrdinal += 1
+        }
+        return Job(
+            ordinal: cursor.nextOrdinal, region: cursor.region, range: range,
+            sequence: cursor.sequence, baseRowCount: end - start, changes: changes, masks: masks,
+            maskWordCount: scan.maskWordCount, start: start)
+    }
+
+    /// Encodes a job: calls `emit` with its chunk; the bytes are valid during the call.
+    ///
+    /// - Throws: What `emit` throws, and what `refused` makes of `cutCancelled`, `cutClosed`, and of `noDelta` when
+    ///   a value of more than 64 KiB changed.
+    public func encode<Failure: Error>(
+        _ job: Job, with worker: Worker,
+        emit: (ChunkHeader, UnsafeRawBufferPointer) throws(Failure) -> Void,
+        refused: (StoreError) -> Failure
+    ) throws(Failure) {
+        let layout = layouts[job.region]
+        let batch = worker.batches[job.region] ?? DeltaBatch(leaves: layout.leaves)
+        worker.batches[job.region] = batch
+        batch.removeAll()
+        batch.baseDigest = baseDigest
+        batch.isReversible = isReversible
+        batch.baseRowCount = job.baseRowCount
+        let isComplete = try target.read(
+            { () throws(Failure) in
+                try base.read(
+                    { () throws(Failure) in gather(job, into: batch) }, cancelled: refused)
+            }, cancelled: refused)
+        guard isComplete else {
+            throw refused(
+                StoreError(
+                    .noDelta, "a value of more than 64 KiB changed; take a snapshot",
+                    region: layout.schema.name, epoch: target.epoch))
+        }
+        var header = ChunkHeader(
+            role: .delta, region: job.region, fingerprint: layout.wireFingerprint,
+            partition: 0, range: job.range, sequence: job.sequence,
+            targetEpoch: target.epoch.rawValue)
+        header.baseEpoch = baseEpoch
+        worker.encoder.encode(delta: batch, header: header)
+        try unsafe emit(worker.encoder.header, worker.encoder.bytes)
+    }
+
+    /// Copies the changed rows' leaves; false when a value is too large for a column.
+    private func gather(_ job: Job, into batch: DeltaBatch) -> Bool {
+        let gatherer = RowGatherer(tables[job.region].table.layout)
+        var inserted: [FrozenRow] = []
+        var removed: [FrozenRow] = []
+        var updated: [(new: FrozenRow, old: FrozenRow)] = []
+        for change in job.changes {
+            let position = change.position - job.start
+            switch (change.new, change.old) {
+            case (let new?, let old?):
+                batch.updated.append(position)
+                batch.masks.append(
+                    Array(job.masks[change.mask..<change.mask + job.maskWordCount]))
+                updated.append((new, old))
+            case (let new?, nil): inserted.append(new)
+            case (nil, let old?):
+                batch.removed.append(position)
+                removed.append(old)
+            case (nil, nil): preconditionFailure("a change of no row")
+            }
+        }
+        for leaf in batch.keyLeafCount..<batch.leaves.count {
+            let rows = updated.indices.filter {
+                batch.masks.contains(leaf, in: Int(batch.masks.codes[$0]))
+            }
+            if rows.isEmpty { continue }
+            guard
+                gatherer.gather(
+                    leaf, of: rows.map { updated[$0].new }, absentToo: true,
+                    into: batch.changes[leaf].new),
+                gatherer.gather(
+                    leaf, of: rows.map { updated[$0].old }, absentToo: true,
+                    into: batch.changes[leaf].old)
+            else { return false }
+        }
+        return gather(inserted, into: batch.inserted, gatherer)
+            && (!isReversible || gather(removed, into: batch.removedRows, gatherer))
+    }
+
+    private func gather(
+        _ rows: [FrozenRow], into batch: ColumnBatch, _ gatherer: RowGatherer
+    ) -> Bool {
+        batch.rowCount = rows.count
+        if rows.isEmpty { return true }
+        return batch.leaves.indices.allSatisfy { leaf in
+            gatherer.gather(leaf, of: rows, absentToo: false, into: batch.columns[leaf])
+        }
+    }
+}
+
+extension DeltaCounts {
+    mutating func add(_ other: DeltaCounts) {
+        pages += other.pages
+        comparedBySlots += other.comparedBySlots
+        comparedByRows += other.comparedByRows
+    }
+}

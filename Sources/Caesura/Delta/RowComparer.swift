@@ -1,0 +1,119 @@
+import CaesuraFormat
+
+/// A row in a frozen page: its entry and the page that its references point into.
+@safe
+struct FrozenRow {
+    let entry: UnsafeRawPointer
+    let page: UnsafeRawPointer
+
+    init(_ entry: UnsafeRawPointer, _ page: Page) {
+        unsafe self.entry = unsafe entry
+        unsafe self.page = UnsafeRawPointer(page.base)
+    }
+
+    var heap: HeapView { unsafe HeapView(page: page) }
+    /// The epoch of the row's last change.
+    var epoch: UInt64 { unsafe entry.load(as: UInt64.self) >> 16 }
+}
+
+/// Tells which leaves of two rows differ, by the table's layout.
+@safe
+struct RowComparer: ~Copyable {
+    /// One leaf, as the loop needs it: no enumeration with a payload, no optional.
+    private struct Leaf {
+        /// Bytes of the value; 0 for a reference.
+        var width: Int
+        var offset: Int
+        /// Where the byte lies that says whether there is a value; -1 when there always is.
+        var presence: Int
+    }
+
+    private let leaves: UnsafeMutablePointer<Leaf>
+    let leafCount: Int
+    let keyLeafCount: Int
+    /// Words of a set of leaves.
+    let wordCount: Int
+
+    init(_ layout: RowLayout) {
+        leafCount = layout.leaves.count
+        keyLeafCount = layout.keyLeafCount
+        wordCount = (leafCount + 63) / 64
+        unsafe leaves = .allocate(capacity: leafCount)
+        for (index, leaf) in layout.leaves.enumerated() {
+            let width =
+                switch leaf.kind {
+                case .presence: 1
+                case .fixed(let scalar): scalar.width
+                case .bytes, .array: 0
+                }
+            unsafe (leaves + index).initialize(
+                to: Leaf(
+                    width: width, offset: leaf.offset,
+                    presence: leaf.scope.map { layout.leaves[$0].offset } ?? -1))
+        }
+    }
+
+    deinit { unsafe leaves.deallocate() }
+
+    /// Whether two rows have the same key.
+    func haveSameKey(_ a: FrozenRow, _ b: FrozenRow) -> Bool {
+        for leaf in 0..<keyLeafCount where !isEqual(leaf, a, b) { return false }
+        return true
+    }
+
+    /// Appends the set of leaves, the key's apart, in which two rows differ; whether there is one.
+    func appendDifferences(_ a: FrozenRow, _ b: FrozenRow, to words: inout [UInt64]) -> Bool {
+        var word: UInt64 = 0
+        var all: UInt64 = 0
+        for leaf in 0..<leafCount {
+            if leaf >= keyLeafCount, !isEqual(leaf, a, b) { word |= 1 << UInt64(leaf & 63) }
+            if leaf & 63 == 63 || leaf == leafCount - 1 {
+                words.append(word)
+                all |= word
+                word = 0
+            }
+        }
+        if all == 0 { words.removeLast(wordCount) }
+        return all != 0
+    }
+
+    private func isEqual(_ index: Int, _ a: FrozenRow, _ b: FrozenRow) -> Bool {
+        let leaf = unsafe leaves[index]
+        if leaf.presence >= 0 {
+            let isThere = unsafe a.entry.load(fromByteOffset: leaf.presence, as: UInt8.self)
+            // Where only one has a value, the presence differs, and the value is what the other lacks.
+            if unsafe isThere != b.entry.load(fromByteOffset: leaf.presence, as: UInt8.self) {
+                return false
+            }
+            if isThere == 0 { return true }
+        }
+        // SAFETY: the layout's offsets and widths lie in an entry.
+        let (x, y) = unsafe (a.entry + leaf.offset, b.entry + leaf.offset)
+        switch leaf.width {
+        case 1: return unsafe x.load(as: UInt8.self) == y.load(as: UInt8.self)
+        case 2: return unsafe x.load(as: UInt16.self) == y.load(as: UInt16.self)
+        case 4: return unsafe x.load(as: UInt32.self) == y.load(as: UInt32.self)
+        case 8: return unsafe x.load(as: UInt64.self) == y.load(as: UInt64.self)
+        case 16:
+            return unsafe x.loadUnaligned(as: SIMD2<UInt64>.self)
+                == y.loadUnaligned(as: SIMD2<UInt64>.self)
+        default:
+            return unsafe Self.isEqual(
+                x.load(as: HeapReference.self), a.heap, y.load(as: HeapReference.self), b.heap)
+        }
+    }
+
+    private static func isEqual(
+        _ x: HeapReference, _ xHeap: HeapView, _ y: HeapReference, _ yHeap: HeapView
+    ) -> Bool {
+        if x.isOutOfLine, y.isOutOfLine,
+            unsafe xHeap.largeValue(x).base == yHeap.largeValue(y).base
+        {
+            return true
+        }
+        guard xHeap.byteCount(of: x) == yHeap.byteCount(of: y) else { return false }
+        return unsafe xHeap.withBytes(of: x) { a in
+            unsafe yHeap.withBytes(of: y) { b in unsafe a.elementsEqual(b) }
+        }
+    }
+}
