@@ -23,11 +23,21 @@ enum Marker {
     ///
     /// What an earlier writer made and was not given the time to sync is synced here.
     static func create(in storage: any Storage) throws(RepositoryError) {
+        let names = try storage.list("")
+        if names.contains(Layout.marker) {
+            try check(in: storage)
+            // They were there before the marker was. Made anew, they would turn all that is there into leftovers.
+            for directory in [Layout.packs, Layout.manifests] where !names.contains(directory) {
+                throw RepositoryError(
+                    .damaged, "the repository has lost its directory of \(directory)",
+                    path: storage.display(directory),
+                    hint: "bring the directory back; nothing else was changed")
+            }
+            return try storage.syncDirectory("")
+        }
         try storage.makeDirectory(Layout.packs)
         try storage.makeDirectory(Layout.manifests)
         try storage.syncDirectory("")
-        let names = try storage.list("")
-        guard !names.contains(Layout.marker) else { return }
         for name in names where Layout.isTemporary(name) { try storage.remove(name) }
         var json = JSONWriter()
         json.openDocument()

@@ -23,9 +23,9 @@ extension Repository {
     /// writers go on. When this returns, the checkpoint survives a crash.
     ///
     /// - Returns: The manifest, with counts, sizes and timings.
-    /// - Throws: `outOfSpace`, `storage`, `cancelled`, `cutCancelled`, `mismatch`; `exists` if the store's epoch is not newer than the
-    ///   newest checkpoint's; `locked` if another checkpoint is under way. No checkpoint has come to be,
-    ///   and the ones before are intact.
+    /// - Throws: `outOfSpace`, `storage`, `cancelled`, `cutCancelled`, `mismatch`; `exists` if the repository has
+    ///   checkpoints that the store neither wrote nor was restored from; `locked` if another checkpoint is
+    ///   under way. No checkpoint has come to be, and the ones before are intact.
     @discardableResult
     public func checkpoint(
         _ store: Store, options: CheckpointOptions = CheckpointOptions()
@@ -68,13 +68,16 @@ extension Repository {
         }
         let manifest = Manifest(
             metadata: source.metadata, created: created, writer: Manifest.thisWriter)
+        try checkDescent(of: cut)
         let writer = try beginCheckpoint(manifest)
         do throws(RepositoryError) {
             var timings = Manifest.Timings()
             timings.pause = cut.pause.nanoseconds
             timings.encode = try Self.stream(source, to: writer, options, cancellation)
             timings.total = ContinuousClock.now.nanoseconds(since: start)
-            return try writer.commit(timings)
+            let committed = try writer.commit(timings)
+            cut.ancestor = ancestor(committed)
+            return committed
         } catch {
             abandon(writer)
             throw error

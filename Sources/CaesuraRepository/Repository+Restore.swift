@@ -36,6 +36,7 @@ extension Repository {
                     }
                     try restoration.finish()
                 }
+                self.adopt(store, reader.manifest, newest: epochs.last)
                 return reader.manifest
             } catch {
                 throw Self.advised(error, others: epochs.filter { $0 != epoch })
@@ -74,6 +75,7 @@ extension Repository {
                 if failures.isEmpty { try restoration.finish() }
                 return failures
             }
+            self.adopt(store, manifest, newest: try self.listEpochs().last)
             guard !failures.isEmpty else { return report }
             // Bytes as they were written, by a writer that broke the format's rules.
             var damaged = Set(failures.flatMap(\.part.chunks))

@@ -7,7 +7,8 @@ extension Repository {
     ///   - epoch: The checkpoint; the newest one if nil.
     ///   - progress: Called with the bytes read so far, on a thread of the repository's own.
     /// - Returns: What is wrong and what is still good. A damaged checkpoint is a result, not an error.
-    /// - Throws: `notFound` if there is none, `storage` if nothing can be read.
+    /// - Throws: `notFound` if there is none, `unsupported` if a newer version wrote it, `storage` if a pack cannot
+    ///   be opened: nobody can tell then what is in it.
     public func verify(
         at epoch: UInt64? = nil, progress: (@Sendable (Int) -> Void)? = nil
     ) async throws(RepositoryError) -> VerifyReport {
@@ -16,7 +17,7 @@ extension Repository {
             let reader: CheckpointReader
             do throws(RepositoryError) {
                 reader = try CheckpointReader(storage: self.storage, epoch: epoch)
-            } catch  where error.code == .damaged || error.code == .unsupported {
+            } catch  where error.code == .damaged {
                 var report = VerifyReport(epoch: epoch)
                 report.problems = [error]
                 return report
@@ -72,7 +73,7 @@ struct Verification {
         var isWhole = true
         do throws(RepositoryError) {
             try reader.checkPack(pack)
-        } catch {
+        } catch  where error.code == .damaged {
             problems.append(error)
             isWhole = false
         }

@@ -136,8 +136,7 @@ public final class Repository: Sendable {
                 .exists,
                 "epoch \(manifest.epoch) is not newer than the newest checkpoint, \(newest)",
                 path: storage.display(Layout.manifests), epoch: manifest.epoch,
-                hint: "restore that checkpoint into the store first, "
-                    + "or use another directory for a store that began anew")
+                hint: Self.descentHint)
         }
         _ = try Leftovers.remove(from: storage)
         var manifest = manifest

@@ -7,7 +7,7 @@ public struct RepositoryError: Error, Hashable, Sendable, CustomStringConvertibl
     public enum Code: String, Hashable, Sendable {
         /// There is no such repository, checkpoint or file.
         case notFound
-        /// The name or the epoch is taken, or a newer checkpoint is there already.
+        /// The name or the epoch is taken, or checkpoints are there that the store does not go on from.
         case exists
         /// Another writer has the repository: wait for it, or stop it.
         case locked

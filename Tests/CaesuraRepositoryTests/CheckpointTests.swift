@@ -98,10 +98,17 @@ import Testing
         service.fill(100)
         try await repository.checkpoint(service.store)
         let last = try await repository.checkpoint(service.store)
-        let error = await #expect(throws: RepositoryError(.exists, "")) {
-            try await repository.checkpoint(SessionStore().store)
+        // Also once its own epochs have passed those of the repository.
+        let anew = try SessionStore()
+        for _ in 0..<last.epoch + 3 {
+            let error = await #expect(throws: RepositoryError(.exists, "")) {
+                try await repository.checkpoint(anew.store)
+            }
+            #expect(
+                error?.hint?.hasPrefix("restore one of its checkpoints into the store first")
+                    == true)
         }
-        #expect(error?.hint?.hasPrefix("restore that checkpoint into the store first") == true)
+        #expect(try await repository.epochs().last == last.epoch)
         let restored = try SessionStore()
         try await repository.restore(into: restored.store)
         restored.fill(100, generation: 7)
@@ -109,6 +116,41 @@ import Testing
         let again = try SessionStore()
         try await repository.restore(into: again.store)
         #expect(again.holds(100, generation: 7))
+    }
+
+    @Test func `who restores an older checkpoint goes on from it, newer than all`() async throws {
+        let storage = MemoryStorage()
+        let first = try await repository(storage)
+        let service = try SessionStore()
+        var epochs: [UInt64] = []
+        for generation in 0..<3 as Range<UInt64> {
+            service.fill(100, generation: generation)
+            epochs.append(try await first.checkpoint(service.store).epoch)
+        }
+        let restored = try SessionStore()
+        try await first.restore(into: restored.store, at: epochs[0])
+        // The store remembers, not the repository.
+        first.close()
+        let second = try await repository(storage)
+        #expect(try await second.checkpoint(restored.store).epoch > epochs[2])
+        let again = try SessionStore()
+        try await second.restore(into: again.store)
+        #expect(again.holds(100, generation: 0))
+        // And the one that has written them all may go on too, though another has been there.
+        service.store.cut().close()
+        service.store.cut().close()
+        service.store.cut().close()
+        #expect(try await second.checkpoint(service.store).epoch > epochs[2])
+    }
+
+    @Test func `a store goes on when its own checkpoint was removed`() async throws {
+        let repository = try await repository(MemoryStorage())
+        let service = try SessionStore()
+        service.fill(100)
+        try await repository.checkpoint(service.store)
+        let last = try await repository.checkpoint(service.store)
+        try await repository.remove(at: last.epoch)
+        #expect(try await repository.checkpoint(service.store).epoch > last.epoch)
     }
 
     @Test func `writers go on while a checkpoint is written, and it holds the state at the cut`()

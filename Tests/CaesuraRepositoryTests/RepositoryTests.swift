@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 
 @testable import CaesuraRepository
@@ -41,7 +42,7 @@ import Testing
             let error = #expect(throws: RepositoryError(.exists, "")) {
                 try SampleCheckpoint(epoch: epoch).write(to: repository)
             }
-            #expect(error?.hint?.hasPrefix("restore that checkpoint") == true)
+            #expect(error?.hint?.hasPrefix("restore one of its checkpoints") == true)
         }
         try SampleCheckpoint(epoch: 6).write(to: repository)
     }
@@ -81,6 +82,32 @@ import Testing
         }
         #expect(error?.message.contains("\"thesis.tex\"") == true)
         #expect(try storage.list("") == ["thesis.tex"])
+    }
+
+    @Test(arguments: ["manifests", "packs"])
+    func `a repository that has lost a directory is left as it is`(lost: String) throws {
+        let storage = try DirectoryStorage(directory.path)
+        try SampleCheckpoint(epoch: 5).write(
+            to: Repository(location: .directory(directory.path), access: .write))
+        let before = try storage.list("manifests") + storage.list("packs")
+        let (from, to) = (directory.path + "/" + lost, directory.path + "/lost")
+        #expect(unsafe rename(from, to) == 0)
+        let error = #expect(throws: RepositoryError(.damaged, "")) {
+            try Repository(location: .directory(directory.path), access: .write)
+        }
+        #expect(error?.message == "the repository has lost its directory of \(lost)")
+        #expect(unsafe rename(to, from) == 0)
+        #expect(try storage.list("manifests") + storage.list("packs") == before)
+    }
+
+    @Test func `a pack that cannot be opened is not called damaged`() async throws {
+        let repository = try Repository(location: .directory(directory.path), access: .write)
+        try SampleCheckpoint(epoch: 5).write(to: repository)
+        let pack = directory.path + "/packs/" + Layout.packName(5, 0)
+        #expect(unsafe unlink(pack) == 0)
+        // A link to itself: "too many levels of symbolic links", for root too.
+        #expect(unsafe symlink(pack, pack) == 0)
+        await #expect(throws: RepositoryError(.storage, "")) { try await repository.verify() }
     }
 
     @Test func `what is not there is not found`() throws {

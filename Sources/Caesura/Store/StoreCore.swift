@@ -24,6 +24,7 @@ final class StoreCore: @unchecked Sendable {
     /// How many restores have begun.
     var restorations: UInt64 = 0
     let reclaiming = Reclaiming()
+    let ancestor = Guarded<Ancestor?>(nil)
 
     struct Registry {
         var tables: [TableCore] = []

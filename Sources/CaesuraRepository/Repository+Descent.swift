@@ -1,0 +1,47 @@
+internal import Caesura
+
+/// Keeping a store that began anew from hiding what is saved.
+///
+/// The newest checkpoint is what a service comes back with. So a repository that has checkpoints takes only
+/// those of a store that wrote one of them or was restored from one: `docs/REPOSITORY.md` section 5, W2.
+extension Repository {
+    static let descentHint =
+        "restore one of its checkpoints into the store first, or use another directory for a store "
+        + "that began anew"
+
+    /// Notes what a store was restored from, and makes its next cut newer than all that is there.
+    ///
+    /// Who restores an older checkpoint wants to go on from it.
+    func adopt(_ store: Store, _ manifest: Manifest, newest: UInt64?) {
+        store.ancestor = ancestor(manifest)
+        if let newest { store.skipEpochs(upTo: newest) }
+    }
+
+    /// What a store goes on from that equals a checkpoint of this repository.
+    func ancestor(_ manifest: Manifest) -> Ancestor {
+        Ancestor(
+            place: storage.display(""), epoch: manifest.epoch, digest: manifest.streamDigest)
+    }
+
+    /// Checks that the cut's store goes on from what is there.
+    ///
+    /// - Throws: `exists`.
+    func checkDescent(of cut: Cut) throws(RepositoryError) {
+        guard let newest = try listEpochs().last else { return }
+        let refusal = RepositoryError(
+            .exists,
+            "the repository has checkpoints, the newest of epoch \(newest), that this store does not go on "
+                + "from", path: storage.display(Layout.manifests), epoch: cut.epoch.rawValue,
+            hint: Self.descentHint)
+        guard let ancestor = cut.ancestor else { throw refusal }
+        // Its own checkpoint is the newest, or was and has been removed.
+        if ancestor.place == storage.display(""), ancestor.epoch >= newest { return }
+        // It was restored from an older one, or the directory was moved.
+        do throws(RepositoryError) {
+            let reader = try CheckpointReader(storage: storage, epoch: ancestor.epoch)
+            guard reader.manifest.streamDigest == ancestor.digest else { throw refusal }
+        } catch  where error.code == .notFound {
+            throw refusal
+        }
+    }
+}
