@@ -76,7 +76,7 @@ extension Repository {
             timings.encode = try Self.stream(source, to: writer, options, cancellation)
             timings.total = ContinuousClock.now.nanoseconds(since: start)
             let committed = try writer.commit(timings)
-            cut.ancestor = ancestor(committed)
+            cut.ancestor = ancestor(committed, writeMark: cut.epoch.rawValue + 1)
             return committed
         } catch {
             abandon(writer)

@@ -13,14 +13,16 @@ extension Repository {
     ///
     /// Who restores an older checkpoint wants to go on from it.
     func adopt(_ store: Store, _ manifest: Manifest, newest: UInt64?) {
-        store.ancestor = ancestor(manifest)
-        if let newest { store.skipEpochs(upTo: newest) }
+        store.adoptAncestor(
+            place: storage.display(""), epoch: manifest.epoch, digest: manifest.streamDigest,
+            skippingUpTo: newest ?? 0)
     }
 
     /// What a store goes on from that equals a checkpoint of this repository.
-    func ancestor(_ manifest: Manifest) -> Ancestor {
+    func ancestor(_ manifest: Manifest, writeMark: UInt64) -> Ancestor {
         Ancestor(
-            place: storage.display(""), epoch: manifest.epoch, digest: manifest.streamDigest)
+            place: storage.display(""), epoch: manifest.epoch, digest: manifest.streamDigest,
+            writeMark: writeMark)
     }
 
     /// Checks that the cut's store goes on from what is there.

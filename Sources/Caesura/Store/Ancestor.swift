@@ -12,11 +12,14 @@ package struct Ancestor: Hashable, Sendable {
     package var epoch: UInt64
     /// The identity of its stream: ``StreamEnd/digest``.
     package var digest: UInt64
+    /// What is written in this epoch of the store, or later, is not part of it.
+    package var writeMark: UInt64
 
-    package init(place: String, epoch: UInt64, digest: UInt64) {
+    package init(place: String, epoch: UInt64, digest: UInt64, writeMark: UInt64) {
         self.place = place
         self.epoch = epoch
         self.digest = digest
+        self.writeMark = writeMark
     }
 }
 
@@ -27,12 +30,26 @@ extension Store {
         set { core.ancestor.withLock { $0 = newValue } }
     }
 
-    /// Makes sure that the next cut has a later epoch than this one.
-    package func skipEpochs(upTo epoch: UInt64) {
-        core.cutting.withLock {
-            let present = unsafe core.control.pointee.epoch.load(ordering: .relaxed)
-            guard present <= epoch, epoch < Epoch.limit else { return }
-            unsafe core.control.pointee.epoch.store(epoch + 1, ordering: .sequentiallyConsistent)
+    /// Notes that the store equals a saved state, and makes its next cut later than this epoch and the present
+    /// one.
+    package func adoptAncestor(
+        place: String, epoch: UInt64, digest: UInt64, skippingUpTo last: UInt64 = 0
+    ) {
+        core.adoptAncestor(place: place, epoch: epoch, digest: digest, skippingUpTo: last)
+    }
+}
+
+extension StoreCore {
+    func adoptAncestor(
+        place: String, epoch: UInt64, digest: UInt64, skippingUpTo last: UInt64 = 0
+    ) {
+        cutting.withLock {
+            let present = unsafe control.pointee.epoch.load(ordering: .relaxed)
+            let next = max(present, min(last, Epoch.limit)) + 1
+            unsafe control.pointee.epoch.store(next, ordering: .sequentiallyConsistent)
+            ancestor.withLock {
+                $0 = Ancestor(place: place, epoch: epoch, digest: digest, writeMark: next)
+            }
         }
     }
 }

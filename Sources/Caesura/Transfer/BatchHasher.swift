@@ -82,6 +82,22 @@ struct BatchHasher: ~Copyable {
     }
 }
 
+/// The canonical bytes of single keys.
+enum KeyBytes {
+    /// Those of a row's key, none of whose values is in segments.
+    ///
+    /// - Complexity: O(rows before it).
+    static func canonical(_ row: Int, _ batch: ColumnBatch, _ keyLeafCount: Int) -> [UInt8] {
+        var cursor = KeyCursor(batch, keyLeafCount)
+        var key: [UInt8] = []
+        for index in 0...row {
+            key.removeAll(keepingCapacity: true)
+            unsafe cursor.next(index, { _, _ in nil }, absorb: { unsafe key += $0 })
+        }
+        return key
+    }
+}
+
 /// Walks the keys of a batch and gives their canonical bytes.
 private struct KeyCursor {
     private let batch: ColumnBatch

@@ -172,6 +172,13 @@ public final class ChunkApplier: Sendable {
         store.endRestore(number)
     }
 
+    /// Ends the restore of a whole stream: the store goes on from it, and takes its deltas.
+    func finish(with end: StreamEnd) throws(FormatError) {
+        try finish()
+        store.adoptAncestor(
+            place: "", epoch: metadata.epoch, digest: end.digest)
+    }
+
     /// Gives the restore up: the store is empty again, and takes another.
     ///
     /// Rows that something else has set meanwhile go too, for they cannot be told from those that were restored.

@@ -90,7 +90,7 @@ public struct StreamRestorer: ~Copyable {
                         preconditionFailure("a stream reader gives the metadata first")
                     }
                     try applier.apply(chunk, with: worker)
-                case .end: try applier?.finish()
+                case .end(let end): try applier?.finish(with: end)
                 }
             }
         } catch let error as StoreError {

@@ -11,7 +11,7 @@ public enum Checksum {
     }
 
     /// The checksum of the 16 little-endian bytes of two words.
-    static func of(_ a: UInt64, _ b: UInt64) -> UInt64 {
+    package static func of(_ a: UInt64, _ b: UInt64) -> UInt64 {
         unsafe withUnsafeBytes(of: (a.littleEndian, b.littleEndian)) { unsafe of($0) }
     }
 }

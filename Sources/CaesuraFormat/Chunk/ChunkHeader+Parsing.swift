@@ -117,7 +117,12 @@ extension ChunkHeader {
         case .segment:
             if rowCount != 0 { return (.malformed, "a segment chunk with rows") }
             return baseEpoch == 0 ? nil : (.malformed, "a segment chunk with a base epoch")
-        case .delta, .cell:
+        case .delta:
+            if rowCount == 0 { return (.malformed, "a delta chunk without changes") }
+            if partition != 0 { return (.malformed, "a delta chunk of a partition") }
+            return baseEpoch > 0 && baseEpoch < targetEpoch
+                ? nil : (.malformed, "a delta chunk whose base is not before its target")
+        case .cell:
             return (.unsupported, "a chunk has role \(role), of a newer format")
         }
     }

@@ -39,6 +39,16 @@ public struct RegionLayout: Sendable {
     }
 }
 
+extension RegionLayout {
+    /// Whether a value may stand in a leaf, which is an enumeration's: whether it is one of the cases.
+    ///
+    /// True for all other leaves.
+    public func isCase(_ value: UnsafeRawBufferPointer, of leaf: Int) -> Bool {
+        guard let cases = cases[leaf] else { return true }
+        return unsafe cases.contains(value)
+    }
+}
+
 /// The raw values of an enumeration, to check columns against.
 struct CaseSet: Sendable {
     /// Integers as the low bits of a word, ascending.
@@ -100,6 +110,14 @@ struct CaseSet: Sendable {
             known = word
         }
         return true
+    }
+
+    /// Whether the bytes of a value are those of a case.
+    func contains(_ value: UnsafeRawBufferPointer) -> Bool {
+        if width == 0 { return strings.contains { unsafe $0.elementsEqual(value) } }
+        var word: UInt64 = 0
+        for index in 0..<value.count { unsafe word |= UInt64(value[index]) << UInt64(8 * index) }
+        return contains(word)
     }
 
     private func contains(_ word: UInt64) -> Bool {

@@ -98,6 +98,18 @@ public final class ColumnBuffer {
         contentByteCount += byteCount
     }
 
+    /// Takes over what another column of this kind holds; that one then has this one's.
+    func takeContents(of other: ColumnBuffer) {
+        precondition(other.kind == kind, "a column of another kind")
+        unsafe swap(&values, &other.values)
+        unsafe swap(&lengths, &other.lengths)
+        unsafe swap(&content, &other.content)
+        swap(&capacity, &other.capacity)
+        swap(&contentCapacity, &other.contentCapacity)
+        swap(&count, &other.count)
+        swap(&contentByteCount, &other.contentByteCount)
+    }
+
     /// Forgets the values and keeps the memory.
     public func removeAll() {
         count = 0

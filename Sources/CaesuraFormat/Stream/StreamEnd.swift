@@ -21,15 +21,19 @@ public struct StreamEnd: Hashable, Sendable {
     public var regions: [Totals]
 
     /// The totals of a stream without chunks.
-    init(regionCount: Int) {
+    ///
+    /// - Parameters:
+    ///   - regionCount: The number of regions.
+    ///   - baseDigest: The identity of the state that a delta builds on; 0 for a snapshot.
+    public init(regionCount: Int, baseDigest: UInt64 = 0) {
         chunkCount = 0
         byteCount = 0
-        digest = 0
+        digest = baseDigest
         regions = Array(repeating: Totals(), count: regionCount)
     }
 
     /// Counts a chunk.
-    mutating func add(_ header: ChunkHeader) {
+    public mutating func add(_ header: ChunkHeader) {
         chunkCount += 1
         byteCount += UInt64(header.chunkLength)
         digest = Checksum.of(digest, header.identity)

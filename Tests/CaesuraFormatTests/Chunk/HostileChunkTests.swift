@@ -78,13 +78,16 @@ import Testing
         #expect(try error(role: 6) { _ in }?.code == .malformed)
         #expect(try error(role: 1) { _ in }?.code == .malformed)
         #expect(try error(role: 7) { $0.rows = 0 }?.code == .malformed)
+        // A delta chunk has a base, changes, and no partition.
+        #expect(try error(role: 3) { $0.base = 0 }?.code == .malformed)
+        #expect(try error(role: 3) { $0.base = 7 }?.code == .malformed)
         // A log chunk has no range.
         #expect(try error(role: 4) { _ in }?.code == .malformed)
         #expect(try error(tail: [0]) { _ in }?.code == .malformed)
     }
 
     @Test func `what is reserved is unsupported`() throws {
-        for role in [0, 3, 5, 8, 255] as [UInt8] {
+        for role in [0, 5, 8, 255] as [UInt8] {
             #expect(try error(role: role) { _ in }?.code == .unsupported)
         }
         #expect(try error(flags: 1) { _ in }?.code == .unsupported)

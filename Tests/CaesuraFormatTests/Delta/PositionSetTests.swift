@@ -54,6 +54,11 @@ struct PositionSetTests {
         #expect(Double(bytes.count) <= floor * 1.1 + 5, "seed \(seed): floor \(floor)")
     }
 
+    @Test func `the specification's example has these bytes`() throws {
+        // docs/FORMAT.md, "Position sets".
+        #expect(encoded([1, 5, 900], of: 1_000) == [0x08, 0x03, 0x23, 0x01, 0x03, 0x7E])
+    }
+
     @Test func `rows at the end of a large table come back`() throws {
         let count = PositionSet.rowLimit
         for positions in [[count - 1], [0, count - 1], [count - 2, count - 1]] {

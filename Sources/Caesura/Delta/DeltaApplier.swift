@@ -1,0 +1,174 @@
+public import CaesuraFormat
+
+/// Brings a store from one saved state to a later one.
+///
+///     let applier = try DeltaApplier(store)
+///     // for each chunk of the delta, in any order:
+///     try applier.apply(chunk, with: worker)
+///     try applier.finish(end)
+///
+/// The store must hold exactly the base: what a restore or another delta has brought, with nothing written
+/// since. A chunk is applied whole or not at all. After an error the store holds the chunks applied so far,
+/// which is no state that ever was, until ``Store/removeAll()`` empties it.
+public final class DeltaApplier: Sendable {
+    /// What became of a chunk.
+    public enum Outcome: Hashable, Sendable {
+        /// Its changes are in the store.
+        case applied
+        /// They were there before: nothing was changed.
+        case alreadyApplied
+    }
+
+    /// The memory that decoding reuses.
+    ///
+    /// One a thread.
+    public final class Worker {
+        var decoder: ChunkDecoder
+        var batches: [DeltaBatch?]
+
+        /// Creates a worker.
+        ///
+        /// - Parameter limits: What a chunk may ask for.
+        public init(for applier: DeltaApplier, limits: Limits = Limits()) {
+            decoder = ChunkDecoder(limits: limits)
+            batches = Array(repeating: nil, count: applier.tables.count)
+        }
+    }
+
+    private let store: Store
+    private let base: Ancestor
+    private let tables: [TableCore]
+    private let layouts: [RegionLayout]
+    private let progress = Guarded(Progress())
+
+    private struct Progress {
+        var targetEpoch: UInt64?
+        var chunks: [ChunkHeader] = []
+    }
+
+    /// Prepares a store.
+    ///
+    /// - Throws: `wrongBase` when the store was not restored, or was written to since.
+    public init(_ store: Store) throws(StoreError) {
+        self.store = store
+        guard let ancestor = store.ancestor else {
+            throw StoreError(
+                .wrongBase, "a delta changes what a restore has brought; restore its base first")
+        }
+        base = ancestor
+        tables = store.core.tables.sorted { $0.schema.name.utf8Precedes($1.schema.name) }
+        var layouts: [RegionLayout] = []
+        for table in tables {
+            do throws(FormatError) {
+                layouts.append(try RegionLayout(table.schema))
+            } catch {
+                throw StoreError(.unsupportedSchema, error.message, region: table.schema.name)
+            }
+            guard !table.isWritten(since: ancestor.writeMark) else {
+                throw StoreError(
+                    .wrongBase,
+                    "the store was written to since it was restored; restore the base into an empty store",
+                    region: table.schema.name, epoch: Epoch(rawValue: ancestor.epoch))
+            }
+        }
+        self.layouts = layouts
+    }
+
+    /// Applies a delta chunk whose checksums were verified.
+    ///
+    /// - Returns: Whether it was new. A chunk of a delta to an epoch that the store has reached changes nothing.
+    /// - Throws: ``StoreError``, `wrongBase` when the chunk builds on another state, with the epoch that is
+    ///   missing; `inconsistentData` when it contradicts the store. ``FormatError`` when its bytes break the
+    ///   format's rules.
+    public func apply(_ chunk: VerifiedChunk, with worker: Worker) throws -> Outcome {
+        let header = chunk.header
+        guard header.targetEpoch > base.epoch else { return .alreadyApplied }
+        guard header.baseEpoch == base.epoch else {
+            throw wrongBase(
+                "it builds on epoch \(header.baseEpoch), and the store is at \(base.epoch): apply what leads "
+                    + "there first", header.baseEpoch)
+        }
+        guard header.region < tables.count else {
+            throw FormatError(.malformed, "a chunk of a region there is not", at: chunk.offset)
+        }
+        if try !note(header) { return .alreadyApplied }
+        do {
+            let batch =
+                worker.batches[header.region]
+                ?? DeltaBatch(leaves: layouts[header.region].leaves)
+            worker.batches[header.region] = batch
+            try worker.decoder.decode(delta: chunk, layout: layouts[header.region], into: batch)
+            guard batch.baseDigest == base.digest else {
+                throw wrongBase(
+                    "it builds on another state of epoch \(base.epoch)", header.baseEpoch)
+            }
+            let application = Application(
+                RowPatcher(table: tables[header.region]), layouts[header.region], batch,
+                header.range, chunk.offset)
+            try application.run(hashKey: store.core.hashKey)
+        } catch {
+            progress.withLock { $0.chunks.removeAll { $0.identity == header.identity } }
+            throw error
+        }
+        return .applied
+    }
+
+    /// Notes a chunk; false when it was noted before.
+    private func note(_ header: ChunkHeader) throws -> Bool {
+        try progress.withLock { progress in
+            if let epoch = progress.targetEpoch, epoch != header.targetEpoch {
+                throw wrongBase("it leads to another epoch than the chunks before", epoch)
+            }
+            progress.targetEpoch = header.targetEpoch
+            for other in progress.chunks where other.region == header.region {
+                if other.identity == header.identity { return false }
+                guard !other.range.contains(header.range), !header.range.contains(other.range)
+                else {
+                    throw FormatError(
+                        .malformed, "a chunk's hash range overlaps another's", at: 0)
+                }
+            }
+            progress.chunks.append(header)
+            return true
+        }
+    }
+
+    private func wrongBase(_ message: String, _ epoch: UInt64) -> StoreError {
+        StoreError(
+            .wrongBase, "the delta was not applied: " + message, epoch: Epoch(rawValue: epoch))
+    }
+
+    /// Ends the delta: the store is at its target epoch.
+    ///
+    /// - Parameters:
+    ///   - end: What the stream's end chunk says.
+    ///   - epoch: The target epoch, which the end chunk's header states.
+    /// - Throws: ``StoreError``, `inconsistentData`, when chunks are missing.
+    public func finish(_ end: StreamEnd, at epoch: UInt64) throws(StoreError) {
+        let chunks = progress.withLock { progress in
+            progress.chunks.sorted {
+                ($0.region, $0.range.first) < ($1.region, $1.range.first)
+            }
+        }
+        let digest = chunks.reduce(base.digest) { Checksum.of($0, $1.identity) }
+        guard epoch > base.epoch, UInt64(chunks.count) == end.chunkCount, digest == end.digest
+        else {
+            throw StoreError(
+                .inconsistentData,
+                "the delta has \(end.chunkCount) chunks, and \(chunks.count) of them came; send it again",
+                epoch: Epoch(rawValue: epoch))
+        }
+        store.adoptAncestor(
+            place: base.place, epoch: epoch, digest: digest, skippingUpTo: epoch)
+    }
+}
+
+extension TableCore {
+    /// Whether something was written in this epoch or later.
+    fileprivate func isWritten(since epoch: UInt64) -> Bool {
+        (0..<partitionCount).contains { index in
+            let partition = unsafe partition(index)
+            return unsafe partition.withLock { unsafe partition.pointee.root.epoch >= epoch }
+        }
+    }
+}

@@ -1,0 +1,287 @@
+import CaesuraFormat
+import Testing
+
+@testable import Caesura
+
+/// Deltas between two cuts, applied to a copy: after each the copy equals the original at that cut.
+@Suite struct DeltaTests {
+    typealias Random = TableModelTests.Random
+
+    /// A store, and the chunks that bring a copy of it to where it is.
+    final class Original {
+        let store: Store
+        let table: Table<UInt64, SampleRow>
+        var model: [UInt64: SampleRow] = [:]
+        var base: Cut
+        var digest: UInt64
+
+        init(partitionBits: Int, hashKey: HashKey) throws {
+            var configuration = Store.Configuration()
+            configuration.partitionBits = partitionBits
+            configuration.hashKey = hashKey
+            store = Store(configuration)
+            table = try store.table("sample", key: UInt64.self, row: SampleRow.self)
+            base = store.cut()
+            digest = 0
+        }
+
+        /// A snapshot of the present state, into an empty copy.
+        func copy() throws -> Copy {
+            base = store.cut()
+            let bytes = try base.write(to: ByteArraySink()).bytes
+            let copy = try Copy(bytes)
+            digest = copy.digest
+            return copy
+        }
+
+        /// What changed since the last snapshot or delta: chunks, and the end.
+        func delta(reversible: Bool = false) throws -> Delta {
+            let cut = store.cut()
+            let source = try DeltaSource(
+                from: base, to: cut, baseDigest: digest, isReversible: reversible)
+            let worker = DeltaSource.Worker(for: source)
+            var end = StreamEnd(regionCount: source.regionCount, baseDigest: digest)
+            var chunks: [[UInt8]] = []
+            while let job = try source.next() {
+                try unsafe source.encode(
+                    job, with: worker,
+                    emit: { (header, bytes) throws(StoreError) in
+                        end.add(header)
+                        unsafe chunks.append([UInt8](bytes))
+                    }, refused: { $0 })
+            }
+            let delta = Delta(
+                chunks: chunks, end: end, epoch: cut.epoch.rawValue, counts: source.counts)
+            base = cut
+            digest = end.digest
+            return delta
+        }
+    }
+
+    struct Delta {
+        var chunks: [[UInt8]]
+        var end: StreamEnd
+        var epoch: UInt64
+        var counts: DeltaCounts
+        var byteCount: Int { chunks.reduce(0) { $0 + $1.count } }
+    }
+
+    /// What the chunks go to.
+    final class Copy {
+        let store = Store()
+        let table: Table<UInt64, SampleRow>
+        let digest: UInt64
+
+        init(_ snapshot: [UInt8]) throws {
+            table = try store.table("sample", key: UInt64.self, row: SampleRow.self)
+            var restorer = StreamRestorer(into: store)
+            try restorer.push(snapshot)
+            try restorer.finish()
+            digest = try #require(store.ancestor).digest
+        }
+
+        @discardableResult
+        func apply(_ delta: Delta) throws -> [DeltaApplier.Outcome] {
+            let applier = try DeltaApplier(store)
+            let worker = DeltaApplier.Worker(for: applier)
+            let outcomes = try delta.chunks.map { try apply($0, applier, worker) }
+            try applier.finish(delta.end, at: delta.epoch)
+            return outcomes
+        }
+
+        func apply(
+            _ chunk: [UInt8], _ applier: DeltaApplier, _ worker: DeltaApplier.Worker
+        ) throws -> DeltaApplier.Outcome {
+            try unsafe chunk.withUnsafeBytes {
+                try unsafe applier.apply(VerifiedChunk(verifying: $0), with: worker)
+            }
+        }
+
+        func equals(_ model: [UInt64: SampleRow]) -> Bool {
+            table.count == model.count && model.allSatisfy { table[$0] == $1 }
+        }
+    }
+
+    /// Says so in one line when they differ, and does not print both.
+    static func expectEqual(
+        _ copy: Copy, _ model: [UInt64: SampleRow], _ comment: Comment? = nil,
+        location: SourceLocation = #_sourceLocation
+    ) {
+        let isEqual = copy.equals(model)
+        #expect(isEqual, comment, sourceLocation: location)
+    }
+
+    static func change(_ original: Original, _ random: inout Random, keys: UInt64) {
+        let key = UInt64.random(in: 0..<keys, using: &random)
+        switch Int.random(in: 0..<10, using: &random) {
+        case 0..<3:
+            let row = SampleRow(
+                user: random.next(), token: TableModelTests.string(&random), visits: 0,
+                note: Bool.random(using: &random) ? TableModelTests.string(&random) : nil)
+            original.table[key] = row
+            original.model[key] = row
+        case 3:
+            original.table.remove(key)
+            original.model[key] = nil
+        case 4:
+            let note = Bool.random(using: &random) ? TableModelTests.string(&random) : nil
+            original.table.update(key) { $0.note = note }
+            original.model[key]?.note = note
+        case 5:
+            let token = (original.model[key]?.token ?? "") + "x"
+            original.table.update(key) { $0.token = token }
+            original.model[key]?.token = token
+        default:
+            original.table.update(key) { $0.visits += 1 }
+            original.model[key]?.visits += 1
+        }
+    }
+
+    @Test(arguments: [0, 2, 6], [50, 4_000, 40_000] as [UInt64])
+    func `a copy follows the original, delta by delta`(partitionBits: Int, keys: UInt64) throws {
+        let seed = UInt64.random(in: .min ... .max)
+        print("seed \(seed)")
+        var random = Random(state: seed)
+        let original = try Original(
+            partitionBits: partitionBits,
+            hashKey: HashKey(k0: random.next(), k1: random.next()))
+        for _ in 0..<keys { Self.change(original, &random, keys: keys) }
+        let copy = try original.copy()
+        Self.expectEqual(copy, original.model)
+        for round in 0..<12 {
+            let share = [0, 1, 10, Int(keys) / 100, Int(keys) / 10, Int(keys)].randomElement(
+                using: &random)!
+            for _ in 0..<share { Self.change(original, &random, keys: keys) }
+            // A cut between the two makes pages that speak of a later epoch than the base.
+            if round % 3 == 2 {
+                original.store.cut().close()
+                for _ in 0..<share { Self.change(original, &random, keys: keys) }
+            }
+            var delta = try original.delta(reversible: round % 2 == 1)
+            delta.chunks.shuffle(using: &random)
+            let outcomes = try copy.apply(delta)
+            #expect(outcomes.allSatisfy { $0 == .applied })
+            Self.expectEqual(copy, original.model, "seed \(seed), round \(round)")
+            #expect(copy.store.ancestor?.digest == original.digest)
+        }
+    }
+
+    @Test func `a row that is written as it was is no change`() throws {
+        let original = try Original(partitionBits: 2, hashKey: HashKey(k0: 1, k1: 2))
+        for key in 0..<1_000 as Range<UInt64> {
+            original.table[key] = SampleRow(user: key, token: "t", visits: 0, note: nil)
+        }
+        _ = try original.copy()
+        for key in 0..<1_000 as Range<UInt64> {
+            original.table.update(key) { $0.token = "t" }
+            original.table.update(key) { $0.visits += 0 }
+        }
+        #expect(try original.delta().chunks.isEmpty)
+    }
+
+    @Test func `one changed row in a hundred thousand takes less than 100 bytes`() throws {
+        let original = try Original(partitionBits: 6, hashKey: HashKey(k0: 1, k1: 2))
+        for key in 0..<100_000 as Range<UInt64> {
+            original.table[key] = SampleRow(user: key, token: "t\(key)", visits: 0, note: nil)
+        }
+        let copy = try original.copy()
+        original.table.update(4_711) { $0.visits += 1 }
+        let delta = try original.delta()
+        #expect(delta.chunks.count == 1)
+        #expect(delta.byteCount < 100)
+        #expect(delta.counts.comparedBySlots == 1 && delta.counts.comparedByRows == 0)
+        try copy.apply(delta)
+        #expect(copy.table[4_711]?.visits == 1)
+    }
+
+    @Test func `a delta again, or an older one, changes nothing and says so`() throws {
+        var random = Random(state: 7)
+        let original = try Original(partitionBits: 2, hashKey: HashKey(k0: 1, k1: 2))
+        for _ in 0..<2_000 { Self.change(original, &random, keys: 1_000) }
+        let copy = try original.copy()
+        for _ in 0..<500 { Self.change(original, &random, keys: 1_000) }
+        let first = try original.delta()
+        let models = original.model
+        for _ in 0..<500 { Self.change(original, &random, keys: 1_000) }
+        let second = try original.delta()
+        let applier = try DeltaApplier(copy.store)
+        let worker = DeltaApplier.Worker(for: applier)
+        for chunk in first.chunks {
+            #expect(try copy.apply(chunk, applier, worker) == .applied)
+            #expect(try copy.apply(chunk, applier, worker) == .alreadyApplied)
+        }
+        // The one after it is not for this state: the epoch that is missing is named.
+        let gap = #expect(throws: StoreError.self) {
+            for chunk in second.chunks { _ = try copy.apply(chunk, applier, worker) }
+        }
+        #expect(gap?.code == .wrongBase && gap?.epoch?.rawValue == first.epoch)
+        try applier.finish(first.end, at: first.epoch)
+        Self.expectEqual(copy, models)
+        try copy.apply(second)
+        Self.expectEqual(copy, original.model)
+        for old in [first, second] {
+            let again = try DeltaApplier(copy.store)
+            let worker = DeltaApplier.Worker(for: again)
+            for chunk in old.chunks {
+                #expect(try copy.apply(chunk, again, worker) == .alreadyApplied)
+            }
+        }
+        Self.expectEqual(copy, original.model)
+    }
+
+    @Test func `a store that is not the base is refused before anything changes`() throws {
+        var random = Random(state: 8)
+        let original = try Original(partitionBits: 2, hashKey: HashKey(k0: 1, k1: 2))
+        for _ in 0..<2_000 { Self.change(original, &random, keys: 1_000) }
+        let copy = try original.copy()
+        let other = try original.copy()
+        for _ in 0..<500 { Self.change(original, &random, keys: 1_000) }
+        let delta = try original.delta()
+        // The same epoch in name, another state.
+        let before = copy.store.epoch
+        let wrong = #expect(throws: StoreError.self) { try copy.apply(delta) }
+        #expect(wrong?.code == .wrongBase)
+        #expect(copy.store.epoch == before)
+        // The right state, but written to.
+        other.table.update(other.table.count == 0 ? 0 : 1) { $0.visits += 1 }
+        other.table[5_000] = SampleRow(user: 1, token: "", visits: 0, note: nil)
+        #expect(throws: StoreError(.wrongBase, "")) { try other.apply(delta) }
+        // And one that nothing was restored into.
+        #expect(throws: StoreError(.wrongBase, "")) { try DeltaApplier(Store()) }
+    }
+
+    @Test func `a delta without one of its chunks does not end`() throws {
+        let original = try Original(partitionBits: 2, hashKey: HashKey(k0: 1, k1: 2))
+        for key in 0..<20_000 as Range<UInt64> {
+            original.table[key] = SampleRow(user: key, token: "t\(key)", visits: 0, note: nil)
+        }
+        let copy = try original.copy()
+        for key in 0..<20_000 as Range<UInt64> { original.table.update(key) { $0.visits += 1 } }
+        var delta = try original.delta()
+        #expect(delta.chunks.count > 2)
+        delta.chunks.removeLast()
+        #expect(throws: StoreError(.inconsistentData, "")) { try copy.apply(delta) }
+    }
+
+    @Test func `any damage to a delta chunk is an error or a correct result`() throws {
+        var random = Random(state: 9)
+        let original = try Original(partitionBits: 0, hashKey: HashKey(k0: 1, k1: 2))
+        for _ in 0..<200 { Self.change(original, &random, keys: 100) }
+        let snapshot = try {
+            original.base = original.store.cut()
+            return try original.base.write(to: ByteArraySink()).bytes
+        }()
+        original.digest = try Copy(snapshot).digest
+        for _ in 0..<40 { Self.change(original, &random, keys: 100) }
+        let delta = try original.delta(reversible: true)
+        let chunk = try #require(delta.chunks.first)
+        for index in chunk.indices {
+            var damaged = chunk
+            damaged[index] ^= 1 << UInt8.random(in: 0..<8, using: &random)
+            let copy = try Copy(snapshot)
+            let applier = try DeltaApplier(copy.store)
+            let worker = DeltaApplier.Worker(for: applier)
+            #expect(throws: (any Error).self) { try copy.apply(damaged, applier, worker) }
+        }
+    }
+}
