@@ -11,11 +11,12 @@ enum CaesuraBench {
             case "table": try TableBenchmark.run(options)
             case "encode": try EncodeBenchmark.run(options)
             case "pause": try PauseBenchmark.run(options)
+            case "delta": try DeltaBenchmark.run(options)
             case "latency": try LatencyBenchmark.run(options)
             case "redis": try RedisPeer.run(options)
             case "all": try Report.run(options)
             default:
-                throw Failure("usage: caesura-bench all | table | encode | pause | latency | redis")
+                throw Failure("usage: caesura-bench all | table | encode | delta | pause | latency | redis")
             }
         } catch {
             FileHandle.standardError.write(Data("caesura-bench: error: \(error)\n".utf8))

@@ -146,7 +146,7 @@ struct Application {
                     byteCounts.append((leaf, bytes.count))
                 }
             }
-            patcher.update(place, byteCounts: byteCounts) { entry, heap in
+            unsafe patcher.update(place, byteCounts: byteCounts) { entry, heap in
                 for leaf in batch.keyLeafCount..<batch.leaves.count {
                     guard let bytes = unsafe values[leaf] else { continue }
                     let target = unsafe entry + table.layout.leaves[leaf].offset

@@ -1,0 +1,130 @@
+import Caesura
+import CaesuraFormat
+import Foundation
+
+/// `delta`: what changed between two cuts, in bytes over the information floor and in time over a snapshot.
+enum DeltaBenchmark {
+    /// Milliseconds over which the updates' times are spread.
+    private static let window = 1_000
+
+    static func run(_ options: Options) throws {
+        let rows = try options.int("rows", default: 1_000_000)
+        let passes = try options.int("passes", default: 5)
+        for changed in [1, rows / 10_000, rows / 1_000, rows / 100, rows / 10, rows / 2] {
+            try measure(rows: rows, changed: changed, passes: passes)
+        }
+    }
+
+    private static func measure(rows: Int, changed: Int, passes: Int) throws {
+        let scale = "\(short(changed)) of \(short(rows))"
+        func report(_ metric: String, _ unit: String, _ value: Double) {
+            Result(metric, CaesuraTable.subject, scale, unit, value).print()
+        }
+        let table = try CaesuraTable()
+        _ = table.fill(rows: rows)
+        let base = table.store.cut()
+        let snapshot = try base.write(to: ByteArraySink()).bytes
+        let copy = try CaesuraTable()
+        var restorer = StreamRestorer(into: copy.store)
+        try restorer.push(snapshot)
+        try restorer.finish()
+        let digest = try end(of: snapshot).digest
+
+        // Distinct rows, in an order that has nothing to do with where they lie.
+        var random = RandomRows(rows: rows)
+        var chosen: Set<Int> = []
+        while chosen.count < changed { chosen.insert(random.next()) }
+        var time = RandomRows(rows: window)
+        for row in chosen {
+            let now = 1_700_086_500_000 + Int64(time.next())
+            table.sessions.update(Session.id(row)) {
+                $0.visits &+= 1
+                $0.lastSeen = now
+            }
+        }
+        let cut = table.store.cut()
+        let full = try EncodeBenchmark.best(of: passes, rows: 1) { try encode(cut) }
+        var delta: (chunks: [UInt8], end: StreamEnd) = ([], StreamEnd(regionCount: 1))
+        let partial = try EncodeBenchmark.best(of: passes, rows: 1) {
+            delta = try encode(from: base, to: cut, digest)
+        }
+        let applying = try nanoseconds { try apply(delta, at: cut, to: copy.store) }
+        guard copy.count == rows else { throw Failure("\(copy.count) rows after a delta") }
+
+        let bytes = Double(delta.chunks.count)
+        let floor = choices(changed, of: rows) + Double(changed) * log2(Double(window)) / 8
+        report("delta, bytes", "B", bytes)
+        report("delta, bytes over floor", "x", bytes / max(floor, 1))
+        report("delta, bytes over a snapshot", "%", 100 * bytes / Double(snapshot.count))
+        report("delta, time", "us", partial / 1000)
+        report("delta, time a changed row", "ns", partial / Double(changed))
+        report("delta, time over a snapshot", "%", 100 * partial / full)
+        report("delta, applying a changed row", "ns", applying / Double(changed))
+    }
+
+    /// Bytes that choosing `k` of `n` takes: log2 of the binomial coefficient.
+    private static func choices(_ k: Int, of n: Int) -> Double {
+        let (n, k) = (Double(n), Double(k))
+        let all: Double = lgamma(n + 1)
+        let rest: Double = lgamma(k + 1) + lgamma(n - k + 1)
+        return (all - rest) / log(2.0) / 8
+    }
+
+    private static func encode(_ cut: Cut) throws {
+        let source = try SnapshotSource(cut)
+        let worker = SnapshotSource.Worker(for: source)
+        var bytes = 0
+        while let job = try source.next() {
+            try unsafe source.encode(
+                job, with: worker,
+                emit: { (_, chunk) throws(StoreError) in bytes += chunk.count }, refused: { $0 })
+        }
+        keep(bytes)
+    }
+
+    private static func encode(
+        from base: Cut, to cut: Cut, _ digest: UInt64
+    ) throws -> (chunks: [UInt8], end: StreamEnd) {
+        let source = try DeltaSource(from: base, to: cut, baseDigest: digest)
+        let worker = DeltaSource.Worker(for: source)
+        var end = StreamEnd(regionCount: source.regionCount, baseDigest: digest)
+        var chunks: [UInt8] = []
+        while let job = try source.next() {
+            try unsafe source.encode(
+                job, with: worker,
+                emit: { (header, chunk) throws(StoreError) in
+                    end.add(header)
+                    unsafe chunks.append(contentsOf: chunk)
+                }, refused: { $0 })
+        }
+        return (chunks, end)
+    }
+
+    private static func apply(
+        _ delta: (chunks: [UInt8], end: StreamEnd), at cut: Cut, to store: Store
+    ) throws {
+        let applier = try DeltaApplier(store)
+        let worker = DeltaApplier.Worker(for: applier)
+        try unsafe delta.chunks.withUnsafeBytes { bytes in
+            var start = 0
+            while start < bytes.count {
+                let chunk = try unsafe VerifiedChunk(
+                    verifying: UnsafeRawBufferPointer(rebasing: bytes[start...]), origin: start)
+                guard try applier.apply(chunk, with: worker) == .applied else {
+                    throw Failure("a chunk was not applied")
+                }
+                start += chunk.header.chunkLength
+            }
+        }
+        try applier.finish(delta.end, at: cut.epoch.rawValue)
+    }
+
+    private static func end(of stream: [UInt8]) throws -> StreamEnd {
+        var reader = StreamReader()
+        reader.push(stream)
+        while let item = try reader.next() {
+            if case .end(let end) = item { return end }
+        }
+        throw Failure("a stream without an end")
+    }
+}
