@@ -79,6 +79,10 @@ extension Repository {
             cut.ancestor = ancestor(committed, writeMark: cut.epoch.rawValue + 1)
             return committed
         } catch {
+            // When the last sync failed, the manifest has its name all the same, and the store goes on from it.
+            if let epochs = try? listEpochs(), epochs.contains(writer.manifest.epoch) {
+                cut.ancestor = ancestor(writer.manifest, writeMark: cut.epoch.rawValue + 1)
+            }
             abandon(writer)
             throw error
         }

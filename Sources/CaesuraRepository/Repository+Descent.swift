@@ -12,9 +12,12 @@ extension Repository {
     /// Notes what a store was restored from, and makes its next cut newer than all that is there.
     ///
     /// Who restores an older checkpoint wants to go on from it.
-    func adopt(_ store: Store, _ manifest: Manifest, newest: UInt64?) {
+    ///
+    /// - Parameter isWhole: Whether no row was lost.
+    func adopt(_ store: Store, _ manifest: Manifest, newest: UInt64?, isWhole: Bool = true) {
         store.adoptAncestor(
             place: storage.display(""), epoch: manifest.epoch, digest: manifest.streamDigest,
+            regions: manifest.regions.map(\.name), isRestored: true, isExact: isWhole,
             skippingUpTo: newest ?? 0)
     }
 
@@ -22,7 +25,7 @@ extension Repository {
     func ancestor(_ manifest: Manifest, writeMark: UInt64) -> Ancestor {
         Ancestor(
             place: storage.display(""), epoch: manifest.epoch, digest: manifest.streamDigest,
-            writeMark: writeMark)
+            regions: manifest.regions.map(\.name), writeMark: writeMark)
     }
 
     /// Checks that the cut's store goes on from what is there.

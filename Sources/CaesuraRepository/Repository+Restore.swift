@@ -75,7 +75,9 @@ extension Repository {
                 if failures.isEmpty { try restoration.finish() }
                 return failures
             }
-            self.adopt(store, manifest, newest: try self.listEpochs().last)
+            let isWhole =
+                failures.isEmpty && report.regions.allSatisfy { $0.damagedPartitions.isEmpty }
+            self.adopt(store, manifest, newest: try self.listEpochs().last, isWhole: isWhole)
             guard !failures.isEmpty else { return report }
             // Bytes as they were written, by a writer that broke the format's rules.
             var damaged = Set(failures.flatMap(\.part.chunks))

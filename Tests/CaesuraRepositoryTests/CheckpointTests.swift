@@ -143,6 +143,27 @@ import Testing
         #expect(try await second.checkpoint(service.store).epoch > epochs[2])
     }
 
+    @Test func `whatever call of a first checkpoint fails, the next one succeeds`() async throws {
+        var failures = 0
+        for operation in 0..<60 {
+            let storage = MemoryStorage()
+            let repository = try await repository(storage)
+            let service = try SessionStore()
+            service.fill(100)
+            storage.plan(.fail(at: storage.operations + operation))
+            do {
+                try await repository.checkpoint(service.store)
+                if failures > 0 { break }
+            } catch {
+                failures += 1
+            }
+            storage.plan(.none)
+            let epoch = try await repository.checkpoint(service.store).epoch
+            #expect(try await repository.epochs().last == epoch, "operation \(operation)")
+        }
+        #expect(failures > 5)
+    }
+
     @Test func `a store goes on when its own checkpoint was removed`() async throws {
         let repository = try await repository(MemoryStorage())
         let service = try SessionStore()

@@ -38,6 +38,22 @@ private struct WatchedStorage: Storage {
 
 /// Restores that fail half way, and what the store is good for afterwards.
 @Suite struct RestoreTests {
+    @Test func `a refused restore declares nothing`() async throws {
+        let repository = try Repository(location: .storage(MemoryStorage()), access: .write)
+        let service = try SessionStore()
+        service.fill(10)
+        _ = try service.store.table("other", key: UInt64.self, row: Session.self)
+        try await repository.checkpoint(service.store)
+        let store = Store()
+        let sessions = try store.table("sessions", key: UInt64.self, row: Session.self)
+        sessions[1] = SessionStore.row(1, 0)
+        let before = store.regions
+        await #expect(throws: RepositoryError(.mismatch, "")) {
+            try await repository.restore(into: store)
+        }
+        #expect(store.regions == before)
+    }
+
     static let count: UInt64 = 5_000
 
     /// A storage with checkpoints of epochs 1 and 2, of generations 1 and 2.

@@ -250,6 +250,90 @@ import Testing
         #expect(throws: StoreError(.wrongBase, "")) { try DeltaApplier(Store()) }
     }
 
+    @Test func `a store written to while it was restored is no base`() throws {
+        let original = try Original(partitionBits: 2, hashKey: HashKey(k0: 1, k1: 2))
+        for key in 0..<1_000 as Range<UInt64> {
+            original.table[key] = SampleRow(user: key, token: "t", visits: 0, note: nil)
+        }
+        let bytes = try original.store.cut().write(to: ByteArraySink()).bytes
+        let store = Store()
+        let table = try store.table("sample", key: UInt64.self, row: SampleRow.self)
+        var restorer = StreamRestorer(into: store)
+        try restorer.push(Array(bytes.dropLast(20)))
+        table.update(3) { $0.visits = 999 }
+        try restorer.push(Array(bytes.suffix(20)))
+        try restorer.finish()
+        #expect(throws: StoreError(.wrongBase, "")) { try DeltaApplier(store) }
+    }
+
+    @Test func `a delta finds its tables by name, beside others that the copy has`() throws {
+        let source = Store()
+        let pets = try source.table("pets", key: UInt64.self, row: SampleRow.self)
+        let base = source.cut()
+        let bytes = try base.write(to: ByteArraySink()).bytes
+        let store = Store()
+        let apples = try store.table("apples", key: UInt64.self, row: SampleRow.self)
+        let copies = try store.table("pets", key: UInt64.self, row: SampleRow.self)
+        var restorer = StreamRestorer(into: store)
+        try restorer.push(bytes)
+        try restorer.finish()
+        for key in 0..<5 as Range<UInt64> {
+            pets[key] = SampleRow(user: key, token: "", visits: 0, note: nil)
+        }
+        let digest = try #require(store.ancestor).digest
+        let delta = try DeltaSource(from: base, to: source.cut(), baseDigest: digest)
+        let worker = DeltaSource.Worker(for: delta)
+        let applier = try DeltaApplier(store)
+        let applying = DeltaApplier.Worker(for: applier)
+        while let job = try delta.next() {
+            try unsafe delta.encode(
+                job, with: worker,
+                emit: { (_, chunk) throws(any Error) in
+                    _ = try unsafe applier.apply(VerifiedChunk(verifying: chunk), with: applying)
+                }, refused: { $0 as any Error })
+        }
+        #expect(apples.count == 0 && copies.count == 5)
+    }
+
+    @Test func `what is inside an optional goes with it, whatever a delta says`() throws {
+        let source = Store()
+        let table = try source.table("nested", key: UInt64.self, row: Nested.self)
+        for key in 0..<4 as Range<UInt64> { table[key] = Nested(outer: Inner(value: 7)) }
+        let cut = source.cut()
+        let store = Store()
+        let copy = try store.table("nested", key: UInt64.self, row: Nested.self)
+        var restorer = StreamRestorer(into: store)
+        try restorer.push(cut.write(to: ByteArraySink()).bytes)
+        try restorer.finish()
+        // A writer that says only that the outer optional is gone.
+        let layout = try RegionLayout(copy.schema)
+        let batch = DeltaBatch(leaves: layout.leaves)
+        batch.baseDigest = try #require(store.ancestor).digest
+        batch.baseRowCount = 4
+        batch.updated = [0]
+        batch.masks.append([1 << 1])
+        for (column, value) in [(batch.changes[1].new, 0), (batch.changes[1].old, 1)] {
+            column.reserveCapacity(1)
+            unsafe column.values.storeBytes(of: UInt8(value), as: UInt8.self)
+            column.count = 1
+        }
+        var header = ChunkHeader(
+            role: .delta, region: 0, fingerprint: layout.wireFingerprint, partition: 0,
+            range: .all, sequence: 0, targetEpoch: cut.epoch.rawValue + 1)
+        header.baseEpoch = cut.epoch.rawValue
+        var encoder = ChunkEncoder()
+        encoder.encode(delta: batch, header: header)
+        let applier = try DeltaApplier(store)
+        let worker = DeltaApplier.Worker(for: applier)
+        _ = try unsafe applier.apply(VerifiedChunk(verifying: encoder.bytes), with: worker)
+        let again = Store()
+        var second = StreamRestorer(into: again)
+        try second.push(store.cut().write(to: ByteArraySink()).bytes)
+        try second.finish()
+        #expect(again.rowCount(of: "nested") == 4)
+        #expect((0..<4 as Range<UInt64>).count { copy[$0]?.outer == nil } == 1)
+    }
+
     @Test func `a delta without one of its chunks does not end`() throws {
         let original = try Original(partitionBits: 2, hashKey: HashKey(k0: 1, k1: 2))
         for key in 0..<20_000 as Range<UInt64> {

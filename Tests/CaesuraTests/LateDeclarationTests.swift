@@ -273,4 +273,19 @@ struct PlainSale: Equatable {
         store.cut().close()
         #expect(store.memoryUse.retained == 0)
     }
+
+    @Test func `rows that become wider go on growing in number`() throws {
+        let source = Store()
+        let table = try source.table("aliased", key: UInt64.self, row: AliasedRow.self)
+        for key in 0..<20_000 as Range<UInt64> { table[key] = AliasedRow(key) }
+        let store = Store()
+        var restorer = StreamRestorer(into: store)
+        try restorer.push(source.cut().write(to: ByteArraySink()).bytes)
+        try restorer.finish()
+        let typed = try store.table("aliased", key: UInt64.self, row: AliasedRow.self)
+        for key in 20_000..<40_000 as Range<UInt64> { typed[key] = AliasedRow(key) }
+        #expect(typed.count == 40_000)
+        let isWhole = (0..<40_000 as Range<UInt64>).allSatisfy { typed[$0] == AliasedRow($0) }
+        #expect(isWhole)
+    }
 }

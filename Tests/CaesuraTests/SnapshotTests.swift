@@ -152,6 +152,55 @@ import Testing
         #expect(table[1]?.token.utf8.count == 64 << 20)
     }
 
+    @Test func `a restorer that has failed stays failed`() throws {
+        let source = Store()
+        let table = try source.table("sample", key: UInt64.self, row: SampleRow.self)
+        for key in 0..<1_000 as Range<UInt64> {
+            table[key] = SampleRow(user: key, token: "t", visits: 0, note: nil)
+        }
+        let bytes = try source.cut().write(to: ByteArraySink()).bytes
+        // Rows are there: the metadata is refused. A row is set meanwhile: a chunk is.
+        for setsEarly in [true, false] {
+            let store = Store()
+            let copy = try store.table("sample", key: UInt64.self, row: SampleRow.self)
+            func disturb() {
+                for key in 0..<1_000 as Range<UInt64> {
+                    copy[key] = SampleRow(user: key, token: "", visits: 0, note: nil)
+                }
+            }
+            if setsEarly { disturb() }
+            var restorer = StreamRestorer(into: store)
+            var errors = 0
+            var isDisturbed = false
+            for start in stride(from: 0, to: bytes.count, by: 50) {
+                do {
+                    try restorer.push(Array(bytes[start..<min(bytes.count, start + 50)]))
+                } catch {
+                    errors += 1
+                }
+                if restorer.metadata != nil, !isDisturbed {
+                    isDisturbed = true
+                    disturb()
+                }
+            }
+            #expect(errors > 1)
+            #expect(throws: SnapshotError<Never>.self) { try restorer.finish() }
+        }
+    }
+
+    @Test func `names that look the same are two when their bytes are`() throws {
+        let store = Store()
+        let composed = try store.table("caf\u{E9}", key: UInt64.self, row: SampleRow.self)
+        let decomposed = try store.table("cafe\u{301}", key: UInt64.self, row: SampleRow.self)
+        composed[1] = SampleRow(user: 1, token: "", visits: 0, note: nil)
+        #expect(decomposed.count == 0)
+        let copy = Store()
+        var restorer = StreamRestorer(into: copy)
+        try restorer.push(store.cut().write(to: ByteArraySink()).bytes)
+        try restorer.finish()
+        #expect(copy.rowCount(of: "caf\u{E9}") == 1 && copy.rowCount(of: "cafe\u{301}") == 0)
+    }
+
     @Test func `a cut that keeps too much is cancelled and the store goes on`() throws {
         var configuration = Store.Configuration()
         configuration.retainedByteLimit = 200_000

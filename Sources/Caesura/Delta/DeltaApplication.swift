@@ -44,6 +44,12 @@ struct Application {
                 unsafe partition.unlock()
             }
         }
+        guard !table.isReplaced else {
+            throw StoreError(
+                .wrongBase,
+                "the delta was not applied: the table has taken its Swift types meanwhile; begin again",
+                region: table.schema.name)
+        }
         let (removed, _) = patcher.places(batch.removed, in: range, partitions)
         let (updated, rowCount) = patcher.places(batch.updated, in: range, partitions)
         guard rowCount == batch.baseRowCount else {
@@ -86,9 +92,7 @@ struct Application {
         for leaf in batch.keyLeafCount..<batch.leaves.count {
             let changes = batch.changes[leaf]
             if changes.new.count == 0 { continue }
-            let rows = places.indices.filter {
-                batch.masks.contains(leaf, in: Int(batch.masks.codes[$0]))
-            }.map { places[$0].row }
+            let rows = batch.masks.rows(places.map(\.row), changing: leaf)
             let before = ColumnBuffer(kind: changes.new.kind)
             guard gatherer.gather(leaf, of: rows, absentToo: true, into: before) else {
                 throw FormatError(
@@ -158,6 +162,30 @@ struct Application {
                         unsafe target.copyMemory(from: bytes.baseAddress!, byteCount: bytes.count)
                     }
                 }
+                unsafe clearAbsent(entry, heap)
+            }
+        }
+    }
+
+    /// Makes the leaves of optionals that are absent zero and empty, as everybody else leaves them.
+    ///
+    /// An outer presence leaf comes before the inner ones.
+    private func clearAbsent(_ entry: UnsafeMutableRawPointer, _ heap: HeapWriter) {
+        for leaf in table.layout.leaves {
+            guard let scope = leaf.scope else { continue }
+            let presence = table.layout.leaves[scope].offset
+            guard unsafe entry.load(fromByteOffset: presence, as: UInt8.self) == 0 else { continue }
+            switch leaf.kind {
+            case .presence:
+                unsafe entry.storeBytes(of: 0, toByteOffset: leaf.offset, as: UInt8.self)
+            case .fixed(let scalar):
+                unsafe (entry + leaf.offset).initializeMemory(
+                    as: UInt8.self, repeating: 0, count: scalar.width)
+            case .bytes, .array:
+                unsafe heap.discard(
+                    entry.load(fromByteOffset: leaf.offset, as: HeapReference.self))
+                unsafe entry.storeBytes(
+                    of: HeapReference(), toByteOffset: leaf.offset, as: HeapReference.self)
             }
         }
     }

@@ -55,10 +55,21 @@ public final class DeltaApplier: Sendable {
             throw StoreError(
                 .wrongBase, "a delta changes what a restore has brought; restore its base first")
         }
+        guard ancestor.isExact else {
+            throw StoreError(
+                .wrongBase,
+                "the store is not exactly what it was restored from: rows were lost, or something wrote meanwhile; "
+                    + "restore the base into an empty store", epoch: Epoch(rawValue: ancestor.epoch)
+            )
+        }
         base = ancestor
-        tables = store.core.tables.sorted { $0.schema.name.utf8Precedes($1.schema.name) }
+        var tables: [TableCore] = []
         var layouts: [RegionLayout] = []
-        for table in tables {
+        for name in ancestor.regions {
+            guard let table = store.core.table(named: name) else {
+                preconditionFailure("a restored table stays declared")
+            }
+            tables.append(table)
             do throws(FormatError) {
                 layouts.append(try RegionLayout(table.schema))
             } catch {
@@ -71,6 +82,7 @@ public final class DeltaApplier: Sendable {
                     region: table.schema.name, epoch: Epoch(rawValue: ancestor.epoch))
             }
         }
+        self.tables = tables
         self.layouts = layouts
     }
 
@@ -159,7 +171,8 @@ public final class DeltaApplier: Sendable {
                 epoch: Epoch(rawValue: epoch))
         }
         store.adoptAncestor(
-            place: base.place, epoch: epoch, digest: digest, skippingUpTo: epoch)
+            place: base.place, epoch: epoch, digest: digest, regions: base.regions,
+            isRestored: false)
     }
 }
 

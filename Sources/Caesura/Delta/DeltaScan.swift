@@ -35,6 +35,7 @@ struct DeltaScan: ~Copyable {
     private let baseEpoch: UInt64
     private let comparer: RowComparer
     private let fixedRowWeight: Int
+    private let stride: Int
 
     /// What was found; the first `taken` of it were taken.
     private var changes: [RowChange] = []
@@ -72,6 +73,7 @@ struct DeltaScan: ~Copyable {
         self.baseEpoch = baseEpoch
         self.fixedRowWeight = fixedRowWeight
         comparer = RowComparer(target.table.layout)
+        stride = target.table.layout.stride
         collect()
     }
 
@@ -216,14 +218,17 @@ struct DeltaScan: ~Copyable {
     private func prefetchHeaders(_ indices: Range<Int>) {
         for index in indices {
             let run = runs[index]
-            for leaf in [baseLeaves[run.base.lowerBound], targetLeaves[run.target.lowerBound]]
-            where !leaf.isEmpty {
-                // The header and 64 tags.
-                for offset in stride(from: 0, to: 192, by: 64) {
-                    unsafe caesura_prefetch(leaf.address + offset)
-                }
-            }
+            prefetchHeader(baseLeaves[run.base.lowerBound])
+            prefetchHeader(targetLeaves[run.target.lowerBound])
         }
+    }
+
+    private func prefetchHeader(_ leaf: DirectoryEntry) {
+        if leaf.isEmpty { return }
+        // The header and 64 tags.
+        unsafe caesura_prefetch(leaf.address)
+        unsafe caesura_prefetch(leaf.address + 64)
+        unsafe caesura_prefetch(leaf.address + 128)
     }
 
     private func prefetchRows(_ indices: Range<Int>) {
@@ -232,7 +237,7 @@ struct DeltaScan: ~Copyable {
             let pages = (baseLeaves[run.base.lowerBound], targetLeaves[run.target.lowerBound])
             guard !pages.0.isEmpty, !pages.1.isEmpty else { continue }
             for slot in unsafe pages.1.page.header.pointee.changes.slots {
-                let offset = slot * table.layout.stride
+                let offset = slot &* stride
                 unsafe caesura_prefetch(pages.1.page.entries + offset)
                 unsafe caesura_prefetch(pages.0.page.entries + offset)
             }
@@ -263,7 +268,7 @@ struct DeltaScan: ~Copyable {
         let before = (changes.count, masks.count)
         var inserted = 0
         for slot in noted.slots {
-            let row = unsafe FrozenRow(new.entries + slot * table.layout.stride, new)
+            let row = unsafe FrozenRow(new.entries + slot &* stride, new)
             let tag = unsafe new.tags[slot]
             let hash = unsafe table.keys.hash(row.entry, row.heap)
             let found = find(row, tag: tag, slot: slot, in: old)
@@ -285,18 +290,18 @@ struct DeltaScan: ~Copyable {
 
     /// The row of the same key in a page, first looked for in the same slot.
     private func find(_ row: FrozenRow, tag: UInt16, slot: Int, in page: Page) -> FrozenRow? {
-        let used = page.usedSlots
-        func isMatch(_ slot: Int) -> FrozenRow? {
-            guard unsafe page.tags[slot] == tag, used.contains(slot) else { return nil }
-            let other = unsafe FrozenRow(page.entries + slot * table.layout.stride, page)
-            return comparer.haveSameKey(row, other) ? other : nil
-        }
         let slotCount = unsafe Int(page.header.pointee.slotCount)
-        if slot < slotCount, let same = isMatch(slot) { return same }
+        if slot < slotCount, let same = match(row, tag, slot, page) { return same }
         for slot in 0..<slotCount {
-            if let other = isMatch(slot) { return other }
+            if let other = match(row, tag, slot, page) { return other }
         }
         return nil
+    }
+
+    private func match(_ row: FrozenRow, _ tag: UInt16, _ slot: Int, _ page: Page) -> FrozenRow? {
+        guard unsafe page.tags[slot] == tag, page.usedSlots.contains(slot) else { return nil }
+        let other = unsafe FrozenRow(page.entries + slot &* stride, page)
+        return comparer.haveSameKey(row, other) ? other : nil
     }
 
     /// The number of rows of a page before a key in hash order.
@@ -304,17 +309,20 @@ struct DeltaScan: ~Copyable {
         // Unused slots have the greatest tag.
         let tags = unsafe page.tags
         let slotCount = unsafe Int(page.header.pointee.slotCount)
-        var rank = 0
-        var ties = 0
+        // In 16 bits, so that the loop is a few vectors.
+        var less: UInt16 = 0
+        var equal: UInt16 = 0
         for slot in 0..<slotCount {
-            rank &+= unsafe tags[slot] < tag ? 1 : 0
-            ties &+= unsafe tags[slot] == tag ? 1 : 0
+            less &+= unsafe tags[slot] < tag ? 1 : 0
+            equal &+= unsafe tags[slot] == tag ? 1 : 0
         }
+        var rank = Int(less)
+        let ties = Int(equal)
         if ties == 0 || (ties == 1 && tag != Page.unusedTag) && isAlone(row, tag, page) {
             return rank
         }
         for slot in page.usedSlots where unsafe tags[slot] == tag {
-            let other = unsafe FrozenRow(page.entries + slot * table.layout.stride, page)
+            let other = unsafe FrozenRow(page.entries + slot &* stride, page)
             let otherHash = unsafe table.keys.hash(other.entry, other.heap)
             if precedes(otherHash, other, hash, row) { rank += 1 }
         }
@@ -325,7 +333,7 @@ struct DeltaScan: ~Copyable {
     private func isAlone(_ row: FrozenRow, _ tag: UInt16, _ page: Page) -> Bool {
         for slot in page.usedSlots where unsafe page.tags[slot] == tag {
             return unsafe comparer.haveSameKey(
-                row, FrozenRow(page.entries + slot * table.layout.stride, page))
+                row, FrozenRow(page.entries + slot &* stride, page))
         }
         return true
     }
@@ -393,7 +401,7 @@ struct DeltaScan: ~Copyable {
         for leaf in leaves where !leaf.isEmpty {
             let page = leaf.page
             for slot in page.usedSlots {
-                let row = unsafe FrozenRow(page.entries + slot * table.layout.stride, page)
+                let row = unsafe FrozenRow(page.entries + slot &* stride, page)
                 unsafe rows.append((table.keys.hash(row.entry, row.heap), row))
             }
         }

@@ -236,15 +236,17 @@ public final class DeltaSource: Sendable {
         let gatherer = RowGatherer(tables[job.region].table.layout)
         var inserted: [FrozenRow] = []
         var removed: [FrozenRow] = []
-        var updated: [(new: FrozenRow, old: FrozenRow)] = []
+        // The updated rows at the target and at the base.
+        var after: [FrozenRow] = []
+        var before: [FrozenRow] = []
         for change in job.changes {
             let position = change.position - job.start
             switch (change.new, change.old) {
             case (let new?, let old?):
                 batch.updated.append(position)
-                batch.masks.append(
-                    Array(job.masks[change.mask..<change.mask + job.maskWordCount]))
-                updated.append((new, old))
+                batch.masks.append(job.masks[change.mask..<change.mask + job.maskWordCount])
+                after.append(new)
+                before.append(old)
             case (let new?, nil): inserted.append(new)
             case (nil, let old?):
                 batch.removed.append(position)
@@ -253,16 +255,12 @@ public final class DeltaSource: Sendable {
             }
         }
         for leaf in batch.keyLeafCount..<batch.leaves.count {
-            let rows = updated.indices.filter {
-                batch.masks.contains(leaf, in: Int(batch.masks.codes[$0]))
-            }
-            if rows.isEmpty { continue }
             guard
                 gatherer.gather(
-                    leaf, of: rows.map { updated[$0].new }, absentToo: true,
+                    leaf, of: batch.masks.rows(after, changing: leaf), absentToo: true,
                     into: batch.changes[leaf].new),
                 gatherer.gather(
-                    leaf, of: rows.map { updated[$0].old }, absentToo: true,
+                    leaf, of: batch.masks.rows(before, changing: leaf), absentToo: true,
                     into: batch.changes[leaf].old)
             else { return false }
         }
@@ -278,6 +276,15 @@ public final class DeltaSource: Sendable {
         return batch.leaves.indices.allSatisfy { leaf in
             gatherer.gather(leaf, of: rows, absentToo: false, into: batch.columns[leaf])
         }
+    }
+}
+
+extension ChangeMasks {
+    /// Those of the updated rows that change a leaf.
+    func rows(_ rows: [FrozenRow], changing leaf: Int) -> [FrozenRow] {
+        // Mostly all rows change the same fields.
+        if count == 1 { return contains(leaf, in: 0) ? rows : [] }
+        return zip(rows, codes).compactMap { contains(leaf, in: Int($1)) ? $0 : nil }
     }
 }
 

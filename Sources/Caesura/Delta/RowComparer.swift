@@ -63,6 +63,14 @@ struct RowComparer: ~Copyable {
 
     /// Appends the set of leaves, the key's apart, in which two rows differ; whether there is one.
     func appendDifferences(_ a: FrozenRow, _ b: FrozenRow, to words: inout [UInt64]) -> Bool {
+        if wordCount == 1 {
+            var word: UInt64 = 0
+            for leaf in keyLeafCount..<leafCount where !isEqual(leaf, a, b) {
+                word |= 1 &<< UInt64(truncatingIfNeeded: leaf)
+            }
+            if word != 0 { words.append(word) }
+            return word != 0
+        }
         var word: UInt64 = 0
         var all: UInt64 = 0
         for leaf in 0..<leafCount {
@@ -113,7 +121,28 @@ struct RowComparer: ~Copyable {
         }
         guard xHeap.byteCount(of: x) == yHeap.byteCount(of: y) else { return false }
         return unsafe xHeap.withBytes(of: x) { a in
-            unsafe yHeap.withBytes(of: y) { b in unsafe a.elementsEqual(b) }
+            unsafe yHeap.withBytes(of: y) { b in unsafe isEqual(a, b) }
         }
+    }
+
+    /// Compares bytes a word at a time.
+    private static func isEqual(
+        _ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer
+    ) -> Bool {
+        var offset = 0
+        while offset &+ 8 <= a.count {
+            // SAFETY: both have `a.count` bytes.
+            if unsafe a.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+                != b.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+            {
+                return false
+            }
+            offset &+= 8
+        }
+        while offset < a.count {
+            if unsafe a[offset] != b[offset] { return false }
+            offset &+= 1
+        }
+        return true
     }
 }

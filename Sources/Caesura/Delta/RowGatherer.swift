@@ -15,6 +15,7 @@ struct RowGatherer {
     func gather(
         _ leaf: Int, of rows: [FrozenRow], absentToo: Bool, into column: ColumnBuffer
     ) -> Bool {
+        if rows.isEmpty { return true }
         let described = layout.leaves[leaf]
         let presence = described.scope.map { layout.leaves[$0].offset }
         column.reserveCapacity(column.count + rows.count)

@@ -12,45 +12,36 @@ package struct Ancestor: Hashable, Sendable {
     package var epoch: UInt64
     /// The identity of its stream: ``StreamEnd/digest``.
     package var digest: UInt64
+    /// Its regions, in the order in which chunks number them.
+    package var regions: [String]
     /// What is written in this epoch of the store, or later, is not part of it.
     package var writeMark: UInt64
+    /// Whether the store was exactly that: not when a salvage lost rows, or something wrote during the restore.
+    package var isExact = true
 
-    package init(place: String, epoch: UInt64, digest: UInt64, writeMark: UInt64) {
+    package init(
+        place: String, epoch: UInt64, digest: UInt64, regions: [String], writeMark: UInt64
+    ) {
         self.place = place
         self.epoch = epoch
         self.digest = digest
+        self.regions = regions
         self.writeMark = writeMark
     }
 }
 
 extension Store {
     /// The saved state that this store goes on from; nil for one that began anew.
-    package var ancestor: Ancestor? {
-        get { core.ancestor.withLock { $0 } }
-        set { core.ancestor.withLock { $0 = newValue } }
-    }
+    package var ancestor: Ancestor? { core.ancestor.withLock { $0 } }
 
-    /// Notes that the store equals a saved state, and makes its next cut later than this epoch and the present
-    /// one.
+    /// As that of ``StoreCore``.
     package func adoptAncestor(
-        place: String, epoch: UInt64, digest: UInt64, skippingUpTo last: UInt64 = 0
+        place: String, epoch: UInt64, digest: UInt64, regions: [String], isRestored: Bool,
+        isExact: Bool = true, skippingUpTo last: UInt64 = 0
     ) {
-        core.adoptAncestor(place: place, epoch: epoch, digest: digest, skippingUpTo: last)
-    }
-}
-
-extension StoreCore {
-    func adoptAncestor(
-        place: String, epoch: UInt64, digest: UInt64, skippingUpTo last: UInt64 = 0
-    ) {
-        cutting.withLock {
-            let present = unsafe control.pointee.epoch.load(ordering: .relaxed)
-            let next = max(present, min(last, Epoch.limit)) + 1
-            unsafe control.pointee.epoch.store(next, ordering: .sequentiallyConsistent)
-            ancestor.withLock {
-                $0 = Ancestor(place: place, epoch: epoch, digest: digest, writeMark: next)
-            }
-        }
+        core.adoptAncestor(
+            place: place, epoch: epoch, digest: digest, regions: regions, isRestored: isRestored,
+            isExact: isExact, skippingUpTo: last)
     }
 }
 
@@ -59,5 +50,49 @@ extension Cut {
     package var ancestor: Ancestor? {
         get { store.ancestor.withLock { $0 } }
         set { store.ancestor.withLock { $0 = newValue } }
+    }
+}
+
+extension StoreCore {
+    /// Notes that the store equals a saved state, and makes its next cut later than that, than `last` and than
+    /// the present epoch.
+    ///
+    /// - Parameters:
+    ///   - isRestored: Whether its rows have just come from there: then any other write shows, for what a restore
+    ///     brings has the epoch it was saved under.
+    ///   - isExact: Whether all of it came.
+    func adoptAncestor(
+        place: String, epoch: UInt64, digest: UInt64, regions: [String], isRestored: Bool,
+        isExact: Bool = true, skippingUpTo last: UInt64 = 0
+    ) {
+        cutting.withLock {
+            let present = unsafe control.pointee.epoch.load(ordering: .relaxed)
+            let next = max(present, min(max(last, epoch), Epoch.limit)) + 1
+            unsafe control.pointee.epoch.store(next, ordering: .sequentiallyConsistent)
+            var adopted = Ancestor(
+                place: place, epoch: epoch, digest: digest, regions: regions, writeMark: next)
+            adopted.isExact = isExact
+            // Passing each lock once also waits for writers that read the epoch before it changed.
+            for table in tables where table.isWritten(after: isRestored ? epoch : .max) {
+                adopted.isExact = false
+            }
+            ancestor.withLock { $0 = adopted }
+        }
+    }
+}
+
+extension TableCore {
+    /// Whether a row or page below the partitions' roots was written after an epoch.
+    fileprivate func isWritten(after epoch: UInt64) -> Bool {
+        var isWritten = false
+        for index in 0..<partitionCount {
+            let partition = unsafe partition(index)
+            let range = HashRange(partition: index, bits: partitionBits)
+            let here = unsafe partition.withLock {
+                unsafe partition.pointee.isWritten(in: range, after: epoch)
+            }
+            isWritten = isWritten || here
+        }
+        return isWritten
     }
 }

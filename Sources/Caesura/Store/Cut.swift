@@ -42,7 +42,7 @@ public final class Cut: Sendable {
 
     /// The number of rows of a table at the cut.
     public func rowCount(of region: String) -> Int? {
-        tables.first { $0.table.schema.name == region }?.rowCount
+        tables.first { $0.table.schema.name.utf8Equals(region) }?.rowCount
     }
 
     /// The store's regions at the cut, sorted by name.

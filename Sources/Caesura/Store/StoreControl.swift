@@ -14,8 +14,6 @@ struct StoreControl: ~Copyable {
     ///
     /// What was last written at or before it is copied before it is written again.
     @usableFromInline let protected = Atomic<UInt64>(0)
-    /// The epoch that the next delta will be based on: change masks collect what changed after it.
-    @usableFromInline let deltaBase = Atomic<UInt64>(0)
     @usableFromInline let k0: Atomic<UInt64>
     @usableFromInline let k1: Atomic<UInt64>
     /// Changes with the hash key.

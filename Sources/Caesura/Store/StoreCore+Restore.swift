@@ -36,7 +36,6 @@ extension StoreCore {
         for table in tables { table.forgetDirectories() }
         let present = unsafe control.pointee.epoch.load(ordering: .relaxed)
         unsafe control.pointee.epoch.store(max(present, epoch + 1), ordering: .releasing)
-        unsafe control.pointee.deltaBase.store(epoch, ordering: .releasing)
         restorations += 1
         restoration.store(restorations, ordering: .releasing)
         return restorations

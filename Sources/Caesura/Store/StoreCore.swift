@@ -48,7 +48,9 @@ final class StoreCore: @unchecked Sendable {
     var tables: [TableCore] { registry.withLock { $0.tables } }
 
     func table(named name: String) -> TableCore? {
-        registry.withLock { registry in registry.tables.first { $0.schema.name == name } }
+        registry.withLock { registry in
+            registry.tables.first { $0.schema.name.utf8Equals(name) }
+        }
     }
 
     /// The table of that name, created if there is none.

@@ -151,7 +151,8 @@ extension Partition {
         let fitting =
             (Page.maximumSize - Page.byteCount(slotCount: 0, stride: 0, heap: needed) - 16)
             / (layout.stride + 2)
-        let slots = min(slotCount(forRows: rows), max(rows + 1, fitting))
+        // Rows that came from pages of another layout may be more than this one's pages take.
+        let slots = max(rows + 1, min(slotCount(forRows: rows), fitting))
         let fixed = Page.byteCount(slotCount: slots, stride: layout.stride, heap: 0)
         let perRow = (needed + rows - 1) / max(1, rows)
         let spare = (Self.capacity(slotCount: slots) - rows) * perRow + needed / 16

@@ -1,5 +1,4 @@
 import CaesuraFormat
-public import Synchronization
 
 /// Finding and reading rows by Swift types, under the lock.
 extension Partition {
@@ -56,14 +55,13 @@ extension UnsafeMutablePointer where Pointee == Partition {
     @inlinable @inline(__always) func stamp(_ cursor: borrowing RowCursor) {
         guard cursor.changes != 0 else { return }
         let old = unsafe cursor.entry.load(as: UInt64.self)
-        let base = unsafe pointee.control.pointee.deltaBase.load(ordering: .relaxed)
-        // The mask collects all changes since the epoch the next delta is based on.
-        let mask =
-            old &>> 16 > base ? UInt16(truncatingIfNeeded: old) | cursor.changes : cursor.changes
+        // The mask collects the changes of one epoch.
+        let isStamped = unsafe old &>> 16 == pointee.writeEpoch
+        let mask = isStamped ? UInt16(truncatingIfNeeded: old) | cursor.changes : cursor.changes
         unsafe cursor.entry.storeBytes(
             of: pointee.writeEpoch &<< 16 | UInt64(mask), as: UInt64.self)
         // A row that was stamped in this epoch is noted; to look would wait for another cache line.
-        if unsafe old &>> 16 != pointee.writeEpoch {
+        if !isStamped {
             unsafe Page.noteChange(cursor.slot, of: cursor.heap.page)
         }
     }

@@ -13,6 +13,7 @@ extension TableCore {
         old.lockAll()
         defer { old.unlockAll() }
         try checkRows(of: old)
+        old.isReplaced = true
         unsafe store.takeRetired(of: old)
         for index in 0..<partitionCount {
             let root = unsafe old.partition(index).pointee.detachAll()

@@ -27,6 +27,10 @@ final class TableCore: @unchecked Sendable {
     ///
     /// Used under the store's lock of cuts.
     var isTyped = false
+    /// Whether another table has taken all rows, and this one has none any more but in cuts.
+    ///
+    /// Set under all the partitions' locks, read under any of them.
+    var isReplaced = false
 
     /// One block a partition: its root entry, its lock, then the partition.
     ///

@@ -54,11 +54,11 @@ public final class ChunkApplier: Sendable {
     public init(_ store: Store, metadata: StreamMetadata) throws(StoreError) {
         self.metadata = metadata
         self.store = store.core
-        _ = try Self.resolve(metadata, in: store)
+        _ = try Self.resolve(metadata, in: store, declaring: false)
         number = try store.core.beginRestore(epoch: metadata.epoch, hashKey: metadata.hashKey)
         do throws(StoreError) {
             // Once more: until the restore began, a declaration could replace a table by one of its own types.
-            (tables, layouts) = try Self.resolve(metadata, in: store)
+            (tables, layouts) = try Self.resolve(metadata, in: store, declaring: true)
         } catch {
             store.core.endRestore(number)
             throw error
@@ -66,17 +66,20 @@ public final class ChunkApplier: Sendable {
     }
 
     /// The store's tables for the stream's regions, and how to decode them.
+    ///
+    /// - Parameter isDeclaring: Whether regions that the store lacks are declared; without, all is checked and
+    ///   nothing changed, and their tables are missing.
     private static func resolve(
-        _ metadata: StreamMetadata, in store: Store
+        _ metadata: StreamMetadata, in store: Store, declaring isDeclaring: Bool
     ) throws(StoreError) -> (tables: [TableCore], layouts: [RegionLayout]) {
         var tables: [TableCore] = []
         var layouts: [RegionLayout] = []
         for region in metadata.regions {
-            let table = try table(for: region, in: store)
-            tables.append(table)
+            let table = try table(for: region, in: store, declaring: isDeclaring)
+            if let table { tables.append(table) }
             do throws(FormatError) {
                 // The program's schema: its enumerations say which values may stand in its rows.
-                layouts.append(try RegionLayout(table.schema))
+                layouts.append(try RegionLayout(table?.schema ?? region))
             } catch {
                 throw StoreError(.unsupportedSchema, error.message, region: region.name)
             }
@@ -85,16 +88,19 @@ public final class ChunkApplier: Sendable {
     }
 
     private static func table(
-        for region: RegionSchema, in store: Store
-    ) throws(StoreError) -> TableCore {
+        for region: RegionSchema, in store: Store, declaring isDeclaring: Bool
+    ) throws(StoreError) -> TableCore? {
         guard region.kind == .table else {
             throw StoreError(
                 .unsupportedSchema, "it is not a table; use a newer version of this program",
                 region: region.name)
         }
-        if store.core.table(named: region.name) == nil { try store.declareTable(region) }
+        if isDeclaring, store.core.table(named: region.name) == nil {
+            try store.declareTable(region)
+        }
         guard let table = store.core.table(named: region.name) else {
-            preconditionFailure("the table is there or was declared")
+            try TableCore.check(region, RowLayout(region: region))
+            return nil
         }
         guard table.schema.wireFingerprint == region.wireFingerprint else {
             throw StoreError(
@@ -176,7 +182,8 @@ public final class ChunkApplier: Sendable {
     func finish(with end: StreamEnd) throws(FormatError) {
         try finish()
         store.adoptAncestor(
-            place: "", epoch: metadata.epoch, digest: end.digest)
+            place: "", epoch: metadata.epoch, digest: end.digest,
+            regions: metadata.regions.map(\.name), isRestored: true)
     }
 
     /// Gives the restore up: the store is empty again, and takes another.

@@ -174,6 +174,8 @@ public struct RowStreamReader<Row: SchemaStruct>: ~Copyable {
     private let scratch: ScratchPage
     private var batch: ColumnBatch?
     private var segments = PendingSegments()
+    /// The error that ended the reading; it is thrown again by each call.
+    private var failure: FormatError?
 
     /// Creates a reader.
     public init(of row: Row.Type, limits: Limits = Limits()) {
@@ -187,9 +189,21 @@ public struct RowStreamReader<Row: SchemaStruct>: ~Copyable {
     /// Takes bytes that came and gives the rows that are complete with them.
     ///
     /// - Throws: `schemaMismatch` when the rows have other fields than `Row`; `malformed` and others with
-    ///   the offset in the stream.
+    ///   the offset in the stream. The reader stays failed.
     public mutating func push(
         _ bytes: UnsafeRawBufferPointer, row: (Row) -> Void
+    ) throws(FormatError) {
+        if let failure { throw failure }
+        do throws(FormatError) {
+            try unsafe read(bytes, row)
+        } catch {
+            failure = error
+            throw error
+        }
+    }
+
+    private mutating func read(
+        _ bytes: UnsafeRawBufferPointer, _ row: (Row) -> Void
     ) throws(FormatError) {
         unsafe reader.push(bytes)
         while let item = try reader.next() {
@@ -212,6 +226,7 @@ public struct RowStreamReader<Row: SchemaStruct>: ~Copyable {
     ///
     /// - Throws: `truncated` when the stream is not whole.
     public mutating func finish() throws(FormatError) {
+        if let failure { throw failure }
         try reader.finish()
     }
 

@@ -63,6 +63,8 @@ public struct StreamRestorer: ~Copyable {
     private var reader: StreamReader
     private var applier: ChunkApplier?
     private var worker: ChunkApplier.Worker?
+    /// The error that ended the restore; it is thrown again by each call.
+    private var failure: SnapshotError<Never>?
 
     /// Creates a restorer.
     public init(into store: Store, limits: Limits = Limits()) {
@@ -74,7 +76,21 @@ public struct StreamRestorer: ~Copyable {
     public var metadata: StreamMetadata? { applier?.metadata }
 
     /// Applies what is complete with these bytes.
+    ///
+    /// - Throws: The first thing that is wrong. The restorer stays failed.
     public mutating func push(
+        _ bytes: UnsafeRawBufferPointer
+    ) throws(SnapshotError<Never>) {
+        if let failure { throw failure }
+        do throws(SnapshotError<Never>) {
+            try unsafe apply(bytes)
+        } catch {
+            failure = error
+            throw error
+        }
+    }
+
+    private mutating func apply(
         _ bytes: UnsafeRawBufferPointer
     ) throws(SnapshotError<Never>) {
         unsafe reader.push(bytes)
@@ -113,6 +129,7 @@ public struct StreamRestorer: ~Copyable {
     ///
     /// - Throws: `truncated` when the stream is not whole.
     public mutating func finish() throws(SnapshotError<Never>) {
+        if let failure { throw failure }
         do throws(FormatError) {
             try reader.finish()
         } catch {

@@ -244,6 +244,11 @@ public final class SnapshotSource: Sendable {
 }
 
 extension String {
+    /// Whether the UTF-8 of this string is that of `other`: whether names in a stream are the same.
+    ///
+    /// Swift takes strings for equal that look the same.
+    func utf8Equals(_ other: String) -> Bool { utf8.elementsEqual(other.utf8) }
+
     /// Whether the UTF-8 of this string comes before that of `other`: the order of names in a stream.
     func utf8Precedes(_ other: String) -> Bool { utf8.lexicographicallyPrecedes(other.utf8) }
 }

@@ -122,13 +122,19 @@ public struct ChangeMasks: Sendable {
     }
 
     /// Adds the set of the next row.
-    public mutating func append(_ mask: [UInt64]) {
+    public mutating func append(_ mask: ArraySlice<UInt64>) {
         precondition(mask.count == wordCount, "a set of other leaves")
         // Neighbours mostly change the same fields.
-        if let last = codes.last, words[(Int(last) * wordCount)...].starts(with: mask) {
-            codes.append(last)
-            return
+        if let last = codes.last {
+            let start = Int(last) * wordCount
+            if wordCount == 1
+                ? words[start] == mask[mask.startIndex] : words[start...].starts(with: mask)
+            {
+                codes.append(last)
+                return
+            }
         }
+        let mask = Array(mask)
         if let code = places[mask] {
             codes.append(code)
             return

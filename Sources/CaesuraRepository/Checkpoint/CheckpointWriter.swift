@@ -19,7 +19,7 @@ final class CheckpointWriter {
 
     private let storage: any Storage
     private let packBytes: Int
-    private var manifest: Manifest
+    private(set) var manifest: Manifest
     private var pack: OpenPack?
     private var state = State.writing
     /// Nanoseconds spent in the storage.

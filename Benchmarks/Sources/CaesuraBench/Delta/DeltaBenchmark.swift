@@ -10,7 +10,9 @@ enum DeltaBenchmark {
     static func run(_ options: Options) throws {
         let rows = try options.int("rows", default: 1_000_000)
         let passes = try options.int("passes", default: 5)
-        for changed in [1, rows / 10_000, rows / 1_000, rows / 100, rows / 10, rows / 2] {
+        let only = try options.int("changed", default: 0)
+        let all = [1, rows / 10_000, rows / 1_000, rows / 100, rows / 10, rows / 2]
+        for changed in only > 0 ? [only] : all {
             try measure(rows: rows, changed: changed, passes: passes)
         }
     }
