@@ -16,7 +16,8 @@ enum CaesuraBench {
             case "redis": try RedisPeer.run(options)
             case "all": try Report.run(options)
             default:
-                throw Failure("usage: caesura-bench all | table | encode | delta | pause | latency | redis")
+                throw Failure(
+                    "usage: caesura-bench all | table | encode | delta | pause | latency | redis")
             }
         } catch {
             FileHandle.standardError.write(Data("caesura-bench: error: \(error)\n".utf8))

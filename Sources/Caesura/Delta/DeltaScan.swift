@@ -72,7 +72,7 @@ struct DeltaScan: ~Copyable {
         self.target = target
         self.baseEpoch = baseEpoch
         self.fixedRowWeight = fixedRowWeight
-        comparer = RowComparer(target.table.layout)
+        comparer = RowComparer(target.table)
         stride = target.table.layout.stride
         collect()
     }
@@ -212,7 +212,19 @@ struct DeltaScan: ~Copyable {
         below entry: DirectoryEntry, to leaves: inout [DirectoryEntry]
     ) {
         guard entry.isNode else { return leaves.append(entry) }
-        entry.node.forEachChild { _, child in appendLeaves(below: child, to: &leaves) }
+        let (entries, count) = unsafe (entry.node.entries, entry.node.count)
+        let end = entry.node.depth + entry.node.bits
+        var index = 0
+        while index < count {
+            // SAFETY: each child stands in the entries from its first on, to the next child's.
+            let child = unsafe entries[index]
+            index += 1 &<< (end - child.depth)
+            if child.isNode {
+                appendLeaves(below: child, to: &leaves)
+            } else {
+                leaves.append(child)
+            }
+        }
     }
 
     private func prefetchHeaders(_ indices: Range<Int>) {
@@ -274,8 +286,9 @@ struct DeltaScan: ~Copyable {
             let found = find(row, tag: tag, slot: slot, in: old)
             if found == nil { inserted += 1 }
             append(
-                hash: hash, position: position + UInt64(rank(of: row, hash, tag: tag, in: old)),
-                new: row, old: found)
+                hash: hash,
+                position: position + UInt64(rank(of: row, hash, tag, found != nil, in: old)),
+                new: row, old: found, mask: row.changeMask)
         }
         guard
             unsafe Int(old.header.pointee.rowCount) + inserted == Int(new.header.pointee.rowCount)
@@ -305,7 +318,11 @@ struct DeltaScan: ~Copyable {
     }
 
     /// The number of rows of a page before a key in hash order.
-    private func rank(of row: FrozenRow, _ hash: UInt64, tag: UInt16, in page: Page) -> Int {
+    ///
+    /// - Parameter isThere: Whether the page has a row of the key.
+    private func rank(
+        of row: FrozenRow, _ hash: UInt64, _ tag: UInt16, _ isThere: Bool, in page: Page
+    ) -> Int {
         // Unused slots have the greatest tag.
         let tags = unsafe page.tags
         let slotCount = unsafe Int(page.header.pointee.slotCount)
@@ -317,25 +334,15 @@ struct DeltaScan: ~Copyable {
             equal &+= unsafe tags[slot] == tag ? 1 : 0
         }
         var rank = Int(less)
-        let ties = Int(equal)
-        if ties == 0 || (ties == 1 && tag != Page.unusedTag) && isAlone(row, tag, page) {
-            return rank
-        }
+        let ties = equal
+        // Unused slots have that tag too.
+        if ties == 0 || ties == 1 && isThere && tag != Page.unusedTag { return rank }
         for slot in page.usedSlots where unsafe tags[slot] == tag {
             let other = unsafe FrozenRow(page.entries + slot &* stride, page)
             let otherHash = unsafe table.keys.hash(other.entry, other.heap)
             if precedes(otherHash, other, hash, row) { rank += 1 }
         }
         return rank
-    }
-
-    /// Whether the only row of that tag is the row of this key.
-    private func isAlone(_ row: FrozenRow, _ tag: UInt16, _ page: Page) -> Bool {
-        for slot in page.usedSlots where unsafe page.tags[slot] == tag {
-            return unsafe comparer.haveSameKey(
-                row, FrozenRow(page.entries + slot &* stride, page))
-        }
-        return true
     }
 
     private func precedes(
@@ -410,18 +417,22 @@ struct DeltaScan: ~Copyable {
     }
 
     /// Adds a change, unless an updated row is as it was.
+    ///
+    /// - Parameter mask: Where all that was written after the base was written in one epoch, the row's change
+    ///   mask of it.
     private mutating func append(
-        hash: UInt64, position: UInt64, new: FrozenRow?, old: FrozenRow?
+        hash: UInt64, position: UInt64, new: FrozenRow?, old: FrozenRow?, mask: UInt16 = .max
     ) {
-        var mask = -1
+        var differences = -1
         if let new, let old {
-            mask = masks.count
-            guard comparer.appendDifferences(new, old, to: &masks) else { return }
+            differences = masks.count
+            guard comparer.appendDifferences(new, old, in: mask, to: &masks) else { return }
         }
         let weight = weight(new) + weight(old)
         changes.append(
             RowChange(
-                hash: hash, position: position, new: new, old: old, weight: weight, mask: mask))
+                hash: hash, position: position, new: new, old: old, weight: weight,
+                mask: differences))
     }
 
     private func weight(_ row: FrozenRow?) -> Int {

@@ -14,6 +14,8 @@ struct FrozenRow {
     var heap: HeapView { unsafe HeapView(page: page) }
     /// The epoch of the row's last change.
     var epoch: UInt64 { unsafe entry.load(as: UInt64.self) >> 16 }
+    /// The fields that changed in that epoch.
+    var changeMask: UInt16 { unsafe entry.load(as: UInt16.self) }
 }
 
 /// Tells which leaves of two rows differ, by the table's layout.
@@ -26,6 +28,8 @@ struct RowComparer: ~Copyable {
         var offset: Int
         /// Where the byte lies that says whether there is a value; -1 when there always is.
         var presence: Int
+        /// The bit of its field in a row's change mask.
+        var field: UInt16
     }
 
     private let leaves: UnsafeMutablePointer<Leaf>
@@ -34,7 +38,8 @@ struct RowComparer: ~Copyable {
     /// Words of a set of leaves.
     let wordCount: Int
 
-    init(_ layout: RowLayout) {
+    init(_ table: TableCore) {
+        let layout = table.layout
         leafCount = layout.leaves.count
         keyLeafCount = layout.keyLeafCount
         wordCount = (leafCount + 63) / 64
@@ -49,11 +54,18 @@ struct RowComparer: ~Copyable {
             unsafe (leaves + index).initialize(
                 to: Leaf(
                     width: width, offset: leaf.offset,
-                    presence: leaf.scope.map { layout.leaves[$0].offset } ?? -1))
+                    presence: leaf.scope.map { layout.leaves[$0].offset } ?? -1,
+                    field: Self.fieldBit(table.leaves[index], table.schema.row)))
         }
     }
 
     deinit { unsafe leaves.deallocate() }
+
+    /// As ``RowCursor/markChanged(field:)`` counts fields.
+    private static func fieldBit(_ leaf: LeafColumn, _ row: Schema) -> UInt16 {
+        let index = row.fields.firstIndex { $0.number == leaf.path[0] } ?? 15
+        return 1 << UInt16(min(index, 15))
+    }
 
     /// Whether two rows have the same key.
     func haveSameKey(_ a: FrozenRow, _ b: FrozenRow) -> Bool {
@@ -62,11 +74,17 @@ struct RowComparer: ~Copyable {
     }
 
     /// Appends the set of leaves, the key's apart, in which two rows differ; whether there is one.
-    func appendDifferences(_ a: FrozenRow, _ b: FrozenRow, to words: inout [UInt64]) -> Bool {
+    ///
+    /// - Parameter mask: Fields that may differ, as bits of a row's change mask; others are not looked at.
+    func appendDifferences(
+        _ a: FrozenRow, _ b: FrozenRow, in mask: UInt16, to words: inout [UInt64]
+    ) -> Bool {
         if wordCount == 1 {
             var word: UInt64 = 0
-            for leaf in keyLeafCount..<leafCount where !isEqual(leaf, a, b) {
-                word |= 1 &<< UInt64(truncatingIfNeeded: leaf)
+            for leaf in keyLeafCount..<leafCount {
+                if unsafe leaves[leaf].field & mask != 0, !isEqual(leaf, a, b) {
+                    word |= 1 &<< UInt64(truncatingIfNeeded: leaf)
+                }
             }
             if word != 0 { words.append(word) }
             return word != 0
@@ -74,7 +92,11 @@ struct RowComparer: ~Copyable {
         var word: UInt64 = 0
         var all: UInt64 = 0
         for leaf in 0..<leafCount {
-            if leaf >= keyLeafCount, !isEqual(leaf, a, b) { word |= 1 << UInt64(leaf & 63) }
+            if leaf >= keyLeafCount, unsafe leaves[leaf].field & mask != 0,
+                !isEqual(leaf, a, b)
+            {
+                word |= 1 << UInt64(leaf & 63)
+            }
             if leaf & 63 == 63 || leaf == leafCount - 1 {
                 words.append(word)
                 all |= word
