@@ -27,7 +27,11 @@ struct Inspect: AsyncParsableCommand {
             inspection = try stream()
         }
         if !chunks { inspection.chunks = nil }
-        if json { try printJSON(inspection) } else { print(inspection.text, terminator: "") }
+        if json {
+            try StandardOutput.writeJSON(inspection)
+        } else {
+            try StandardOutput.write(inspection.text)
+        }
     }
 
     private var isDirectory: Bool {

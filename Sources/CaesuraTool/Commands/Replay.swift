@@ -60,7 +60,11 @@ struct ReplayRoutes: AsyncParsableCommand {
             checkpointInterval: UInt64(checkpointEvery * 1e9))
         let (report, badLines) = try await replay.run(
             dumps: rib, updates: updates, directory: self.repository)
-        if json { try printJSON(report) } else { print(report.text, terminator: "") }
-        FileHandle.standardError.write(Data(badLines.text.utf8))
+        if json {
+            try StandardOutput.writeJSON(report)
+        } else {
+            try StandardOutput.write(report.text)
+        }
+        StandardError.write(badLines.text)
     }
 }

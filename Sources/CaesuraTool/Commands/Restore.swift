@@ -35,7 +35,11 @@ struct Restore: AsyncParsableCommand {
                 try await repository.salvage(into: store, at: checkpoint.at)
             }
             let health = CheckpointHealth(report)
-            if json { try printJSON(health) } else { print(health.text, terminator: "") }
+            if json {
+                try StandardOutput.writeJSON(health)
+            } else {
+                try StandardOutput.write(health.text)
+            }
             guard health.isGood else {
                 throw ToolError(
                     "not all of epoch \(health.epoch) could be brought back",
@@ -48,7 +52,11 @@ struct Restore: AsyncParsableCommand {
         }
         guard let restored else { throw ToolError("\(checkpoint.directory) has no checkpoint yet") }
         let result = RestoreCheck(restored, store: store, time: MonotonicClock.now() - start)
-        if json { try printJSON(result) } else { print(result.text, terminator: "") }
+        if json {
+            try StandardOutput.writeJSON(result)
+        } else {
+            try StandardOutput.write(result.text)
+        }
         guard result.regions.allSatisfy({ $0.rows == $0.restoredRows }) else {
             throw ToolError("the store has other numbers of rows than the manifest says")
         }

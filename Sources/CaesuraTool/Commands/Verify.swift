@@ -25,10 +25,10 @@ struct Verify: AsyncParsableCommand {
         var healths: [CheckpointHealth] = []
         for epoch in epochs {
             let health = CheckpointHealth(try await verify(epoch, of: repository))
-            if !json { print(health.text, terminator: "") }
+            if !json { try StandardOutput.write(health.text) }
             healths.append(health)
         }
-        if json { try printJSON(healths) }
+        if json { try StandardOutput.writeJSON(healths) }
         let damaged = healths.count { !$0.isGood }
         guard damaged == 0 else {
             throw ToolError(

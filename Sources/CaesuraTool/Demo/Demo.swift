@@ -36,7 +36,7 @@ struct Demo: AsyncParsableCommand {
 
     func run() async throws {
         let place = try DemoDirectory(directory)
-        say("\(rows.grouped) sessions, \(rate.grouped) writes a second, \(cores) cores\n")
+        try say("\(rows.grouped) sessions, \(rate.grouped) writes a second, \(cores) cores\n")
         let runs = [
             try await runDictionary(
                 place, "1. A dictionary behind a lock, encoded by JSONEncoder with the lock held",
@@ -54,21 +54,20 @@ struct Demo: AsyncParsableCommand {
         let report = DemoReport(rows: rows, writesPerSecond: rate, cores: cores, runs: runs)
         try place.write(ReportPage(report: report).html, to: "report.html")
         if json {
-            try printJSON(report)
+            try StandardOutput.writeJSON(report)
         } else {
-            print("\n" + report.text)
-            print("report      \(place.path("report.html"))")
-            print(
-                "repository  \(place.path("state"))    look: caesura inspect \(place.path("state"))"
-            )
+            try say("\n" + report.text)
+            try say("report      \(place.path("report.html"))")
+            let state = place.path("state")
+            try say("repository  \(state)    look: caesura inspect \(state)")
         }
     }
 
     private var cores: Int { ProcessInfo.processInfo.activeProcessorCount }
 
     /// Tells a person what goes on; a script that asked for JSON is spared it.
-    private func say(_ line: String) {
-        if !json { print(line) }
+    private func say(_ line: String) throws(ToolError) {
+        if !json { try StandardOutput.write(line + "\n") }
     }
 
     // MARK: The usual ways
@@ -77,7 +76,7 @@ struct Demo: AsyncParsableCommand {
         _ place: DemoDirectory, _ title: String, name: String, _ explanation: String,
         save: @escaping (LockedSessions, String) throws -> (pause: UInt64, byteCount: Int)
     ) async throws -> DemoReport.Run {
-        say(title)
+        try say(title)
         let sessions = LockedSessions(count: rows)
         let rows = rows
         let path = place.path("sessions.json")
@@ -98,7 +97,7 @@ struct Demo: AsyncParsableCommand {
     // MARK: With Caesura
 
     private func runCaesura(_ place: DemoDirectory) async throws -> DemoReport.Run {
-        say("3. A Caesura table, checkpointed into a repository")
+        try say("3. A Caesura table, checkpointed into a repository")
         let store = Store()
         let sessions = try store.table("sessions", key: UInt64.self, row: Session.self)
         for index in 0..<rows { sessions[Session.id(index)] = Session(index: index) }
@@ -163,7 +162,7 @@ struct Demo: AsyncParsableCommand {
         ended = true
         let floor = loop.floor.latencies
         let longest = pauses.max() ?? 0
-        say(
+        try say(
             "   \(saves) \(saves == 1 ? "save" : "saves") of \(byteText(byteCount)); "
                 + "longest pause \(durationText(longest)), "
                 + "longest wait of a write \(durationText(loop.duringCheckpoint.value(at: 100)))")
