@@ -40,11 +40,7 @@ struct Restore: AsyncParsableCommand {
             } else {
                 try StandardOutput.write(health.text)
             }
-            guard health.isGood else {
-                throw ToolError(
-                    "not all of epoch \(health.epoch) could be brought back",
-                    hint: "the lines above say what is lost", exitCode: .damage)
-            }
+            guard health.isGood else { throw Self.refusal(health) }
             return
         }
         let restored = try await stopping {
@@ -60,6 +56,16 @@ struct Restore: AsyncParsableCommand {
         guard result.regions.allSatisfy({ $0.rows == $0.restoredRows }) else {
             throw ToolError("the store has other numbers of rows than the manifest says")
         }
+    }
+
+    private static func refusal(_ health: CheckpointHealth) -> ToolError {
+        health.hasAllRows
+            ? ToolError(
+                "epoch \(health.epoch) is damaged, but all of its rows came back",
+                hint: "a service gets them with Repository.salvage(into:at:)", exitCode: .damage)
+            : ToolError(
+                "not all of epoch \(health.epoch) could be brought back",
+                hint: "the lines above say what is lost", exitCode: .damage)
     }
 }
 
