@@ -26,6 +26,9 @@ struct Demo: AsyncParsableCommand {
     private static let window: UInt64 = 20_000_000
 
     mutating func validate() throws {
+        guard !directory.isEmpty else {
+            throw ValidationError("--directory needs the name of a directory")
+        }
         guard rows > 0, rows <= 100_000_000 else {
             throw ValidationError("--rows is from 1 to 100000000")
         }
@@ -35,7 +38,7 @@ struct Demo: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let place = try DemoDirectory(directory)
+        let place = try await DemoDirectory(directory)
         try say("\(rows.grouped) sessions, \(rate.grouped) writes a second, \(cores) cores\n")
         let runs = [
             try await runDictionary(
@@ -74,13 +77,12 @@ struct Demo: AsyncParsableCommand {
 
     private func runDictionary(
         _ place: DemoDirectory, _ title: String, name: String, _ explanation: String,
-        save: @escaping (LockedSessions, String) throws -> (pause: UInt64, byteCount: Int)
+        save: @escaping (LockedSessions, ScratchFile) throws -> (pause: UInt64, byteCount: Int)
     ) async throws -> DemoReport.Run {
         try say(title)
         let sessions = LockedSessions(count: rows)
         let rows = rows
-        let path = place.path("sessions.json")
-        defer { place.remove("sessions.json") }
+        let file = try ScratchFile(place.path("sessions.json"))
         return try await measure(
             name, explanation, saves: 1, pausing: 0,
             makeWrite: {
@@ -91,7 +93,7 @@ struct Demo: AsyncParsableCommand {
                     return .measured
                 }
             },
-            save: { try save(sessions, path) })
+            save: { try save(sessions, file) })
     }
 
     // MARK: With Caesura
@@ -101,7 +103,6 @@ struct Demo: AsyncParsableCommand {
         let store = Store()
         let sessions = try store.table("sessions", key: UInt64.self, row: Session.self)
         for index in 0..<rows { sessions[Session.id(index)] = Session(index: index) }
-        let repository = try await Repository.open(.directory(place.path("state")))
         let rows = rows
         return try await measure(
             "Caesura", "A cut flips an epoch; encoding and writing go on beside the writers.",
@@ -118,7 +119,7 @@ struct Demo: AsyncParsableCommand {
                 }
             },
             save: {
-                let checkpoint = try await repository.checkpoint(store)
+                let checkpoint = try await place.repository.checkpoint(store)
                 return (checkpoint.timings.pause, checkpoint.storedBytes)
             })
     }
