@@ -9,19 +9,29 @@ struct CaesuraCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "caesura",
         abstract: "Snapshots of in-memory state that do not pause its writers.",
+        // Lines short enough that the parser does not wrap them at 80 columns.
         discussion: """
-            Exit codes: 0 done; 1 failed; 64 wrong command line; 65 damage found; 75 another writer is
-            at work; 130 interrupted.
             Results go to standard output, progress and errors to standard error.
+
+            Exit codes:
+              0    done
+              1    failed
+              64   wrong command line
+              65   damage found
+              75   another writer is at work
+              130  interrupted
             """,
+        version: "0.1.0",
         subcommands: [
             Replay.self, Inspect.self, Verify.self, Export.self, Restore.self, Demo.self,
         ])
 
     /// Runs the command line and turns every failure into an error, a hint and an exit code.
     static func main() async {
+        StandardDescriptors.occupy()
         Interruption.install()
         do {
+            try checkHelp(CommandLine.arguments.dropFirst())
             var command = try parseAsRoot()
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
@@ -35,8 +45,38 @@ struct CaesuraCommand: AsyncParsableCommand {
         } catch let error as StoreError {
             fail(ToolError(error.description))
         } catch {
-            if exitCode(for: error) == .success { exit(withError: error) }
-            fail(usageError(error))
+            fail(parserError(error))
+        }
+    }
+
+    /// Tells a wrong command line from what no part of the tool expected, and answers what is no error at all:
+    /// help and the version.
+    static func parserError(_ error: any Error) -> ToolError {
+        switch exitCode(for: error) {
+        case .success:
+            do throws(ToolError) {
+                try StandardOutput.write(fullMessage(for: error) + "\n")
+            } catch {
+                return error
+            }
+            Foundation.exit(0)
+        case .validationFailure: return usageError(error)
+        default: return ToolError(failureText(error))
+        }
+    }
+
+    /// Refuses `help` for a command that is not there; the parser would show the help of the one above.
+    static func checkHelp(_ arguments: ArraySlice<String>) throws(ToolError) {
+        guard arguments.first == "help" else { return }
+        var command: any ParsableCommand.Type = CaesuraCommand.self
+        for name in arguments.dropFirst() where !name.hasPrefix("-") {
+            let subcommands = command.configuration.subcommands
+            guard let next = subcommands.first(where: { $0._commandName == name }) else {
+                throw ToolError(
+                    "there is no command '\(name)'",
+                    hint: "caesura --help shows the commands there are", exitCode: .usage)
+            }
+            command = next
         }
     }
 
@@ -52,7 +92,7 @@ struct CaesuraCommand: AsyncParsableCommand {
     }
 
     static func fail(_ error: ToolError) -> Never {
-        FileHandle.standardError.write(Data(error.text.utf8))
+        StandardError.write(error.text)
         Foundation.exit(error.exitCode.rawValue)
     }
 }

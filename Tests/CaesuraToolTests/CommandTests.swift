@@ -27,6 +27,37 @@ struct CommandTests {
         }
     }
 
+    @Test func `help for a command that is not there ends with 64`() throws {
+        let run = try CaesuraProgram.run(["help", "replay", "nope"])
+        #expect(run.exitCode == 64)
+        #expect(
+            run.errors == """
+                caesura: error: there is no command 'nope'
+                caesura: hint: caesura --help shows the commands there are
+
+                """)
+        #expect(try CaesuraProgram.run(["help", "replay", "routes"]).exitCode == 0)
+    }
+
+    @Test func `the version is that in a manifest`() throws {
+        try CaesuraProgram.withDirectory { directory in
+            _ = try CaesuraProgram.run(
+                ["replay", "routes", "--rib", "-", "--repository", directory],
+                input: RouteReplayTests.table[0])
+            let inspect = try CaesuraProgram.run(["inspect", directory, "--json"])
+            let inspection = try #require(inspect.json as? [String: Any])
+            let checkpoints = try #require(inspection["checkpoints"] as? [[String: Any]])
+            let run = try CaesuraProgram.run(["--version"])
+            #expect(run.exitCode == 0)
+            #expect("caesura " + run.output == "\(checkpoints[0]["writer"] ?? "")\n")
+        }
+    }
+
+    @Test func `no line of the help is wrapped in the middle of the exit codes`() throws {
+        let run = try CaesuraProgram.run(["--help"])
+        #expect(run.output.contains("\n  75   another writer is at work\n  130  interrupted\n"))
+    }
+
     @Test(arguments: ["inspect", "verify", "export"])
     func `a directory that is no repository is said to be none`(command: String) throws {
         try CaesuraProgram.withDirectory { directory in
@@ -75,7 +106,7 @@ struct CommandTests {
             let csv = try CaesuraProgram.run(["export", state, "--format", "csv"])
             #expect(csv.output.split(separator: "\n").count == 7)
             let other = try CaesuraProgram.run(["export", state, "--table", "peers"])
-            #expect(other.exitCode == 1)
+            #expect(other.exitCode == 64)
             #expect(
                 other.errors == """
                     caesura: error: epoch 1 has no table peers
@@ -85,7 +116,7 @@ struct CommandTests {
         }
     }
 
-    @Test func `a flipped bit is found, named, and ends with 1`() throws {
+    @Test func `a flipped bit is found, named, and ends with 65`() throws {
         try CaesuraProgram.withDirectory { directory in
             let state = directory + "/state"
             _ = try CaesuraProgram.run(
@@ -103,12 +134,20 @@ struct CommandTests {
             #expect(
                 verify.errors == """
                     caesura: error: 1 of 1 checkpoint damaged
-                    caesura: hint: caesura restore \(state) --check --salvage shows what can be brought back
+                    caesura: hint: caesura restore \(state) --at 1 --check --salvage shows what can be brought back
 
                     """)
             #expect(try CaesuraProgram.run(["restore", state, "--check"]).exitCode == 65)
             #expect(
                 try CaesuraProgram.run(["restore", state, "--check", "--salvage"]).exitCode == 65)
+
+            let inspect = try CaesuraProgram.run(["inspect", pack])
+            #expect(inspect.exitCode == 65)
+            #expect(
+                inspect.errors.hasPrefix("caesura: error: \(pack) is not a whole stream: checksum"))
+            #expect(
+                inspect.errors.hasSuffix(
+                    "\ncaesura: hint: fetch the file again, or verify its repository\n"))
         }
     }
 
@@ -132,94 +171,5 @@ struct CommandTests {
                 input: RouteReplayTests.table[0])
             #expect(next.exitCode == 0)
         }
-    }
-
-    @Test func `a demo refuses a directory that is not its own`() throws {
-        try CaesuraProgram.withDirectory { directory in
-            try "mine".write(
-                toFile: directory + "/thesis.txt", atomically: true, encoding: .utf8)
-            let run = try CaesuraProgram.run(["demo", "--directory", directory])
-            #expect(run.exitCode == 1)
-            #expect(
-                run.errors == """
-                    caesura: error: \(directory) holds files that no demo made
-                    caesura: hint: name an empty or a new directory with --directory
-
-                    """)
-            #expect(FileManager.default.fileExists(atPath: directory + "/thesis.txt"))
-        }
-    }
-}
-
-/// Starts the program that lies beside the tests.
-enum CaesuraProgram {
-    static let path: String? = {
-        // …/debug/caesuraPackageTests.xctest, or a helper that was given its path.
-        CommandLine.arguments.compactMap { argument -> String? in
-            let path = URL(filePath: argument).deletingLastPathComponent()
-                .appending(path: "caesura").path
-            return FileManager.default.isExecutableFile(atPath: path) ? path : nil
-        }.first
-    }()
-
-    struct Run {
-        var exitCode: Int32
-        var output: String
-        var errors: String
-        var json: Any? { try? JSONSerialization.jsonObject(with: Data(output.utf8)) }
-    }
-
-    struct Started {
-        let process: Process
-        fileprivate let input = Pipe()
-        fileprivate let output: URL
-        fileprivate let errors: URL
-
-        /// Closes standard input and waits for the end.
-        func finish() -> Run {
-            try? input.fileHandleForWriting.close()
-            process.waitUntilExit()
-            defer {
-                try? FileManager.default.removeItem(at: output)
-                try? FileManager.default.removeItem(at: errors)
-            }
-            return Run(
-                exitCode: process.terminationStatus,
-                output: (try? String(contentsOf: output, encoding: .utf8)) ?? "",
-                errors: (try? String(contentsOf: errors, encoding: .utf8)) ?? "")
-        }
-    }
-
-    static func start(_ arguments: [String]) throws -> Started {
-        let process = Process()
-        func file() throws -> URL {
-            let url = FileManager.default.temporaryDirectory
-                .appending(path: "caesura-\(UUID().uuidString)")
-            try Data().write(to: url)
-            return url
-        }
-        let started = Started(process: process, output: try file(), errors: try file())
-        process.executableURL = URL(filePath: try #require(path))
-        process.arguments = arguments
-        process.standardInput = started.input
-        // Files, not pipes: nobody has to read them for the program to go on.
-        process.standardOutput = try FileHandle(forWritingTo: started.output)
-        process.standardError = try FileHandle(forWritingTo: started.errors)
-        try process.run()
-        return started
-    }
-
-    static func run(_ arguments: [String], input: String = "") throws -> Run {
-        let started = try start(arguments)
-        try? started.input.fileHandleForWriting.write(contentsOf: Data(input.utf8))
-        return started.finish()
-    }
-
-    static func withDirectory(_ body: (String) throws -> Void) throws {
-        let path = FileManager.default.temporaryDirectory
-            .appending(path: "caesura-\(UUID().uuidString)").path
-        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(atPath: path) }
-        try body(path)
     }
 }

@@ -85,7 +85,55 @@ enum RealData {
             contentsOf: URL(filePath: gzipped("BGP4MP|1|W|10.0.0.1|1|10.0.0.0/8\n")))
         try withFile(zipped.dropLast(9)) { path in
             let error = #expect(throws: ToolError.self) { try printBack(path) }
-            #expect(error?.message.hasPrefix("cannot unpack \(path): ") == true)
+            #expect(
+                error
+                    == ToolError(
+                        "cannot unpack \(path): unexpected end of file",
+                        hint: "fetch the file again; gzip -t \(path) checks it"))
+        }
+    }
+
+    @Test func `gzip members glued together are one file, and zeros may follow`() throws {
+        let zipped = try Data(
+            contentsOf: URL(filePath: gzipped("BGP4MP|1|W|10.0.0.1|1|10.0.0.0/8\n")))
+        try withFile(zipped + zipped + Data(count: 512)) { path in
+            let counted = try printBack(path)
+            #expect(counted.same == 2)
+            #expect(counted.bad.count == 0)
+        }
+    }
+
+    @Test func `bytes behind a gzip member that are not gzip are an error`() throws {
+        let zipped = try Data(
+            contentsOf: URL(filePath: gzipped("BGP4MP|1|W|10.0.0.1|1|10.0.0.0/8\n")))
+        try withFile(zipped + Data("garbage".utf8)) { path in
+            #expect(
+                throws: ToolError(
+                    "cannot unpack \(path): byte \(zipped.count) and those behind it are not gzip",
+                    hint: "fetch the file again; gzip -t \(path) checks it")
+            ) { try printBack(path) }
+        }
+    }
+
+    @Test func `a carriage return before the line feed is no part of the line`() throws {
+        let line = "BGP4MP|1|W|10.0.0.1|1|10.0.0.0/8"
+        try withFile(Data("\(line)\r\n\(line)\r\n\(line)\r".utf8)) { path in
+            let counted = try printBack(path)
+            #expect(counted.same == 3)
+            #expect(counted.bad.count == 0)
+        }
+    }
+
+    @Test(arguments: [LineReader.maximumLineByteCount + 1, 200_000, 3_000_000])
+    func `a line beyond the limit is too long wherever it lies`(byteCount: Int) throws {
+        let line = "BGP4MP|1|W|10.0.0.1|1|10.0.0.0/8"
+        let tooLong = String(repeating: "x", count: byteCount)
+        for text in ["\(line)\n\(tooLong)\n\(line)\n", "\(line)\n\(line)\n\(tooLong)"] {
+            try withFile(Data(text.utf8)) { path in
+                let counted = try printBack(path)
+                #expect(counted.same == 2)
+                #expect(counted.bad.counts == [.lineTooLong: 1])
+            }
         }
     }
 
@@ -100,7 +148,9 @@ enum RealData {
 
     @Test func `a missing file is named in the error`() {
         #expect(
-            throws: ToolError("cannot open /no/such/file: No such file or directory")
+            throws: ToolError(
+                "cannot open /no/such/file: No such file or directory",
+                hint: "name a file that is there")
         ) { try printBack("/no/such/file") }
     }
 

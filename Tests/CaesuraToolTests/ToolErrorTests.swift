@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import Testing
 
 @testable import CaesuraTool
@@ -17,6 +18,23 @@ import Testing
     @Test func `an error without a hint is one line`() {
         #expect(ToolError.interrupted.text == "caesura: error: interrupted\n")
         #expect(ToolError.interrupted.exitCode.rawValue == 130)
+    }
+
+    @Test func `an error of Foundation's is told in the system's words`() {
+        let error = CocoaError(
+            .fileWriteOutOfSpace, userInfo: [NSUnderlyingErrorKey: POSIXError(.ENOSPC)])
+        #expect(failureText(error) == "No space left on device")
+        #expect(
+            ToolError(writing: "report.html", error)
+                == ToolError(
+                    "cannot write report.html: No space left on device",
+                    hint: "make room on that file system"))
+    }
+
+    @Test func `an error that nobody expected is no usage error`() {
+        let error = CaesuraCommand.parserError(POSIXError(.EIO))
+        #expect(error == ToolError("Input/output error"))
+        #expect(error.exitCode.rawValue == 1)
     }
 
     @Test func `a wrong command line is a usage error`() {

@@ -30,7 +30,7 @@ final class DirectoryWriter: StorageWriter, @unchecked Sendable {
                 unsafe write(descriptor, $0.baseAddress! + done, $0.count - done)
             }
             if count < 0 {
-                guard errno == EINTR else { throw SystemCall.error("write to", path) }
+                guard errno == EINTR else { throw SystemCall.error("write the file", path) }
                 continue
             }
             done += count
@@ -59,7 +59,7 @@ final class DirectoryReader: StorageReader {
         // SAFETY: `status` is ours for the duration of the call.
         let known = unsafe fstat(descriptor, &status) == 0
         size = Int(status.st_size)
-        guard known else { throw SystemCall.error("look at", path) }
+        guard known else { throw SystemCall.error("look at the file", path) }
         guard status.st_mode & S_IFMT == S_IFREG else {
             throw RepositoryError(.damaged, "this is not a regular file", path: path)
         }
@@ -78,7 +78,7 @@ final class DirectoryReader: StorageReader {
                     descriptor, $0.baseAddress! + done, $0.count - done, off_t(offset + done))
             }
             if count < 0 {
-                guard errno == EINTR else { throw SystemCall.error("read", path) }
+                guard errno == EINTR else { throw SystemCall.error("read the file", path) }
                 continue
             }
             guard count > 0 else {

@@ -24,22 +24,30 @@ enum SystemCall {
                 .outOfSpace, message, path: path,
                 hint: "make room on that file system; the checkpoints already there are intact")
         case ENOENT:
-            return RepositoryError(.notFound, message, path: path)
+            // Only for a new name does it mean the directory above.
+            return RepositoryError(
+                .notFound, message, path: path,
+                hint: action.hasPrefix("make") ? "make the directory above it first" : nil)
         case EEXIST:
             return RepositoryError(.exists, message, path: path)
-        case EACCES, EPERM, EROFS:
-            return RepositoryError(
-                .storage, message, path: path,
-                hint: "run as a user who may write there, or give this user the right to")
-        case EMFILE, ENFILE:
-            return RepositoryError(
-                .storage, message, path: path, hint: "raise the limit on open files (ulimit -n)")
         default:
-            return RepositoryError(
-                .storage, message, path: path,
-                hint:
-                    "see the system's log for the device; the checkpoints already there are intact"
-            )
+            return RepositoryError(.storage, message, path: path, hint: hint(number))
+        }
+    }
+
+    /// What to do about a failure that says nothing about what is stored.
+    private static func hint(_ number: Int32) -> String? {
+        switch number {
+        case EACCES, EPERM: "run as a user who has the right to do that, or give it to this user"
+        case EROFS: "the file system is mounted read-only: use another, or mount it for writing"
+        case EMFILE, ENFILE: "raise the limit on open files (ulimit -n)"
+        case EFBIG: "raise the limit on the size of files (ulimit -f)"
+        case ENOTDIR: "name a directory: that, or a part of the path to it, is a file"
+        case EISDIR: "there is a directory where a file should be: move it away"
+        case ENAMETOOLONG: "give the directory a shorter name, or put it somewhere else"
+        case EIO, ENXIO, ENODEV:
+            "see the system's log for the device; the checkpoints already there are intact"
+        default: nil
         }
     }
 
@@ -68,7 +76,7 @@ enum SystemCall {
         #else
             let result = fsync(descriptor)
         #endif
-        guard result == 0 else { throw error("sync", path) }
+        guard result == 0 else { throw error("sync the file", path) }
     }
 
     /// Makes a directory's names durable.

@@ -9,8 +9,27 @@ struct CheckpointArguments: ParsableArguments {
     var at: UInt64?
 
     /// Opens the repository for reading.
-    func open() async throws(RepositoryError) -> Repository {
-        try await Repository.open(.directory(directory), for: .read)
+    func open() async throws -> Repository {
+        let repository = try await Repository.open(.directory(directory), for: .read)
+        try await repository.checkEpoch(at, in: directory)
+        return repository
+    }
+}
+
+extension Repository {
+    /// Refuses an epoch without a checkpoint, and names those that have one.
+    func checkEpoch(_ epoch: UInt64?, in directory: String) async throws {
+        guard let epoch else { return }
+        let epochs = try await epochs()
+        guard !epochs.contains(epoch) else { return }
+        // As many as fit on a line.
+        let list =
+            epochs.count <= 8
+            ? epochs.map(String.init).joined(separator: ", ")
+            : "\(epochs.count) from \(epochs[0]) to \(epochs[epochs.count - 1])"
+        throw ToolError(
+            "\(directory) has no checkpoint of epoch \(epoch)",
+            hint: epochs.isEmpty ? "it has none at all" : "the epochs it has: \(list)")
     }
 }
 
@@ -25,5 +44,13 @@ extension ToolError {
             default: .failure
             }
         self.init(error.description, hint: error.hint, exitCode: exitCode)
+    }
+
+    /// Some of a repository's checkpoints are damaged.
+    init(damaged epochs: [UInt64], of count: Int, in directory: String) {
+        self.init(
+            "\(epochs.count) of \(count) checkpoint\(count == 1 ? "" : "s") damaged",
+            hint: "caesura restore \(directory) --at \(epochs[0]) --check --salvage shows what can "
+                + "be brought back", exitCode: .damage)
     }
 }

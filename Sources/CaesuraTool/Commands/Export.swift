@@ -55,7 +55,8 @@ struct Export: AsyncParsableCommand {
             guard let index = names.firstIndex(of: table) else {
                 throw ToolError(
                     "epoch \(manifest.epoch) has no table \(table)",
-                    hint: "it has \(names.joined(separator: ", "))")
+                    hint: names.isEmpty ? nil : "it has \(names.joined(separator: ", "))",
+                    exitCode: .usage)
             }
             return index
         }

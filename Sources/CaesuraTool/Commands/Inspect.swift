@@ -27,7 +27,17 @@ struct Inspect: AsyncParsableCommand {
             inspection = try stream()
         }
         if !chunks { inspection.chunks = nil }
-        if json { try printJSON(inspection) } else { print(inspection.text, terminator: "") }
+        if json {
+            try StandardOutput.writeJSON(inspection)
+        } else {
+            try StandardOutput.write(inspection.text)
+        }
+        // Who asked for one checkpoint need not hear of the others.
+        let damaged = (inspection.damaged ?? []).map(\.epoch).filter { $0 == at ?? $0 }
+        guard damaged.isEmpty else {
+            let count = at == nil ? damaged.count + (inspection.checkpoints?.count ?? 0) : 1
+            throw ToolError(damaged: damaged, of: count, in: path)
+        }
     }
 
     private var isDirectory: Bool {
@@ -38,16 +48,22 @@ struct Inspect: AsyncParsableCommand {
 
     private func repository() async throws -> Inspection {
         let repository = try await Repository.open(.directory(path), for: .read)
+        try await repository.checkEpoch(at, in: path)
         var checkpoints: [Inspection.Checkpoint] = []
+        var damaged: [Inspection.Damage] = []
         var shown: CheckpointReader?
         let epochs = try await repository.epochs()
         for epoch in epochs {
-            let reader = try await repository.reader(at: epoch)
-            checkpoints.append(Inspection.Checkpoint(reader.manifest))
-            if epoch == at ?? epochs.last { shown = reader }
+            do throws(RepositoryError) {
+                let reader = try await repository.reader(at: epoch)
+                checkpoints.append(Inspection.Checkpoint(reader.manifest))
+                if epoch == at ?? epochs.last { shown = reader }
+            } catch {
+                guard error.code == .damaged || error.code == .unsupported else { throw error }
+                damaged.append(Inspection.Damage(epoch: epoch, problem: error.description))
+            }
         }
-        if let at, shown == nil { shown = try await repository.reader(at: at) }
-        var inspection = Inspection(name: path, checkpoints: checkpoints)
+        var inspection = Inspection(name: path, checkpoints: checkpoints, damaged: damaged)
         if let shown { inspection.show(shown) }
         return inspection
     }
@@ -56,14 +72,14 @@ struct Inspect: AsyncParsableCommand {
         var inspection = Inspection(name: path)
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
-            throw ToolError("cannot open \(path): \(systemErrorText(errno))")
+            throw ToolError(opening: path, code: errno)
         }
         let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
         func nextPiece() throws(ToolError) -> Data? {
             do {
                 return try file.read(upToCount: 1 << 20)
             } catch {
-                throw ToolError("cannot read \(path): \(error.localizedDescription)")
+                throw ToolError("cannot read \(path): \(failureText(error))")
             }
         }
         var reader = StreamReader()
@@ -74,10 +90,24 @@ struct Inspect: AsyncParsableCommand {
             }
             try reader.finish()
         } catch let error as FormatError {
-            throw ToolError(
-                "\(path) is not a whole stream: \(error)",
-                hint: "a pack that is not the first of its checkpoint begins in the middle of one")
+            throw refusal(error, hasBegun: inspection.epoch != nil)
         }
         return inspection
+    }
+
+    private func refusal(_ error: FormatError, hasBegun: Bool) -> ToolError {
+        let hint: String? =
+            switch error.code {
+            case .truncated where hasBegun:
+                "a checkpoint of several packs goes on in its next one"
+            case .malformed where !hasBegun:
+                "name a repository or a whole stream; only the first pack of a checkpoint begins one"
+            case .checksumMismatch, .malformed: "fetch the file again, or verify its repository"
+            default: nil
+            }
+        let isDamage = [.truncated, .checksumMismatch, .malformed].contains(error.code)
+        return ToolError(
+            "\(path) is not a whole stream: \(error)", hint: hint,
+            exitCode: isDamage ? .damage : .failure)
     }
 }

@@ -7,6 +7,8 @@ struct Inspection: Codable {
     var name: String
     /// The repository's checkpoints, oldest first; nil for a stream.
     var checkpoints: [Checkpoint]?
+    /// Those whose manifests cannot be read, oldest first; nil for a stream.
+    var damaged: [Damage]?
     /// The epoch that the rest is about.
     var epoch: UInt64?
     /// The regions of that checkpoint or stream.
@@ -29,6 +31,13 @@ struct Inspection: Codable {
         var encode: UInt64
         /// Nanoseconds from the cut to the commit.
         var total: UInt64
+    }
+
+    /// A checkpoint whose manifest cannot be read.
+    struct Damage: Codable {
+        var epoch: UInt64
+        /// What is wrong and where.
+        var problem: String
     }
 
     /// One region.
@@ -56,9 +65,10 @@ struct Inspection: Codable {
         var offset: Int
     }
 
-    init(name: String, checkpoints: [Checkpoint]? = nil) {
+    init(name: String, checkpoints: [Checkpoint]? = nil, damaged: [Damage]? = nil) {
         self.name = name
         self.checkpoints = checkpoints
+        self.damaged = damaged
     }
 
     // MARK: Filling it
@@ -137,22 +147,7 @@ extension Inspection {
     /// What a person reads.
     var text: String {
         var text = ""
-        if let checkpoints {
-            text += "\(name): \(checkpoints.count) checkpoint\(checkpoints.count == 1 ? "" : "s")\n"
-            var table = TextTable([
-                "epoch", "created", "rows", "size", "a row", "pause", "encode", "in all", "codec",
-            ])
-            for checkpoint in checkpoints {
-                table.append([
-                    "\(checkpoint.epoch)", checkpoint.created, checkpoint.rows.grouped,
-                    byteText(checkpoint.byteCount),
-                    Self.perRow(checkpoint.byteCount, checkpoint.rows),
-                    durationText(checkpoint.pause), durationText(checkpoint.encode),
-                    durationText(checkpoint.total), checkpoint.codec,
-                ])
-            }
-            if !checkpoints.isEmpty { text += table.text }
-        }
+        if let checkpoints { text += Self.text(name, checkpoints, damaged ?? []) }
         guard let epoch else { return text }
         text += text.isEmpty ? "\(name): a stream of epoch \(epoch)\n" : "\nepoch \(epoch)\n"
         for region in regions {
@@ -164,6 +159,31 @@ extension Inspection {
                 .map { "  \($0)\n" }.joined()
         }
         if let chunks { text += "\n" + Self.table(chunks).text }
+        return text
+    }
+
+    private static func text(
+        _ name: String, _ checkpoints: [Checkpoint], _ damaged: [Damage]
+    ) -> String {
+        var lines: [(epoch: UInt64, cells: [String])] = checkpoints.map { checkpoint in
+            let cells = [
+                "\(checkpoint.epoch)", checkpoint.created, checkpoint.rows.grouped,
+                byteText(checkpoint.byteCount), perRow(checkpoint.byteCount, checkpoint.rows),
+                durationText(checkpoint.pause), durationText(checkpoint.encode),
+                durationText(checkpoint.total), checkpoint.codec,
+            ]
+            return (checkpoint.epoch, cells)
+        }
+        lines += damaged.map { ($0.epoch, ["\($0.epoch)", "DAMAGED"]) }
+        lines.sort { $0.epoch < $1.epoch }
+        var text = "\(name): \(lines.count) checkpoint\(lines.count == 1 ? "" : "s")\n"
+        guard !lines.isEmpty else { return text }
+        var table = TextTable([
+            "epoch", "created", "rows", "size", "a row", "pause", "encode", "in all", "codec",
+        ])
+        for line in lines { table.append(line.cells) }
+        text += table.text
+        for damage in damaged { text += "  epoch \(damage.epoch): \(damage.problem)\n" }
         return text
     }
 

@@ -36,16 +36,26 @@ struct ReplayRoutes: AsyncParsableCommand {
     var rate: Double?
     @Option(
         help: ArgumentHelp(
-            "Seconds from the start of one checkpoint to the next.", valueName: "seconds"))
-    var checkpointEvery = 1.0
+            "Seconds from the start of one checkpoint to the next; 1 unless told.",
+            valueName: "seconds"))
+    var checkpointEvery: Double?
     @Flag(help: "Print the measurements as JSON.")
     var json = false
 
     mutating func validate() throws {
+        guard !repository.isEmpty else {
+            throw ValidationError("--repository needs the name of a directory")
+        }
+        for (option, isGiven) in [
+            ("--rate", rate != nil), ("--checkpoint-every", checkpointEvery != nil),
+        ] where isGiven && updates.isEmpty {
+            throw ValidationError(
+                "\(option) needs --updates: without any, the one checkpoint is of the dump")
+        }
         if let rate, !(rate >= 1 && rate <= 10_000_000) {
             throw ValidationError("--rate is from 1 to 10000000")
         }
-        guard checkpointEvery > 0, checkpointEvery <= 86_400 else {
+        if let checkpointEvery, !(checkpointEvery > 0 && checkpointEvery <= 86_400) {
             throw ValidationError("--checkpoint-every is above 0 and up to 86400")
         }
         guard (rib + updates).count(where: { $0 == "-" }) <= 1 else {
@@ -54,13 +64,24 @@ struct ReplayRoutes: AsyncParsableCommand {
     }
 
     func run() async throws {
+        // All that can be refused is refused before the dumps are read, which may take minutes.
+        for path in rib + updates { try RouteInput.check(path) }
         let repository = try await Repository.open(.directory(repository))
+        guard try await repository.epochs().isEmpty else {
+            throw ToolError(
+                "\(self.repository) has checkpoints already, and a replay begins anew",
+                hint: "name another directory with --repository")
+        }
         let replay = RouteReplay(
             table: try RoutingTable(), repository: repository, rate: rate,
-            checkpointInterval: UInt64(checkpointEvery * 1e9))
+            checkpointInterval: UInt64((checkpointEvery ?? 1) * 1e9))
         let (report, badLines) = try await replay.run(
             dumps: rib, updates: updates, directory: self.repository)
-        if json { try printJSON(report) } else { print(report.text, terminator: "") }
-        FileHandle.standardError.write(Data(badLines.text.utf8))
+        if json {
+            try StandardOutput.writeJSON(report)
+        } else {
+            try StandardOutput.write(report.text)
+        }
+        StandardError.write(badLines.text)
     }
 }

@@ -35,12 +35,12 @@ struct Restore: AsyncParsableCommand {
                 try await repository.salvage(into: store, at: checkpoint.at)
             }
             let health = CheckpointHealth(report)
-            if json { try printJSON(health) } else { print(health.text, terminator: "") }
-            guard health.isGood else {
-                throw ToolError(
-                    "not all of epoch \(health.epoch) could be brought back",
-                    hint: "the lines above say what is lost", exitCode: .damage)
+            if json {
+                try StandardOutput.writeJSON(health)
+            } else {
+                try StandardOutput.write(health.text)
             }
+            guard health.isGood else { throw Self.refusal(health) }
             return
         }
         let restored = try await stopping {
@@ -48,10 +48,24 @@ struct Restore: AsyncParsableCommand {
         }
         guard let restored else { throw ToolError("\(checkpoint.directory) has no checkpoint yet") }
         let result = RestoreCheck(restored, store: store, time: MonotonicClock.now() - start)
-        if json { try printJSON(result) } else { print(result.text, terminator: "") }
+        if json {
+            try StandardOutput.writeJSON(result)
+        } else {
+            try StandardOutput.write(result.text)
+        }
         guard result.regions.allSatisfy({ $0.rows == $0.restoredRows }) else {
             throw ToolError("the store has other numbers of rows than the manifest says")
         }
+    }
+
+    private static func refusal(_ health: CheckpointHealth) -> ToolError {
+        health.hasAllRows
+            ? ToolError(
+                "epoch \(health.epoch) is damaged, but all of its rows came back",
+                hint: "a service gets them with Repository.salvage(into:at:)", exitCode: .damage)
+            : ToolError(
+                "not all of epoch \(health.epoch) could be brought back",
+                hint: "the lines above say what is lost", exitCode: .damage)
     }
 }
 

@@ -18,6 +18,7 @@ struct Verify: AsyncParsableCommand {
 
     func run() async throws {
         let repository = try await Repository.open(.directory(directory), for: .read)
+        try await repository.checkEpoch(at, in: directory)
         let epochs = if let at { [at] } else { try await repository.epochs() }
         guard !epochs.isEmpty else {
             throw ToolError("\(directory) has no checkpoint yet")
@@ -25,17 +26,13 @@ struct Verify: AsyncParsableCommand {
         var healths: [CheckpointHealth] = []
         for epoch in epochs {
             let health = CheckpointHealth(try await verify(epoch, of: repository))
-            if !json { print(health.text, terminator: "") }
+            if !json { try StandardOutput.write(health.text) }
             healths.append(health)
         }
-        if json { try printJSON(healths) }
-        let damaged = healths.count { !$0.isGood }
-        guard damaged == 0 else {
-            throw ToolError(
-                "\(damaged) of \(healths.count) checkpoint\(healths.count == 1 ? "" : "s") damaged",
-                hint:
-                    "caesura restore \(directory) --check --salvage shows what can be brought back",
-                exitCode: .damage)
+        if json { try StandardOutput.writeJSON(healths) }
+        let damaged = healths.filter { !$0.isGood }.map(\.epoch)
+        guard damaged.isEmpty else {
+            throw ToolError(damaged: damaged, of: healths.count, in: directory)
         }
     }
 
@@ -81,6 +78,9 @@ struct CheckpointHealth: Codable {
                 damagedPartitions: $0.damagedPartitions)
         }
     }
+
+    /// Whether no row is lost, whatever else is: a manifest can be made anew from its packs.
+    var hasAllRows: Bool { !regions.isEmpty && regions.allSatisfy { $0.goodRows == $0.rows } }
 
     /// What a person reads.
     var text: String {

@@ -26,6 +26,9 @@ struct Demo: AsyncParsableCommand {
     private static let window: UInt64 = 20_000_000
 
     mutating func validate() throws {
+        guard !directory.isEmpty else {
+            throw ValidationError("--directory needs the name of a directory")
+        }
         guard rows > 0, rows <= 100_000_000 else {
             throw ValidationError("--rows is from 1 to 100000000")
         }
@@ -35,8 +38,8 @@ struct Demo: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let place = try DemoDirectory(directory)
-        say("\(rows.grouped) sessions, \(rate.grouped) writes a second, \(cores) cores\n")
+        let place = try await DemoDirectory(directory)
+        try say("\(rows.grouped) sessions, \(rate.grouped) writes a second, \(cores) cores\n")
         let runs = [
             try await runDictionary(
                 place, "1. A dictionary behind a lock, encoded by JSONEncoder with the lock held",
@@ -54,34 +57,32 @@ struct Demo: AsyncParsableCommand {
         let report = DemoReport(rows: rows, writesPerSecond: rate, cores: cores, runs: runs)
         try place.write(ReportPage(report: report).html, to: "report.html")
         if json {
-            try printJSON(report)
+            try StandardOutput.writeJSON(report)
         } else {
-            print("\n" + report.text)
-            print("report      \(place.path("report.html"))")
-            print(
-                "repository  \(place.path("state"))    look: caesura inspect \(place.path("state"))"
-            )
+            try say("\n" + report.text)
+            try say("report      \(place.path("report.html"))")
+            let state = place.path("state")
+            try say("repository  \(state)    look: caesura inspect \(state)")
         }
     }
 
     private var cores: Int { ProcessInfo.processInfo.activeProcessorCount }
 
     /// Tells a person what goes on; a script that asked for JSON is spared it.
-    private func say(_ line: String) {
-        if !json { print(line) }
+    private func say(_ line: String) throws(ToolError) {
+        if !json { try StandardOutput.write(line + "\n") }
     }
 
     // MARK: The usual ways
 
     private func runDictionary(
         _ place: DemoDirectory, _ title: String, name: String, _ explanation: String,
-        save: @escaping (LockedSessions, String) throws -> (pause: UInt64, byteCount: Int)
+        save: @escaping (LockedSessions, ScratchFile) throws -> (pause: UInt64, byteCount: Int)
     ) async throws -> DemoReport.Run {
-        say(title)
+        try say(title)
         let sessions = LockedSessions(count: rows)
         let rows = rows
-        let path = place.path("sessions.json")
-        defer { place.remove("sessions.json") }
+        let file = try ScratchFile(place.path("sessions.json"))
         return try await measure(
             name, explanation, saves: 1, pausing: 0,
             makeWrite: {
@@ -92,17 +93,16 @@ struct Demo: AsyncParsableCommand {
                     return .measured
                 }
             },
-            save: { try save(sessions, path) })
+            save: { try save(sessions, file) })
     }
 
     // MARK: With Caesura
 
     private func runCaesura(_ place: DemoDirectory) async throws -> DemoReport.Run {
-        say("3. A Caesura table, checkpointed into a repository")
+        try say("3. A Caesura table, checkpointed into a repository")
         let store = Store()
         let sessions = try store.table("sessions", key: UInt64.self, row: Session.self)
         for index in 0..<rows { sessions[Session.id(index)] = Session(index: index) }
-        let repository = try await Repository.open(.directory(place.path("state")))
         let rows = rows
         return try await measure(
             "Caesura", "A cut flips an epoch; encoding and writing go on beside the writers.",
@@ -119,7 +119,7 @@ struct Demo: AsyncParsableCommand {
                 }
             },
             save: {
-                let checkpoint = try await repository.checkpoint(store)
+                let checkpoint = try await place.repository.checkpoint(store)
                 return (checkpoint.timings.pause, checkpoint.storedBytes)
             })
     }
@@ -163,7 +163,7 @@ struct Demo: AsyncParsableCommand {
         ended = true
         let floor = loop.floor.latencies
         let longest = pauses.max() ?? 0
-        say(
+        try say(
             "   \(saves) \(saves == 1 ? "save" : "saves") of \(byteText(byteCount)); "
                 + "longest pause \(durationText(longest)), "
                 + "longest wait of a write \(durationText(loop.duringCheckpoint.value(at: 100)))")

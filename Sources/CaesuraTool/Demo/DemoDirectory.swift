@@ -1,30 +1,53 @@
+import CaesuraRepository
 import Foundation
 
-/// Where the demo leaves its report and its repository; what an earlier demo left there makes room.
+/// Where the demo leaves its report and its repository; what an earlier demo left there makes room, and nothing
+/// else is touched.
 struct DemoDirectory {
     private let root: String
-    /// Says that a directory is the demo's, so that it may empty it.
+    /// The repository, without checkpoints; its lock keeps a second demo out.
+    let repository: Repository
+    /// Says that a directory is the demo's.
     private static let marker = ".caesura-demo"
 
-    /// Makes or empties the directory; one that holds anything else is refused.
-    init(_ root: String) throws(ToolError) {
+    /// Makes the directory, or takes away what a demo made in it; one that no demo made is refused.
+    init(_ root: String) async throws {
         self.root = root
         let files = FileManager.default
-        do {
-            let names = try? files.contentsOfDirectory(atPath: root)
-            if let names, !names.isEmpty, !names.contains(Self.marker) {
-                throw ToolError(
-                    "\(root) holds files that no demo made",
-                    hint: "name an empty or a new directory with --directory")
-            }
-            for name in names ?? [] { try files.removeItem(atPath: root + "/" + name) }
-            try files.createDirectory(atPath: root, withIntermediateDirectories: true)
-            try Data().write(to: URL(filePath: path(Self.marker)))
-        } catch let error as ToolError {
-            throw error
-        } catch {
-            throw ToolError("cannot write to \(root): \(error.localizedDescription)")
+        let names = (try? files.contentsOfDirectory(atPath: root)) ?? []
+        guard names.isEmpty || names.contains(Self.marker) else {
+            throw ToolError(
+                "\(root) holds files that no demo made",
+                hint: "name an empty or a new directory with --directory")
         }
+        do {
+            try files.createDirectory(atPath: root, withIntermediateDirectories: true)
+            try Data().write(to: URL(filePath: root + "/" + Self.marker))
+        } catch {
+            throw ToolError(writing: root, error)
+        }
+        repository = try await Self.emptyRepository(root + "/state")
+        // Not before the lock is ours.
+        for name in ["report.html", "sessions.json"] { try? files.removeItem(atPath: path(name)) }
+    }
+
+    private static func emptyRepository(_ path: String) async throws -> Repository {
+        do throws(RepositoryError) {
+            let repository = try await Repository.open(.directory(path))
+            for epoch in try await repository.epochs() { try await repository.remove(at: epoch) }
+            return repository
+        } catch {
+            guard error.code != .locked else {
+                throw ToolError(
+                    error.description,
+                    hint: "wait until that demo has ended, or name another directory with "
+                        + "--directory", exitCode: .locked)
+            }
+            guard error.code == .damaged || error.code == .unsupported else { throw error }
+        }
+        // What an earlier demo left cannot even be opened.
+        try FileManager.default.removeItem(atPath: path)
+        return try await Repository.open(.directory(path))
     }
 
     /// The path of a file in it.
@@ -35,10 +58,7 @@ struct DemoDirectory {
         do {
             try Data(text.utf8).write(to: URL(filePath: path(name)), options: .atomic)
         } catch {
-            throw ToolError("cannot write \(path(name)): \(error.localizedDescription)")
+            throw ToolError(writing: path(name), error)
         }
     }
-
-    /// Removes a file, if it is there.
-    func remove(_ name: String) { try? FileManager.default.removeItem(atPath: path(name)) }
 }

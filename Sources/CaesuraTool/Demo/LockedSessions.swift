@@ -39,11 +39,11 @@ final class LockedSessions: Sendable {
     /// Stops all writers, encodes all rows, lets them go, and writes the file.
     ///
     /// - Returns: How long writers were kept out, in nanoseconds, and the bytes written.
-    func saveUnderLock(to path: String) throws -> (pause: UInt64, byteCount: Int) {
+    func saveUnderLock(to file: ScratchFile) throws -> (pause: UInt64, byteCount: Int) {
         let start = MonotonicClock.now()
         let data = try state.withLock { try JSONEncoder().encode($0.rows) }
         let pause = MonotonicClock.now() - start
-        try data.write(to: URL(filePath: path))
+        try file.write(data)
         return (pause, data.count)
     }
 
@@ -53,7 +53,7 @@ final class LockedSessions: Sendable {
     /// copies them all before it changes one, with the lock held.
     ///
     /// - Returns: How long writers were kept out by both, in nanoseconds, and the bytes written.
-    func saveCopy(to path: String) throws -> (pause: UInt64, byteCount: Int) {
+    func saveCopy(to file: ScratchFile) throws -> (pause: UInt64, byteCount: Int) {
         let start = MonotonicClock.now()
         let copy = state.withLock { state in
             state.isShared = true
@@ -62,7 +62,7 @@ final class LockedSessions: Sendable {
         }
         let pause = MonotonicClock.now() - start
         let data = try JSONEncoder().encode(copy)
-        try data.write(to: URL(filePath: path))
+        try file.write(data)
         let copying = state.withLock { state in
             state.isShared = false
             return state.copying

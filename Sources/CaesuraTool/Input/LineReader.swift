@@ -39,23 +39,19 @@ struct LineReader: ~Copyable {
         return unsafe [UInt8](buffer[pending].prefix(16))
     }
 
-    /// Finds the next line and passes it on without its line feed.
+    /// Finds the next line and passes it on without its line feed, or carriage return and line feed.
     ///
     /// The span is valid only inside `body`. A last line without line feed counts as one.
     mutating func next(_ body: (Span<UInt8>) -> Void) throws(ToolError) -> Found {
         var searched = 0
         while true {
             if let length = lineFeed(from: pending.lowerBound + searched) {
-                lend(length, body)
-                pending = pending.lowerBound + length + 1..<pending.upperBound
-                return .line
+                return take(length, behind: 1, body)
             }
             searched = pending.count
             if atEnd {
                 guard !pending.isEmpty else { return .end }
-                lend(pending.count, body)
-                pending = 0..<0
-                return .line
+                return take(pending.count, behind: 0, body)
             }
             if pending.count > Self.maximumLineByteCount {
                 try skipLine()
@@ -65,12 +61,20 @@ struct LineReader: ~Copyable {
         }
     }
 
-    private mutating func lend(_ length: Int, _ body: (Span<UInt8>) -> Void) {
+    /// Takes a line and the bytes behind it that end it; lends it, if it is not too long.
+    private mutating func take(
+        _ length: Int, behind: Int, _ body: (Span<UInt8>) -> Void
+    ) -> Found {
+        let start = pending.lowerBound
         lineNumber += 1
+        pending = start + length + behind..<pending.upperBound
+        guard length <= Self.maximumLineByteCount else { return .tooLong }
+        var end = start + length
+        if unsafe length > 0 && buffer[end - 1] == UInt8(ascii: "\r") { end -= 1 }
         // SAFETY: the bytes are filled, and stay as they are while `body` runs, for it has no way to `self`.
-        let line = unsafe UnsafeRawBufferPointer(
-            rebasing: buffer[pending.lowerBound..<pending.lowerBound + length])
+        let line = unsafe UnsafeRawBufferPointer(rebasing: buffer[start..<end])
         unsafe line.withMemoryRebound(to: UInt8.self) { body(unsafe $0.span) }
+        return .line
     }
 
     /// The length of the line that begins at `pending`, looking for its line feed from `start` on.

@@ -6,6 +6,7 @@ struct RouteFile: ~Copyable {
     private var parser = RouteLineParser()
     private let name: String
     private var isFinished = false
+    private var hasGoodLine = false
     /// The lines that could not be read so far.
     private(set) var badLines = BadLines()
     /// How many lines were read so far, good and bad.
@@ -25,6 +26,8 @@ struct RouteFile: ~Copyable {
     deinit { if !isFinished { opened.cancel() } }
 
     /// The next good line, or nil at the end.
+    ///
+    /// - Throws: Among others when the file ends and none of its lines was good: it is some other file.
     mutating func next() throws(ToolError) -> RouteLine? {
         while !isFinished {
             let number = opened.reader.lineNumber + 1
@@ -36,7 +39,9 @@ struct RouteFile: ~Copyable {
             }) {
             case .line:
                 switch result! {
-                case .success(let line): return line
+                case .success(let line):
+                    hasGoodLine = true
+                    return line
                 case .failure(let error): badLines.record(error, file: name)
                 }
             case .tooLong:
@@ -47,6 +52,11 @@ struct RouteFile: ~Copyable {
             case .end:
                 isFinished = true
                 try opened.finish()
+                if !hasGoodLine, let first = badLines.examples.first {
+                    throw ToolError(
+                        "\(name) has no line that bgpdump -m prints: \(first.error)",
+                        hint: "name what bgpdump -m printed")
+                }
             }
         }
         return nil

@@ -35,6 +35,30 @@ enum RouteInput {
         return try convert(path)
     }
 
+    /// Refuses what cannot be read as route lines, as far as that shows before it is read whole.
+    ///
+    /// Pipes are not opened: what is taken out of one is gone.
+    static func check(_ path: String) throws(ToolError) {
+        guard path != "-" else { return }
+        var status = stat()
+        // SAFETY: `status` is ours for the duration of the call.
+        guard unsafe stat(path, &status) == 0, unsafe access(path, R_OK) == 0 else {
+            throw ToolError(opening: path, code: errno)
+        }
+        switch status.st_mode & S_IFMT {
+        case S_IFDIR: throw .directory(path)
+        case S_IFREG:
+            var reader = LineReader(try CompressedFile(path: path))
+            if isBinary(try reader.peek()) {
+                _ = try converter(for: path)
+            } else {
+                var file = try RouteFile(path: path)
+                _ = try file.next()
+            }
+        default: break
+        }
+    }
+
     /// Whether the bytes begin an MRT record (RFC 6396 section 2) or a bzip2 file, which only ever holds one.
     static func isBinary(_ start: [UInt8]) -> Bool {
         if start.starts(with: "BZh".utf8) { return true }
@@ -42,12 +66,16 @@ enum RouteInput {
         return start.count >= 12 && start[4] == 0 && start[5] < 64
     }
 
+    /// The program that turns an MRT file into lines.
+    private static func converter(for path: String) throws(ToolError) -> String {
+        if let bgpdump = executable("bgpdump") { return bgpdump }
+        throw ToolError(
+            "\(path) is an MRT file, and bgpdump is not installed",
+            hint: "apt-get install bgpdump, or pass what bgpdump -m \(path) prints")
+    }
+
     private static func convert(_ path: String) throws(ToolError) -> Opened {
-        guard let bgpdump = executable("bgpdump") else {
-            throw ToolError(
-                "\(path) is an MRT file, and bgpdump is not installed",
-                hint: "apt-get install bgpdump, or pass what bgpdump -m \(path) prints")
-        }
+        let bgpdump = try converter(for: path)
         let process = Process()
         let pipe = Pipe()
         process.executableURL = URL(filePath: bgpdump)
@@ -58,7 +86,7 @@ enum RouteInput {
         do {
             try process.run()
         } catch {
-            throw ToolError("cannot run \(bgpdump): \(error.localizedDescription)")
+            throw ToolError("cannot run \(bgpdump): \(failureText(error))")
         }
         let descriptor = dup(pipe.fileHandleForReading.fileDescriptor)
         return Opened(

@@ -33,15 +33,13 @@ struct ProgressBar {
             line += " \(Int(min(max(share, 0), 1) * 100)) %  "
         }
         line += detail()
-        write(line)
+        StandardError.write(line)
     }
 
     /// Takes the bar away, so that what is printed next starts on a clean line.
     mutating func clear() {
         guard isDrawn else { return }
         isDrawn = false
-        write("\r\u{1B}[2K")
+        StandardError.write("\r\u{1B}[2K")
     }
-
-    private func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
 }

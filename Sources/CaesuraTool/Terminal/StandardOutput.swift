@@ -1,8 +1,19 @@
 import Foundation
 
-/// The process's standard output, for bytes that come by the hundred megabytes.
+/// The process's standard output: everything that is a result goes through here, so that a result that did not
+/// arrive is an error.
 enum StandardOutput {
-    /// Writes all bytes, without a copy.
+    /// Writes text.
+    static func write(_ text: String) throws(ToolError) { try write(Array(text.utf8)) }
+
+    /// Writes a result for scripts: JSON with sorted keys, so that two runs can be compared line by line.
+    static func writeJSON(_ result: some Encodable) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        try write([UInt8](try encoder.encode(result)) + [UInt8(ascii: "\n")])
+    }
+
+    /// Writes all bytes, without a copy: they come by the hundred megabytes.
     static func write(_ bytes: [UInt8]) throws(ToolError) {
         var written = 0
         while written < bytes.count {
