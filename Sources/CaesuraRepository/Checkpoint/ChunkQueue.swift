@@ -17,6 +17,16 @@ final class ChunkQueue: Sendable {
         var failure: RepositoryError?
         /// Memory of chunks that have been written.
         var spare: [[UInt8]] = []
+
+        /// Goes on to the next job once this one's chunks are all there and taken.
+        ///
+        /// Called by who ends in a call that wakes the others: the encoder of the next job may be waiting.
+        mutating func advance() {
+            while let job = jobs[current], job.isComplete, job.taken == job.chunks.count {
+                jobs[current] = nil
+                current += 1
+            }
+        }
     }
 
     private struct Job {
@@ -52,7 +62,10 @@ final class ChunkQueue: Sendable {
 
     /// Says that a job has no more chunks.
     func complete(_ job: Int) {
-        state.withLock { $0.jobs[job, default: Job()].isComplete = true }
+        state.withLock { state in
+            state.jobs[job, default: Job()].isComplete = true
+            state.advance()
+        }
     }
 
     /// Says that an encoder has no more jobs.
@@ -81,16 +94,12 @@ final class ChunkQueue: Sendable {
         }
         return try state.wait { state -> Result<[UInt8]?, RepositoryError>? in
             if let failure = state.failure { return .failure(failure) }
-            while let job = state.jobs[state.current] {
-                if job.taken < job.chunks.count {
-                    let chunk = job.chunks[job.taken]
-                    state.jobs[state.current]?.chunks[job.taken] = []
-                    state.jobs[state.current]?.taken += 1
-                    return .success(chunk)
-                }
-                guard job.isComplete else { return nil }
-                state.jobs[state.current] = nil
-                state.current += 1
+            if let job = state.jobs[state.current], job.taken < job.chunks.count {
+                let chunk = job.chunks[job.taken]
+                state.jobs[state.current]?.chunks[job.taken] = []
+                state.jobs[state.current]?.taken += 1
+                state.advance()
+                return .success(chunk)
             }
             guard state.encoders == 0 else { return nil }
             precondition(state.jobs.isEmpty, "jobs are numbered without gaps")

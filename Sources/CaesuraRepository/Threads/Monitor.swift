@@ -45,6 +45,8 @@ final class Monitor<State>: @unchecked Sendable {
     }
 
     /// Runs `body` alone, again after each change, until it gives a result; then wakes those that wait.
+    ///
+    /// While it gives none, it must change nothing: nobody would be woken to see it.
     func wait<Result>(_ body: (inout State) -> Result?) -> Result {
         unsafe pthread_mutex_lock(mutex)
         defer {
