@@ -45,6 +45,8 @@ struct Verification {
     private var problems: [RepositoryError] = []
     private var bytesRead = 0
     private var buffer: [UInt8] = []
+    /// The present chunk's number among those of its region and partition.
+    private var sequence: UInt64 = 0
 
     init(_ reader: CheckpointReader) { self.reader = reader }
 
@@ -79,6 +81,11 @@ struct Verification {
         }
         for index in chunks {
             try cancellation.check()
+            let continues =
+                index > 0 && reader.manifest.chunks[index - 1].facts.region != nil
+                && reader.manifest.chunks[index - 1].facts.isOfPartition(
+                    reader.manifest.chunks[index].facts)
+            sequence = continues ? sequence + 1 : 0
             do throws(RepositoryError) {
                 try reader.read(index, into: &buffer)
             } catch {
@@ -124,11 +131,14 @@ struct Verification {
                     let end = try decoder.decode(end: chunk)
                     try expect(
                         end.chunkCount == UInt64(index) && end.digest == manifest.streamDigest
-                            && end.regions.map(\.rows) == manifest.regions.map { UInt64($0.rows) },
-                        chunk)
+                            && end.byteCount
+                                == UInt64(manifest.storedBytes - chunk.header.chunkLength)
+                            && end.regions == manifest.regionTotals, chunk)
                 default:
                     let region = manifest.regions[chunk.header.region].schema
-                    try expect(chunk.header.fingerprint == region.wireFingerprint, chunk)
+                    try expect(
+                        chunk.header.fingerprint == region.wireFingerprint
+                            && chunk.header.sequence == sequence, chunk)
                 }
             } catch {
                 throw reader.problem(error, index)
@@ -146,7 +156,27 @@ struct Verification {
     }
 }
 
+extension ChunkFacts {
+    /// Whether both chunks are of the same region and partition.
+    fileprivate func isOfPartition(_ other: ChunkFacts) -> Bool {
+        region == other.region && partition == other.partition
+    }
+}
+
 extension Manifest {
+    /// What the stream's end chunk says of each region.
+    fileprivate var regionTotals: [StreamEnd.Totals] {
+        var totals = regions.map { region in
+            var total = StreamEnd.Totals()
+            total.rows = UInt64(region.rows)
+            return total
+        }
+        for chunk in chunks {
+            if let region = chunk.facts.region { totals[region].chunks += 1 }
+        }
+        return totals
+    }
+
     /// The digest that the stream's end chunk has: FORMAT.md, "End body".
     var streamDigest: UInt64 {
         chunks.dropLast().reduce(0) { digest, chunk in

@@ -164,6 +164,21 @@ import Testing
         #expect(failures > 5)
     }
 
+    @Test func `a store with more tables than a reader takes is refused`() async throws {
+        let repository = try await repository(MemoryStorage())
+        var configuration = Store.Configuration()
+        configuration.partitionBits = 0
+        let store = Store(configuration)
+        for index in 0..<1_025 {
+            _ = try store.table("t\(index)", key: UInt64.self, row: Session.self)
+        }
+        let error = await #expect(throws: RepositoryError(.mismatch, "")) {
+            try await repository.checkpoint(store)
+        }
+        #expect(error?.message.contains("1025 regions, and a stream has at most 1024") == true)
+        #expect(try await repository.epochs() == [])
+    }
+
     @Test func `a store goes on when its own checkpoint was removed`() async throws {
         let repository = try await repository(MemoryStorage())
         let service = try SessionStore()

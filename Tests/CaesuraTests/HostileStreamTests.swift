@@ -4,6 +4,46 @@ import Testing
 
 /// Streams whose checksums hold and that no writer of ours has written.
 @Suite struct HostileStreamTests {
+    @Test func `Bools that are neither 0 nor 1 are refused in segments too`() throws {
+        let region = RegionSchema(
+            name: "flags", kind: .table,
+            key: Schema(
+                name: "key", fields: [Field(number: 1, name: "key", type: .scalar(.uint64))]),
+            row: Schema(
+                name: "flags",
+                fields: [Field(number: 1, name: "bits", type: .array(.bool))]))
+        let layout = try RegionLayout(region)
+        for (value, isGood) in [(1, true), (2, false)] as [(UInt8, Bool)] {
+            let metadata = try StreamMetadata(
+                epoch: 3, hashKey: HashKey(k0: 1, k1: 2), partitionBits: 0, regions: [region])
+            var writer = StreamWriter(metadata: metadata, to: ByteArraySink())
+            var encoder = ChunkEncoder()
+            let content = [UInt8](repeating: value, count: 300_000)
+            var header = ChunkHeader(
+                role: .segment, region: 0, fingerprint: layout.wireFingerprint, partition: 0,
+                range: .all, sequence: 0, targetEpoch: 3)
+            unsafe content.withUnsafeBytes {
+                unsafe encoder.encode(segment: $0, leaf: 1, row: 0, offset: 0, header: header)
+            }
+            unsafe writer.append(encoder.bytes)
+            let batch = ColumnBatch(leaves: layout.leaves)
+            for column in batch.columns { column.reserveCapacity(1) }
+            unsafe batch.columns[0].values.storeBytes(of: 7, as: UInt64.self)
+            unsafe batch.columns[1].lengths[0] = UInt32(content.count)
+            for column in batch.columns { column.count = 1 }
+            batch.rowCount = 1
+            header.role = .core
+            header.sequence = 1
+            encoder.encode(core: batch, header: header)
+            unsafe writer.append(encoder.bytes)
+            let bytes = writer.finish().bytes
+            var restorer = StreamRestorer(into: Store())
+            let failure = Result { try restorer.push(bytes) }
+            #expect((try? failure.get()) != nil || !isGood)
+            #expect((try? failure.get()) == nil || isGood)
+        }
+    }
+
     static let hashKey = HashKey(k0: 1, k1: 2)
 
     static func region() throws -> RegionSchema {

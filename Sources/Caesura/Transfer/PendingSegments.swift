@@ -30,9 +30,11 @@ final class PendingSegments: @unchecked Sendable {
         }
         pieces = [:]
         for value in expected {
-            guard case .bytes(utf8: true) = batch.leaves[value.leaf].kind,
-                let large = values[Self.place(value.row, value.leaf)]
-            else { continue }
+            guard let large = values[Self.place(value.row, value.leaf)] else { continue }
+            if batch.leaves[value.leaf].kind == .array(.bool), !large.isAllBools {
+                throw FormatError(.malformed, "a Bool that is neither 0 nor 1", at: offset)
+            }
+            guard batch.leaves[value.leaf].kind == .bytes(utf8: true) else { continue }
             let isText = unsafe large.withContiguousBytes { bytes in
                 unsafe (try? UTF8Span(
                     validating: Span(

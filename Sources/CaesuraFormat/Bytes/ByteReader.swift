@@ -67,15 +67,32 @@ public struct ByteReader {
         }
     }
 
+    /// Reads a varint that says how many of the bytes behind it belong together.
+    ///
+    /// - Throws: `truncated` when there are fewer.
+    public mutating func length(_ what: @autoclosure () -> String) throws(FormatError) -> Int {
+        let start = position
+        let value = try varint(what())
+        guard value <= UInt64(remaining) else {
+            let left = remaining
+            position = start
+            throw error(.truncated, "\(what()) is \(value), and \(left) bytes are left")
+        }
+        return Int(value)
+    }
+
     /// Reads a varint that must not exceed `limit`, so that it is safe to use as a count or a size.
+    ///
+    /// - Parameter code: What a larger one is.
     public mutating func varint(
-        upTo limit: Int, _ what: @autoclosure () -> String
+        upTo limit: Int, _ what: @autoclosure () -> String,
+        else code: FormatError.Code = .limitExceeded
     ) throws(FormatError) -> Int {
         let start = position
         let value = try varint(what())
         guard value <= UInt64(limit) else {
             position = start
-            throw error(.limitExceeded, "\(what()) is \(value), more than \(limit)")
+            throw error(code, "\(what()) is \(value), more than \(limit)")
         }
         return Int(value)
     }

@@ -53,7 +53,7 @@ extension RegionLayout {
 struct CaseSet: Sendable {
     /// Integers as the low bits of a word, ascending.
     private var words: [UInt64] = []
-    /// Strings as UTF-8.
+    /// Strings as UTF-8, ascending by their bytes.
     private var strings: [[UInt8]] = []
     private let width: Int
 
@@ -114,7 +114,7 @@ struct CaseSet: Sendable {
 
     /// Whether the bytes of a value are those of a case.
     func contains(_ value: UnsafeRawBufferPointer) -> Bool {
-        if width == 0 { return strings.contains { unsafe $0.elementsEqual(value) } }
+        if width == 0 { return unsafe index(of: value) != nil }
         var word: UInt64 = 0
         for index in 0..<value.count { unsafe word |= UInt64(value[index]) << UInt64(8 * index) }
         return contains(word)
@@ -132,16 +132,40 @@ struct CaseSet: Sendable {
 
     private func containsAllStrings(of column: ColumnBuffer) -> Bool {
         var offset = 0
+        var known: [UInt8]?
         for index in 0..<column.count {
             let length = unsafe Int(column.lengths[index])
             guard length <= Limits.inlineValueBytes else { return false }
             // SAFETY: the decoder made the content as long as the lengths that are not segmented.
             let value = unsafe UnsafeRawBufferPointer(start: column.content + offset, count: length)
-            guard strings.contains(where: { unsafe $0.elementsEqual(value) }) else {
-                return false
-            }
             offset += length
+            if let known, unsafe Self.order(known, value) == 0 { continue }
+            guard let place = unsafe self.index(of: value) else { return false }
+            known = strings[place]
         }
         return true
+    }
+
+    /// The place of a string among the cases.
+    private func index(of value: UnsafeRawBufferPointer) -> Int? {
+        var low = 0
+        var high = strings.count
+        while low < high {
+            let middle = (low + high) / 2
+            let order = unsafe Self.order(strings[middle], value)
+            if order == 0 { return middle }
+            if order < 0 { low = middle + 1 } else { high = middle }
+        }
+        return nil
+    }
+
+    /// Less than, equal to, or greater than 0 as `a` comes before, is, or comes after `b`.
+    private static func order(_ a: [UInt8], _ b: UnsafeRawBufferPointer) -> Int {
+        let shorter = min(a.count, b.count)
+        for index in 0..<shorter {
+            let (x, y) = unsafe (a[index], b[index])
+            if x != y { return x < y ? -1 : 1 }
+        }
+        return a.count - b.count
     }
 }

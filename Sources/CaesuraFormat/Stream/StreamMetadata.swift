@@ -22,8 +22,8 @@ public struct StreamMetadata: Hashable, Sendable {
     ///   - partitionBits: 0...16; a table has 2 to the power of it partitions.
     ///   - regions: The regions in any order; they are sorted by name.
     ///   - compression: What the writer does with bodies.
-    /// - Throws: `malformed` or `limitExceeded` when a region breaks the rules, two have one name, or a
-    ///   number is out of range.
+    /// - Throws: `malformed` or `limitExceeded` when a region breaks the rules, two have one name, a number is
+    ///   out of range, or there are more regions, or longer schemas, than a reader takes unless told otherwise.
     public init(
         epoch: UInt64, baseEpoch: UInt64 = 0, hashKey: HashKey, partitionBits: Int,
         regions: [RegionSchema], compression: Compression = .none
@@ -47,6 +47,21 @@ public struct StreamMetadata: Hashable, Sendable {
         self.partitionBits = partitionBits
         self.regions = sorted
         self.compression = compression
+        // What this library writes it must read.
+        let limits = Limits()
+        guard sorted.count <= limits.regions else {
+            throw FormatError(
+                .limitExceeded,
+                "\(sorted.count) regions, and a stream has at most \(limits.regions)", at: 0)
+        }
+        var coding = ByteWriter()
+        encode(into: &coding)
+        guard coding.count <= limits.metadataBytes else {
+            throw FormatError(
+                .limitExceeded,
+                "schemas of \(coding.count) bytes, and a stream has at most \(limits.metadataBytes)",
+                at: 0)
+        }
     }
 
     /// The index of a region; nil when there is none of that name.
@@ -106,8 +121,7 @@ extension StreamMetadata {
         let count = try reader.varint(upTo: limits.regions, "the number of regions")
         var regions: [RegionSchema] = []
         for _ in 0..<count {
-            let length = try reader.varint(
-                upTo: reader.remaining, "the length of a region's schema")
+            let length = try reader.length("the length of a region's schema")
             let origin = reader.origin + reader.position
             var slice = try unsafe ByteReader(
                 reader.take(length, "a region's schema"), origin: origin)
@@ -135,7 +149,7 @@ extension StreamMetadata {
             guard number % 2 == 0 else {
                 throw reader.error(.unsupported, "option \(number) is of a newer format")
             }
-            let length = try reader.varint(upTo: reader.remaining, "an option's length")
+            let length = try reader.length("an option's length")
             let origin = reader.origin + reader.position
             var content = try unsafe ByteReader(reader.take(length, "an option"), origin: origin)
             guard number == levelOption else { continue }

@@ -10,8 +10,10 @@ enum Leftovers {
         try storage.syncDirectory(Layout.manifests)
         let manifests = try storage.list(Layout.manifests)
         let epochs = Set(manifests.compactMap(Layout.epoch(ofManifest:)))
-        var leftovers = try storage.list("").filter(Layout.isTemporary)
-        leftovers += manifests.filter(Layout.isTemporary).map { Layout.manifests + "/" + $0 }
+        var leftovers = try storage.list("").filter(Layout.isTemporaryMarker)
+        leftovers += manifests.filter(Layout.isTemporaryManifest).map {
+            Layout.manifests + "/" + $0
+        }
         for name in try storage.list(Layout.packs) {
             guard let epoch = Layout.epoch(ofPack: name), !epochs.contains(epoch) else { continue }
             leftovers.append(Layout.packs + "/" + name)

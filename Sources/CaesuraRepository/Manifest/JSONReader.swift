@@ -250,6 +250,8 @@ struct JSONReader {
 
     private mutating func codeUnit() throws(RepositoryError) -> UInt16 {
         guard bytes.count - position >= 4,
+            // UInt16(_:radix:) would take a sign.
+            bytes[position..<position + 4].allSatisfy({ Character(Unicode.Scalar($0)).isHexDigit }),
             let unit = UInt16(
                 String(decoding: bytes[position..<position + 4], as: UTF8.self), radix: 16)
         else { throw error("has an escape that is not four hexadecimal digits") }

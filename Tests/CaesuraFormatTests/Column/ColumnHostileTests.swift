@@ -3,6 +3,24 @@ import Testing
 
 /// Bytes that nobody vouches for: an error, or a column of as many values as were asked for.
 @Suite struct ColumnHostileTests {
+    @Test func `the width of differences is checked even where there are none`() {
+        var decoder = ColumnDecoder(limits: Limits())
+        let column = ColumnBuffer(kind: .fixed(.uint8))
+        for (bits, isGood) in [(0, true), (7, true), (8, false), (255, false)] as [(UInt8, Bool)] {
+            let bytes: [UInt8] = [3, 0, 0, bits]
+            let code = unsafe bytes.withUnsafeBytes { bytes -> FormatError.Code? in
+                do throws(FormatError) {
+                    try unsafe decoder.decode(
+                        bytes, kind: .fixed(.uint8), count: 1, origin: 0, into: column)
+                    return nil
+                } catch {
+                    return error.code
+                }
+            }
+            #expect(code == (isGood ? nil : .malformed))
+        }
+    }
+
     static let kinds: [LeafColumn.Kind] =
         [.presence, .bytes(utf8: false), .bytes(utf8: true), .array(.uint16), .array(.uuid)]
         + ScalarType.allCases.map { .fixed($0) }
