@@ -65,16 +65,7 @@ extension Repository {
             let good = manifest.parts.filter { part in
                 !report.regions[part.region].damagedPartitions.contains(part.partition)
             }
-            let restoration = try Restoration(reader, store)
-            let failures = try restoration.emptyingOnFailure { () throws(RepositoryError) in
-                let failures = try restoration.run(good, cancellation)
-                // Nothing is wrong with those parts, and what is there is no salvage of them.
-                if let disturbance = failures.first(where: { $0.error.code == .disturbed }) {
-                    throw disturbance.error
-                }
-                if failures.isEmpty { try restoration.finish() }
-                return failures
-            }
+            let failures = try Self.apply(good, of: reader, to: store, cancellation)
             let isWhole =
                 failures.isEmpty && report.regions.allSatisfy { $0.damagedPartitions.isEmpty }
             self.adopt(store, manifest, newest: try self.listEpochs().last, isWhole: isWhole)
@@ -89,6 +80,38 @@ extension Repository {
                 manifest, damaged: damaged, problems: report.problems + failures.map(\.error))
             final.bytesRead = report.bytesRead
             return final
+        }
+    }
+
+    /// Applies those of the partitions that can be applied whole; the others, with the reasons.
+    ///
+    /// A partition whose last chunk breaks the format's rules has left rows of the chunks before it. So the
+    /// store is emptied then, and filled again without that partition.
+    private static func apply(
+        _ parts: [Manifest.Part], of reader: CheckpointReader, to store: Store,
+        _ cancellation: Cancellation
+    ) throws(RepositoryError) -> [Restoration.Failure] {
+        var parts = parts
+        var all: [Restoration.Failure] = []
+        while true {
+            let restoration = try Restoration(reader, store)
+            let failures = try restoration.emptyingOnFailure { () throws(RepositoryError) in
+                let failures = try restoration.run(parts, cancellation)
+                // Nothing is wrong with those parts, and what is there is no salvage of them.
+                if let disturbance = failures.first(where: { $0.error.code == .disturbed }) {
+                    throw disturbance.error
+                }
+                if failures.isEmpty { try restoration.finish() }
+                return failures
+            }
+            if failures.isEmpty { return all }
+            restoration.abandon()
+            all += failures
+            parts.removeAll { part in
+                failures.contains {
+                    $0.part.region == part.region && $0.part.partition == part.partition
+                }
+            }
         }
     }
 
@@ -177,6 +200,9 @@ private final class Restoration: Sendable {
         return failures.withLock { $0 }
     }
 
+    /// Takes all rows out of the store again.
+    func abandon() { applier.abandon() }
+
     /// Ends the restore: no more rows come.
     func finish() throws(RepositoryError) {
         do throws(FormatError) {
@@ -193,7 +219,7 @@ private final class Restoration: Sendable {
         do throws(RepositoryError) {
             return try body()
         } catch {
-            applier.abandon()
+            abandon()
             throw error
         }
     }

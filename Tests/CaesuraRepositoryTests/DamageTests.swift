@@ -148,6 +148,64 @@ import Testing
         }
     }
 
+    @Test func `a salvage leaves out all of a partition that cannot be applied whole`() async throws
+    {
+        // Whole bytes of a writer that broke a rule: two keys of the last chunk have changed places.
+        let service = try SessionStore(partitionBits: 1)
+        service.fill(40_000)
+        let source = try SnapshotSource(service.store.cut())
+        let metadata = source.metadata
+        var stream = StreamWriter(metadata: metadata, to: ByteArraySink())
+        let worker = SnapshotSource.Worker(for: source)
+        var chunks: [[UInt8]] = []
+        while let job = try source.next() {
+            try unsafe source.encode(
+                job, with: worker,
+                emit: { (_, bytes) throws(StoreError) in unsafe chunks.append([UInt8](bytes)) },
+                refused: { $0 })
+        }
+        let layout = try RegionLayout(metadata.regions[0])
+        let batch = ColumnBatch(leaves: layout.leaves)
+        var encoder = ChunkEncoder()
+        var decoder = ChunkDecoder()
+        let last = chunks.removeLast()
+        try unsafe last.withUnsafeBytes { bytes in
+            let chunk = try unsafe VerifiedChunk(verifying: bytes)
+            try decoder.decode(core: chunk, layout: layout, into: batch)
+            let keys = unsafe batch.columns[0].values.assumingMemoryBound(to: UInt64.self)
+            unsafe swap(&keys[0], &keys[1])
+            encoder.encode(core: batch, header: chunk.header)
+        }
+        unsafe chunks.append([UInt8](encoder.bytes))
+        for chunk in chunks {
+            unsafe chunk.withUnsafeBytes { bytes in unsafe stream.append(bytes) }
+        }
+        let bytes = stream.finish().bytes
+        let storage = MemoryStorage()
+        let repository = try await Repository.open(.storage(storage))
+        try repository.claim()
+        let writer = try repository.beginCheckpoint(
+            Manifest(metadata: metadata, created: .now, writer: "test"))
+        try unsafe bytes.withUnsafeBytes { bytes in
+            var start = 0
+            while start < bytes.count {
+                let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[start...])
+                let header = try unsafe ChunkHeader(reading: rest)
+                let chunk = unsafe UnsafeRawBufferPointer(rebasing: rest[..<header.chunkLength])
+                try unsafe writer.append(RawSpan(_unsafeBytes: chunk), ChunkFacts(header))
+                start += header.chunkLength
+            }
+        }
+        _ = try writer.commit(Manifest.Timings())
+        repository.endCheckpoint()
+        #expect(try await repository.verify().isGood)
+        let restored = try SessionStore()
+        let report = try await repository.salvage(into: restored.store)
+        #expect(report.regions[0].damagedPartitions == [1])
+        #expect(restored.sessions.count == report.regions[0].goodRows)
+        #expect(report.regions[0].goodRows > 0 && report.regions[0].goodRows < 40_000)
+    }
+
     @Test func `of a short pack the front is salvaged, of a missing one nothing`() async throws {
         let storage = try await checkpoint(2_000, partitionBits: 4)
         let sound = try CheckpointReader(storage: storage, epoch: 1).manifest
