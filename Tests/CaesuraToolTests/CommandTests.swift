@@ -72,6 +72,31 @@ struct CommandTests {
         }
     }
 
+    @Test func `a hint fits what the system said`() throws {
+        try CaesuraProgram.withDirectory { directory in
+            let file = directory + "/file"
+            try Data().write(to: URL(filePath: file))
+            let inFile = try CaesuraProgram.run(["verify", file])
+            #expect(inFile.exitCode == 1)
+            #expect(
+                inFile.errors == """
+                    caesura: error: cannot open the file: Not a directory (errno 20) \
+                    (\(file)/caesura.json)
+                    caesura: hint: name a directory: that, or a part of the path to it, is a file
+
+                    """)
+            let name = String(repeating: "a", count: 300)
+            let tooLong = try CaesuraProgram.run(["verify", name])
+            #expect(tooLong.exitCode == 1)
+            #expect(
+                tooLong.errors == """
+                    caesura: error: cannot find the directory: File name too long (errno 36) (\(name))
+                    caesura: hint: give the directory a shorter name, or put it somewhere else
+
+                    """)
+        }
+    }
+
     @Test func `what was replayed is inspected, verified, exported and restored`() throws {
         try CaesuraProgram.withDirectory { directory in
             let state = directory + "/state"
