@@ -26,7 +26,8 @@ struct ReportPage {
         <h2>Waits of the writes that met a save</h2>
         <p>Log scale: each line upwards is ten times as long, each line to the right ten times as rare. \
         The noise floor is what the machine does to the same thread while it only watches the clock and nothing \
-        is saved.</p>
+        is saved. While a save runs, its threads share the processors with the writers: what the scheduler does to \
+        a write then is in the three lines, not in the noise floor.</p>
         \(PauseChart(report: report).svg)
         <h2>The longest wait, moment by moment</h2>
         \(timelines)

@@ -28,6 +28,8 @@ struct Plan {
             addTable(scale, repetitions: quick ? 1 : rows > 1_000_000 ? 2 : 3)
             addEncoding(scale, rows: rows, repetitions: quick ? 1 : 3, peers: peers)
         }
+        add(
+            "delta", quick ? 1 : 3, [Self.bench("delta --rows \(quick ? "100k" : "1M")")])
         for size in quick ? ["10M"] : ["10M", "100M", "1G", "4G"] {
             addPause(size, peers: peers)
         }
