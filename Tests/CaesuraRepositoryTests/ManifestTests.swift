@@ -235,6 +235,16 @@ import Testing
 
     @Test func `members a reader does not know are skipped`() throws {
         let extra =
+    @Test func `regions that no metadata chunk holds are refused`() throws {
+        let regions = StreamLimitTests.largeRegions(200).map { Manifest.Region(schema: $0) }
+        var manifest = try SampleCheckpoint(epoch: 7).manifest
+        manifest.regions = regions.sorted { $0.name < $1.name }
+        let error = #expect(throws: RepositoryError(.damaged, "")) {
+            try Manifest(parsing: manifest.encoded, path: Self.file)
+        }
+        #expect(error?.message.hasPrefix("regions are not those of a stream") == true)
+    }
+
             #""epoch": 7, "new": {"a": [1, -2.5e+3, true, false, null, "\u00e9\ud83d\ude00"]}"#
         let forged = try Self.forged(#""epoch": 7"#, extra)
         #expect(try Manifest(parsing: forged, path: Self.file).rows == 12)
