@@ -1,6 +1,52 @@
 import CaesuraFormat
 import Testing
 
+/// Which values an enumeration of strings takes, and what it costs to tell.
+@Suite struct EnumerationCaseTests {
+    private func layout(_ raws: [String]) throws -> RegionLayout {
+        var region = session
+        region.row.fields[0].type = .enumeration(
+            raw: .string,
+            cases: raws.enumerated().map { EnumerationCase(name: "c\($0)", raw: .string($1)) })
+        return try RegionLayout(region)
+    }
+
+    private func isCase(_ value: String, _ layout: RegionLayout) -> Bool {
+        unsafe Array(value.utf8).withUnsafeBytes { unsafe layout.isCase($0, of: 1) }
+    }
+
+    @Test func `the cases of strings are found, and nothing near them`() throws {
+        let raws = ["b", "", "ab", "a", "é", "z", "abc", "\u{10FFFF}", "B"]
+        let layout = try layout(raws)
+        for raw in raws { #expect(isCase(raw, layout)) }
+        for other in ["ac", "aa", "abcd", "A", "c", "zz", "e", "\u{10FFFE}", "e\u{301}"] {
+            #expect(!isCase(other, layout))
+        }
+        let chunk = encodeChunk(
+            layout,
+            rows: raws.enumerated().map { row, raw in
+                [.uint(UInt128(row)), .string(raw), .string("t"), .none, .uint(0)]
+            })
+        #expect(try decodeChunk(chunk, layout).count == raws.count)
+    }
+
+    @Test func `a thousand cases cost less than a hundred times what two do`() throws {
+        let prefix = String(repeating: "x", count: 500)
+        func raws(_ count: Int) -> [String] { (0..<count).map { prefix + String(10_000 + $0) } }
+        // The best of several rounds: others use the processor too.
+        func duration(_ layout: RegionLayout, _ value: String) -> Duration {
+            (0..<5).map { _ in
+                ContinuousClock().measure {
+                    for _ in 0..<20 { _ = isCase(value, layout) }
+                }
+            }.min()!
+        }
+        let few = try layout(raws(2))
+        let many = try layout(raws(1_000))
+        #expect(duration(many, raws(1_000)[998]) < duration(few, raws(2)[0]) * 100)
+    }
+}
+
 @Suite struct LeafColumnTests {
     @Test func `an optional struct flattens to a presence leaf and scoped leaves`() {
         let address = FieldType.structure([

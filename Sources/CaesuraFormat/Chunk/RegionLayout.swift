@@ -53,7 +53,7 @@ extension RegionLayout {
 struct CaseSet: Sendable {
     /// Integers as the low bits of a word, ascending.
     private var words: [UInt64] = []
-    /// Strings as UTF-8.
+    /// Strings as UTF-8, ascending by their bytes.
     private var strings: [[UInt8]] = []
     private let width: Int
 
@@ -69,6 +69,7 @@ struct CaseSet: Sendable {
             }
         }
         words.sort()
+        strings.sort { $0.lexicographicallyPrecedes($1) }
     }
 
     /// Whether each value of a column is a case.
@@ -114,7 +115,7 @@ struct CaseSet: Sendable {
 
     /// Whether the bytes of a value are those of a case.
     func contains(_ value: UnsafeRawBufferPointer) -> Bool {
-        if width == 0 { return strings.contains { unsafe $0.elementsEqual(value) } }
+        if width == 0 { return unsafe place(of: value) != nil }
         var word: UInt64 = 0
         for index in 0..<value.count { unsafe word |= UInt64(value[index]) << UInt64(8 * index) }
         return contains(word)
@@ -130,17 +131,45 @@ struct CaseSet: Sendable {
         return low < words.count && words[low] == word
     }
 
+    /// The place of a value among the strings.
+    ///
+    /// - Complexity: O(length · log cases): who sends chunks chooses the values, and perhaps the cases.
+    private func place(of value: UnsafeRawBufferPointer) -> Int? {
+        var low = 0
+        var high = strings.count
+        while low < high {
+            let middle = (low + high) / 2
+            let order = unsafe Self.compare(strings[middle], value)
+            if order == 0 { return middle }
+            if order < 0 { low = middle + 1 } else { high = middle }
+        }
+        return nil
+    }
+
+    /// Less than 0 where `string` comes before `value`, 0 where they are equal.
+    private static func compare(_ string: [UInt8], _ value: UnsafeRawBufferPointer) -> Int {
+        unsafe string.withUnsafeBytes { string in
+            for index in 0..<min(string.count, value.count) {
+                let (a, b) = unsafe (string[index], value[index])
+                if a != b { return Int(a) - Int(b) }
+            }
+            return string.count - value.count
+        }
+    }
+
     private func containsAllStrings(of column: ColumnBuffer) -> Bool {
         var offset = 0
+        // Neighbours are often equal.
+        var known = 0
         for index in 0..<column.count {
             let length = unsafe Int(column.lengths[index])
             guard length <= Limits.inlineValueBytes else { return false }
             // SAFETY: the decoder made the content as long as the lengths that are not segmented.
             let value = unsafe UnsafeRawBufferPointer(start: column.content + offset, count: length)
-            guard strings.contains(where: { unsafe $0.elementsEqual(value) }) else {
-                return false
-            }
             offset += length
+            if unsafe Self.compare(strings[known], value) == 0 { continue }
+            guard let found = unsafe place(of: value) else { return false }
+            known = found
         }
         return true
     }
