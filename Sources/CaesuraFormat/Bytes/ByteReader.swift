@@ -68,14 +68,17 @@ public struct ByteReader {
     }
 
     /// Reads a varint that must not exceed `limit`, so that it is safe to use as a count or a size.
+    ///
+    /// - Throws: `code` for a larger one.
     public mutating func varint(
-        upTo limit: Int, _ what: @autoclosure () -> String
+        upTo limit: Int, _ what: @autoclosure () -> String,
+        beyond code: FormatError.Code = .limitExceeded
     ) throws(FormatError) -> Int {
         let start = position
         let value = try varint(what())
         guard value <= UInt64(limit) else {
             position = start
-            throw error(.limitExceeded, "\(what()) is \(value), more than \(limit)")
+            throw error(code, "\(what()) is \(value), more than \(limit)")
         }
         return Int(value)
     }

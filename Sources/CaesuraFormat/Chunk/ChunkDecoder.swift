@@ -68,7 +68,8 @@ public struct ChunkDecoder: ~Copyable {
         case .presence, .fixed:
             throw reader.error(.malformed, "a segment of column \(leaf), which has a fixed width")
         }
-        let row = try reader.varint(upTo: Limits.rowsPerChunk - 1, "a segment's row")
+        let row = try reader.varint(
+            upTo: Limits.rowsPerChunk - 1, "a segment's row", beyond: .malformed)
         let offset = try reader.varint(upTo: limits.valueBytes, "a segment's offset")
         let count = reader.remaining
         guard offset % Limits.segmentBytes == 0, (1...Limits.segmentBytes).contains(count) else {
@@ -169,7 +170,8 @@ extension ChunkDecoder {
                 throw reader.error(.malformed, "column \(leaf) where \(index) must be")
             }
             // `remaining` bounds each length, and the sum of at most 1,024 of them does not overflow.
-            let length = try reader.varint(upTo: reader.remaining, "a column's length")
+            let length = try reader.varint(
+                upTo: reader.remaining, "a column's length", beyond: .malformed)
             blocks.append((end..<end + length, 0))
             end += length
         }

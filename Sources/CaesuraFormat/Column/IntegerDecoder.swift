@@ -40,6 +40,9 @@ struct IntegerDecoder: ~Copyable {
             let first: T = try reader.signed("a first value")
             let base: T = try reader.signed("a difference's base")
             let bits = try Int(reader.byte("a difference's width"))
+            guard bits < T.bitWidth else {
+                throw place.error(.malformed, "\(bits) bits for a difference of \(T.bitWidth)")
+            }
             unsafe target[0] = first
             if count > 1 {
                 try unsafe reader.unpack(count - 1, base: base, bits: bits, to: target + 1)

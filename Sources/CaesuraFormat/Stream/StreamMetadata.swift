@@ -125,7 +125,7 @@ extension StreamMetadata {
         var regions: [RegionSchema] = []
         for _ in 0..<count {
             let length = try reader.varint(
-                upTo: reader.remaining, "the length of a region's schema")
+                upTo: reader.remaining, "the length of a region's schema", beyond: .truncated)
             let origin = reader.origin + reader.position
             var slice = try unsafe ByteReader(
                 reader.take(length, "a region's schema"), origin: origin)
@@ -153,7 +153,8 @@ extension StreamMetadata {
             guard number % 2 == 0 else {
                 throw reader.error(.unsupported, "option \(number) is of a newer format")
             }
-            let length = try reader.varint(upTo: reader.remaining, "an option's length")
+            let length = try reader.varint(
+                upTo: reader.remaining, "an option's length", beyond: .truncated)
             let origin = reader.origin + reader.position
             var content = try unsafe ByteReader(reader.take(length, "an option"), origin: origin)
             guard number == levelOption else { continue }

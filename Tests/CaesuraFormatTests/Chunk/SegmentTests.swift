@@ -119,7 +119,7 @@ import Testing
         #expect(try code([1, 0, 0]) == .malformed)
         #expect(try code([1, 0, 1, 9]) == .malformed)
         #expect(try code([2, 0, 0, 9]) == .malformed)
-        #expect(try code([1, 0x80, 0x40, 0, 9]) == .limitExceeded)
+        #expect(try code([1, 0x80, 0x40, 0, 9]) == .malformed)
         #expect(try code([1, 0, 0x80, 0x80, 0x80, 0x80, 0x10, 9]) == .limitExceeded)
         #expect(try code([1, 0, 0] + [UInt8](repeating: 0, count: 1 << 20)) == nil)
         #expect(try code([1, 0, 0] + [UInt8](repeating: 0, count: 1 << 20 + 1)) == .malformed)
