@@ -46,7 +46,8 @@ extension Repository {
 
     /// Brings back every partition of a checkpoint that verifies, and leaves out the others.
     ///
-    /// A damaged manifest is made anew from the packs, if they are whole.
+    /// A damaged manifest is made anew from the packs, if they are whole. A partition comes back whole or
+    /// not at all: where one verifies and cannot be decoded, the store is emptied and filled again without it.
     ///
     /// When it throws, the store is empty, as after ``restore(into:at:)``.
     ///
@@ -65,16 +66,7 @@ extension Repository {
             let good = manifest.parts.filter { part in
                 !report.regions[part.region].damagedPartitions.contains(part.partition)
             }
-            let restoration = try Restoration(reader, store)
-            let failures = try restoration.emptyingOnFailure { () throws(RepositoryError) in
-                let failures = try restoration.run(good, cancellation)
-                // Nothing is wrong with those parts, and what is there is no salvage of them.
-                if let disturbance = failures.first(where: { $0.error.code == .disturbed }) {
-                    throw disturbance.error
-                }
-                if failures.isEmpty { try restoration.finish() }
-                return failures
-            }
+            let failures = try Self.salvage(good, of: reader, into: store, cancellation)
             self.adopt(store, manifest, newest: try self.listEpochs().last)
             guard !failures.isEmpty else { return report }
             // Bytes as they were written, by a writer that broke the format's rules.
@@ -87,6 +79,45 @@ extension Repository {
                 manifest, damaged: damaged, problems: report.problems + failures.map(\.error))
             final.bytesRead = report.bytesRead
             return final
+        }
+    }
+
+    /// Fills the store with those of the partitions that can be applied whole, and returns the others.
+    ///
+    /// Of a partition that fails the chunks before the bad one are in the store, so it begins anew without
+    /// that partition. Each round leaves out one or more, so there is an end.
+    private static func salvage(
+        _ parts: [Manifest.Part], of reader: CheckpointReader, into store: Store,
+        _ cancellation: Cancellation
+    ) throws(RepositoryError) -> [Restoration.Failure] {
+        var parts = parts
+        var failures: [Restoration.Failure] = []
+        while true {
+            let restoration: Restoration
+            do throws(RepositoryError) {
+                restoration = try Restoration(reader, store)
+            } catch {
+                guard !failures.isEmpty else { throw error }
+                // It could be prepared before, and was emptied since.
+                store.removeAll()
+                var error = error
+                error.code = .disturbed
+                error.hint = Restoration.disturbanceHint
+                throw error
+            }
+            let failed = try restoration.emptyingOnFailure { () throws(RepositoryError) in
+                let failed = try restoration.run(parts, cancellation)
+                // Nothing is wrong with those parts, and what is there is no salvage of them.
+                if let disturbance = failed.first(where: { $0.error.code == .disturbed }) {
+                    throw disturbance.error
+                }
+                if failed.isEmpty { try restoration.finish() } else { restoration.abandon() }
+                return failed
+            }
+            guard !failed.isEmpty else { return failures }
+            failures += failed
+            let lost = Set(failed.map(\.part.chunks.lowerBound))
+            parts.removeAll { lost.contains($0.chunks.lowerBound) }
         }
     }
 
@@ -134,6 +165,9 @@ private final class Restoration: Sendable {
         var part: Manifest.Part
         var error: RepositoryError
     }
+
+    static let disturbanceHint =
+        "the store is empty: restore again while nothing writes to it"
 
     private let reader: CheckpointReader
     private let applier: ChunkApplier
@@ -191,10 +225,13 @@ private final class Restoration: Sendable {
         do throws(RepositoryError) {
             return try body()
         } catch {
-            applier.abandon()
+            abandon()
             throw error
         }
     }
+
+    /// Takes all rows out of the store again.
+    func abandon() { applier.abandon() }
 
     private func apply(
         _ index: Int, _ worker: ChunkApplier.Worker, _ buffer: inout [UInt8]
@@ -207,7 +244,7 @@ private final class Restoration: Sendable {
             } catch let error as StoreError {
                 throw RepositoryError(
                     .disturbed, error.message, epoch: reader.manifest.epoch,
-                    hint: "the store is empty: restore again while nothing writes to it")
+                    hint: Self.disturbanceHint)
             } catch {
                 preconditionFailure("only these are thrown")
             }

@@ -123,6 +123,25 @@ import Testing
         }
     }
 
+    @Test func `salvage leaves out a partition whose last chunk cannot be decoded`() async throws {
+        let storage = try await checkpoint(20_000, partitionBits: 1)
+        var forged = try ForgedCheckpoint(storage, epoch: 1)
+        // Metadata, two chunks for each partition, end.
+        try #require(forged.chunks.count == 6)
+        forged.change(2) { chunk, body in chunk[body] = 99 }
+        let repository = try await open(forged.write())
+        #expect(try await repository.verify().isGood)
+        let restored = try SessionStore()
+        let report = try await repository.salvage(into: restored.store)
+        #expect(report.problems.map(\.chunk) == [2])
+        #expect(report.regions[0].damagedPartitions == [0])
+        #expect(restored.sessions.count == report.regions[0].goodRows)
+        let key = HashKey(k0: 1, k1: 2)
+        for i in 0..<20_000 as Range<UInt64> {
+            #expect((restored.sessions[i] == nil) == (key.hash(i) >> 63 == 0))
+        }
+    }
+
     @Test func `a damaged manifest is made anew from whole packs`() async throws {
         let storage = try await checkpoint(600, partitionBits: 3, large: 77)
         storage.flip(manifest, at: 300)
