@@ -142,6 +142,22 @@ import Testing
         }
     }
 
+    @Test func `a chunk out of its sequence, and totals that are wrong, are told`() async throws {
+        let storage = try await checkpoint(20_000, partitionBits: 1)
+        let sound = try ForgedCheckpoint(storage, epoch: 1)
+        #expect(try await open(sound.write()).verify().isGood)
+        var forged = sound
+        forged.change(2) { chunk, _ in chunk[ForgedCheckpoint.varint(6, of: chunk)] = 7 }
+        #expect(try await open(forged.write()).verify().problems.map(\.chunk) == [2])
+        // The end chunk: its count of bytes, and the last region's of chunks.
+        forged = sound
+        forged.change(5) { chunk, body in chunk[body + 1] ^= 1 }
+        #expect(try await open(forged.write()).verify().problems.map(\.chunk) == [5])
+        forged = sound
+        forged.change(5) { chunk, _ in chunk[chunk.count - 1] ^= 1 }
+        #expect(try await open(forged.write()).verify().problems.map(\.chunk) == [5])
+    }
+
     @Test func `a damaged manifest is made anew from whole packs`() async throws {
         let storage = try await checkpoint(600, partitionBits: 3, large: 77)
         storage.flip(manifest, at: 300)
