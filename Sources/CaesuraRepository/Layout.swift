@@ -54,11 +54,13 @@ enum Layout {
         return epoch
     }
 
-    /// Whether the name is that of a manifest or a marker that was never completed.
-    static func isTemporary(_ name: String) -> Bool {
-        guard name.hasSuffix(temporarySuffix) else { return false }
-        let stem = String(name.dropLast(temporarySuffix.count))
-        return stem == marker || epoch(ofManifest: stem) != nil
+    /// Whether a name in the repository's own directory is that of a marker that was never completed.
+    static func isTemporaryMarker(_ name: String) -> Bool { name == marker + temporarySuffix }
+
+    /// Whether a name in the directory of manifests is that of one that was never completed.
+    static func isTemporaryManifest(_ name: String) -> Bool {
+        name.hasSuffix(temporarySuffix)
+            && epoch(ofManifest: String(name.dropLast(temporarySuffix.count))) != nil
     }
 
     private static func leadingEpoch(_ name: String) -> UInt64? {

@@ -10,7 +10,7 @@ enum Marker {
         let names = try storage.list("")
         guard !names.contains(Layout.marker) else { return }
         let ours = [Layout.lock, Layout.packs, Layout.manifests, "lost+found"]
-        for name in names where !ours.contains(name) && !Layout.isTemporary(name) {
+        for name in names where !ours.contains(name) && !Layout.isTemporaryMarker(name) {
             throw RepositoryError(
                 .exists,
                 "the directory holds other files, for example \(name.debugDescription), "
@@ -38,7 +38,7 @@ enum Marker {
         try storage.makeDirectory(Layout.packs)
         try storage.makeDirectory(Layout.manifests)
         try storage.syncDirectory("")
-        for name in names where Layout.isTemporary(name) { try storage.remove(name) }
+        for name in names where Layout.isTemporaryMarker(name) { try storage.remove(name) }
         var json = JSONWriter()
         json.openDocument()
         json.string("format", format)

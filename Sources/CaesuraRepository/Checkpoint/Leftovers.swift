@@ -1,7 +1,7 @@
 /// What checkpoints that never came to be have left behind.
 ///
-/// A pack is a leftover if no manifest has its epoch; a file whose name ends in `.tmp` always is. Files
-/// with other names are not ours and are never touched. Only the holder of the lock looks for leftovers.
+/// A pack is a leftover if no manifest has its epoch; a marker or a manifest with `.tmp` behind its name, in
+/// its own directory, always is. Files with other names are not ours and are never touched. Only the holder of the lock looks for leftovers.
 enum Leftovers {
     /// Removes them and returns their paths.
     static func remove(from storage: any Storage) throws(RepositoryError) -> [String] {
@@ -10,8 +10,10 @@ enum Leftovers {
         try storage.syncDirectory(Layout.manifests)
         let manifests = try storage.list(Layout.manifests)
         let epochs = Set(manifests.compactMap(Layout.epoch(ofManifest:)))
-        var leftovers = try storage.list("").filter(Layout.isTemporary)
-        leftovers += manifests.filter(Layout.isTemporary).map { Layout.manifests + "/" + $0 }
+        var leftovers = try storage.list("").filter(Layout.isTemporaryMarker)
+        leftovers += manifests.filter(Layout.isTemporaryManifest).map {
+            Layout.manifests + "/" + $0
+        }
         for name in try storage.list(Layout.packs) {
             guard let epoch = Layout.epoch(ofPack: name), !epochs.contains(epoch) else { continue }
             leftovers.append(Layout.packs + "/" + name)
