@@ -54,10 +54,10 @@ enum Layout {
         return epoch
     }
 
-    /// Whether the name, in the repository's own directory, is that of a marker that was never completed.
+    /// Whether a name in the repository's own directory is that of a marker that was never completed.
     static func isTemporaryMarker(_ name: String) -> Bool { name == marker + temporarySuffix }
 
-    /// Whether the name, in the directory of manifests, is that of one that was never completed.
+    /// Whether a name in the directory of manifests is that of one that was never completed.
     static func isTemporaryManifest(_ name: String) -> Bool {
         name.hasSuffix(temporarySuffix)
             && epoch(ofManifest: String(name.dropLast(temporarySuffix.count))) != nil

@@ -46,7 +46,8 @@ extension Repository {
 
     /// Brings back every partition of a checkpoint that verifies, and leaves out the others.
     ///
-    /// A damaged manifest is made anew from the packs, if they are whole.
+    /// A damaged manifest is made anew from the packs, if they are whole. A partition comes back whole or
+    /// not at all: where one verifies and cannot be decoded, the store is emptied and filled again without it.
     ///
     /// When it throws, the store is empty, as after ``restore(into:at:)``.
     ///
@@ -65,7 +66,7 @@ extension Repository {
             let good = manifest.parts.filter { part in
                 !report.regions[part.region].damagedPartitions.contains(part.partition)
             }
-            let failures = try Self.apply(good, of: reader, to: store, cancellation)
+            let failures = try Self.salvage(good, of: reader, into: store, cancellation)
             let isWhole =
                 failures.isEmpty && report.regions.allSatisfy { $0.damagedPartitions.isEmpty }
             self.adopt(store, manifest, newest: try self.listEpochs().last, isWhole: isWhole)
@@ -83,35 +84,42 @@ extension Repository {
         }
     }
 
-    /// Applies those of the partitions that can be applied whole; the others, with the reasons.
+    /// Fills the store with those of the partitions that can be applied whole, and returns the others.
     ///
-    /// A partition whose last chunk breaks the format's rules has left rows of the chunks before it. So the
-    /// store is emptied then, and filled again without that partition.
-    private static func apply(
-        _ parts: [Manifest.Part], of reader: CheckpointReader, to store: Store,
+    /// Of a partition that fails the chunks before the bad one are in the store, so it begins anew without
+    /// that partition. Each round leaves out one or more, so there is an end.
+    private static func salvage(
+        _ parts: [Manifest.Part], of reader: CheckpointReader, into store: Store,
         _ cancellation: Cancellation
     ) throws(RepositoryError) -> [Restoration.Failure] {
         var parts = parts
-        var all: [Restoration.Failure] = []
+        var failures: [Restoration.Failure] = []
         while true {
-            let restoration = try Restoration(reader, store)
-            let failures = try restoration.emptyingOnFailure { () throws(RepositoryError) in
-                let failures = try restoration.run(parts, cancellation)
+            let restoration: Restoration
+            do throws(RepositoryError) {
+                restoration = try Restoration(reader, store)
+            } catch {
+                guard !failures.isEmpty else { throw error }
+                // It could be prepared before, and was emptied since.
+                store.removeAll()
+                var error = error
+                error.code = .disturbed
+                error.hint = Restoration.disturbanceHint
+                throw error
+            }
+            let failed = try restoration.emptyingOnFailure { () throws(RepositoryError) in
+                let failed = try restoration.run(parts, cancellation)
                 // Nothing is wrong with those parts, and what is there is no salvage of them.
-                if let disturbance = failures.first(where: { $0.error.code == .disturbed }) {
+                if let disturbance = failed.first(where: { $0.error.code == .disturbed }) {
                     throw disturbance.error
                 }
-                if failures.isEmpty { try restoration.finish() }
-                return failures
+                if failed.isEmpty { try restoration.finish() } else { restoration.abandon() }
+                return failed
             }
-            if failures.isEmpty { return all }
-            restoration.abandon()
-            all += failures
-            parts.removeAll { part in
-                failures.contains {
-                    $0.part.region == part.region && $0.part.partition == part.partition
-                }
-            }
+            guard !failed.isEmpty else { return failures }
+            failures += failed
+            let lost = Set(failed.map(\.part.chunks.lowerBound))
+            parts.removeAll { lost.contains($0.chunks.lowerBound) }
         }
     }
 
@@ -159,6 +167,9 @@ private final class Restoration: Sendable {
         var part: Manifest.Part
         var error: RepositoryError
     }
+
+    static let disturbanceHint =
+        "the store is empty: restore again while nothing writes to it"
 
     private let reader: CheckpointReader
     private let applier: ChunkApplier
@@ -235,7 +246,7 @@ private final class Restoration: Sendable {
             } catch let error as StoreError {
                 throw RepositoryError(
                     .disturbed, error.message, epoch: reader.manifest.epoch,
-                    hint: "the store is empty: restore again while nothing writes to it")
+                    hint: Self.disturbanceHint)
             } catch {
                 preconditionFailure("only these are thrown")
             }

@@ -45,7 +45,7 @@ struct Verification {
     private var problems: [RepositoryError] = []
     private var bytesRead = 0
     private var buffer: [UInt8] = []
-    /// The present chunk's number among those of its region and partition.
+    /// The number of the chunk at hand among those of its region and partition.
     private var sequence: UInt64 = 0
 
     init(_ reader: CheckpointReader) { self.reader = reader }
@@ -81,11 +81,7 @@ struct Verification {
         }
         for index in chunks {
             try cancellation.check()
-            let continues =
-                index > 0 && reader.manifest.chunks[index - 1].facts.region != nil
-                && reader.manifest.chunks[index - 1].facts.isOfPartition(
-                    reader.manifest.chunks[index].facts)
-            sequence = continues ? sequence + 1 : 0
+            advance(to: index)
             do throws(RepositoryError) {
                 try reader.read(index, into: &buffer)
             } catch {
@@ -115,6 +111,19 @@ struct Verification {
         }
     }
 
+    /// Counts the chunks of a partition: manifests do not repeat their sequence, because it follows from them.
+    private mutating func advance(to index: Int) {
+        let chunks = reader.manifest.chunks
+        let facts = chunks[index].facts
+        guard index > 0, chunks[index - 1].facts.region == facts.region,
+            chunks[index - 1].facts.partition == facts.partition
+        else {
+            sequence = 0
+            return
+        }
+        sequence += 1
+    }
+
     private func verifyChunk(_ index: Int) throws(RepositoryError) {
         let manifest = reader.manifest
         try reader.check(index, buffer) { (chunk) throws(RepositoryError) in
@@ -129,11 +138,7 @@ struct Verification {
                             && metadata.partitionBits == manifest.partitionBits, chunk)
                 case .end:
                     let end = try decoder.decode(end: chunk)
-                    try expect(
-                        end.chunkCount == UInt64(index) && end.digest == manifest.streamDigest
-                            && end.byteCount
-                                == UInt64(manifest.storedBytes - chunk.header.chunkLength)
-                            && end.regions == manifest.regionTotals, chunk)
+                    try expect(end == manifest.streamEnd, chunk)
                 default:
                     let region = manifest.regions[chunk.header.region].schema
                     try expect(
@@ -156,33 +161,23 @@ struct Verification {
     }
 }
 
-extension ChunkFacts {
-    /// Whether both chunks are of the same region and partition.
-    fileprivate func isOfPartition(_ other: ChunkFacts) -> Bool {
-        region == other.region && partition == other.partition
-    }
-}
-
 extension Manifest {
-    /// What the stream's end chunk says of each region.
-    fileprivate var regionTotals: [StreamEnd.Totals] {
-        var totals = regions.map { region in
-            var total = StreamEnd.Totals()
-            total.rows = UInt64(region.rows)
-            return total
+    /// What the stream's end chunk says: FORMAT.md, "End body".
+    var streamEnd: StreamEnd {
+        var end = StreamEnd(regionCount: regions.count)
+        for chunk in chunks.dropLast() {
+            end.chunkCount += 1
+            end.byteCount += UInt64(chunk.facts.length)
+            end.digest = unsafe withUnsafeBytes(
+                of: (end.digest.littleEndian, chunk.facts.identity.littleEndian)
+            ) { unsafe Checksum.of($0) }
+            guard let region = chunk.facts.region else { continue }
+            end.regions[region].rows += UInt64(chunk.facts.rows)
+            end.regions[region].chunks += 1
         }
-        for chunk in chunks {
-            if let region = chunk.facts.region { totals[region].chunks += 1 }
-        }
-        return totals
+        return end
     }
 
-    /// The digest that the stream's end chunk has: FORMAT.md, "End body".
-    var streamDigest: UInt64 {
-        chunks.dropLast().reduce(0) { digest, chunk in
-            unsafe withUnsafeBytes(
-                of: (digest.littleEndian, chunk.facts.identity.littleEndian)
-            ) { unsafe Checksum.of($0) }
-        }
-    }
+    /// The digest that the stream's end chunk has, the identity of the state.
+    var streamDigest: UInt64 { streamEnd.digest }
 }

@@ -123,6 +123,41 @@ import Testing
         }
     }
 
+    @Test func `salvage leaves out a partition whose last chunk cannot be decoded`() async throws {
+        let storage = try await checkpoint(20_000, partitionBits: 1)
+        var forged = try ForgedCheckpoint(storage, epoch: 1)
+        // Metadata, two chunks for each partition, end.
+        try #require(forged.chunks.count == 6)
+        forged.change(2) { chunk, body in chunk[body] = 99 }
+        let repository = try await open(forged.write())
+        #expect(try await repository.verify().isGood)
+        let restored = try SessionStore()
+        let report = try await repository.salvage(into: restored.store)
+        #expect(report.problems.map(\.chunk) == [2])
+        #expect(report.regions[0].damagedPartitions == [0])
+        #expect(restored.sessions.count == report.regions[0].goodRows)
+        let key = HashKey(k0: 1, k1: 2)
+        for i in 0..<20_000 as Range<UInt64> {
+            #expect((restored.sessions[i] == nil) == (key.hash(i) >> 63 == 0))
+        }
+    }
+
+    @Test func `a chunk out of its sequence, and totals that are wrong, are told`() async throws {
+        let storage = try await checkpoint(20_000, partitionBits: 1)
+        let sound = try ForgedCheckpoint(storage, epoch: 1)
+        #expect(try await open(sound.write()).verify().isGood)
+        var forged = sound
+        forged.change(2) { chunk, _ in chunk[ForgedCheckpoint.varint(6, of: chunk)] = 7 }
+        #expect(try await open(forged.write()).verify().problems.map(\.chunk) == [2])
+        // The end chunk: its count of bytes, and the last region's of chunks.
+        forged = sound
+        forged.change(5) { chunk, body in chunk[body + 1] ^= 1 }
+        #expect(try await open(forged.write()).verify().problems.map(\.chunk) == [5])
+        forged = sound
+        forged.change(5) { chunk, _ in chunk[chunk.count - 1] ^= 1 }
+        #expect(try await open(forged.write()).verify().problems.map(\.chunk) == [5])
+    }
+
     @Test func `a damaged manifest is made anew from whole packs`() async throws {
         let storage = try await checkpoint(600, partitionBits: 3, large: 77)
         storage.flip(manifest, at: 300)

@@ -118,6 +118,8 @@ import Testing
         (#""epoch": 7,"#, "", "the manifest has no epoch"),
         (#""writer": "test""#, #""writer": "\ud800""#, "writer is not JSON"),
         (#""writer": "test""#, #""writer": "\x""#, "writer has an escape"),
+        (#""writer": "test""#, #""writer": "\u+041""#, "writer has an escape that is not four"),
+        (#""writer": "test""#, #""writer": "\u-000""#, "writer has an escape that is not four"),
         ("2026-04-24", "2026-02-30", "created is not a time"),
         ("2026-04-24", "2026-13-24", "created is not a time"),
         (#""partitionBits": 1"#, #""partitionBits": 17"#, "partitionBits is 17, more than 16"),
@@ -231,6 +233,16 @@ import Testing
             guard let manifest = try? Manifest(parsing: fitted, path: name) else { continue }
             #expect(try Manifest(parsing: manifest.encoded, path: name) == manifest, "\(name)")
         }
+    }
+
+    @Test func `regions that no metadata chunk holds are refused`() throws {
+        let regions = StreamLimitTests.largeRegions(200).map { Manifest.Region(schema: $0) }
+        var manifest = try SampleCheckpoint(epoch: 7).manifest
+        manifest.regions = regions.sorted { $0.name < $1.name }
+        let error = #expect(throws: RepositoryError(.damaged, "")) {
+            try Manifest(parsing: manifest.encoded, path: Self.file)
+        }
+        #expect(error?.message.hasPrefix("regions are not those of a stream") == true)
     }
 
     @Test func `members a reader does not know are skipped`() throws {

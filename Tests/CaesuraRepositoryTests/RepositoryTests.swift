@@ -110,6 +110,21 @@ import Testing
         await #expect(throws: RepositoryError(.storage, "")) { try await repository.verify() }
     }
 
+    @Test func `a name that is temporary in another directory belongs to someone else`() throws {
+        try SampleCheckpoint(epoch: 5).write(
+            to: Repository(location: .directory(directory.path), access: .write))
+        let storage = try DirectoryStorage(directory.path)
+        let manifest = "00000000000000000009.json.tmp"
+        let foreign = [manifest, "manifests/caesura.json.tmp"]
+        let ours = ["caesura.json.tmp", "manifests/" + manifest]
+        for name in foreign + ours { try storage.create(name).close() }
+        _ = try Repository(location: .directory(directory.path), access: .write)
+        for name in foreign { _ = try storage.open(name) }
+        for name in ours {
+            #expect(throws: RepositoryError(.notFound, "")) { try storage.open(name) }
+        }
+    }
+
     @Test func `what is not there is not found`() throws {
         #expect(throws: RepositoryError(.notFound, "")) {
             try Repository(location: .directory(directory.path + "/no"), access: .read)

@@ -2,6 +2,8 @@ import Caesura
 import CaesuraFormat
 import Testing
 
+@Schema("flags") struct Flags { @Field(1) var bits: [Bool] }
+
 /// Streams whose checksums hold and that no writer of ours has written.
 @Suite struct HostileStreamTests {
     @Test func `Bools that are neither 0 nor 1 are refused in segments too`() throws {
@@ -118,6 +120,45 @@ import Testing
         for key in 0..<500 as Range<UInt64> { table[key] = SnapshotTests.row(key) }
         let (_, back) = try SnapshotTests.restore(store.cut().write(to: ByteArraySink()).bytes)
         for key in 0..<500 as Range<UInt64> { #expect(back[key] == SnapshotTests.row(key)) }
+    }
+
+    @Test(arguments: [1, 2] as [UInt8])
+    func `an array of bools in segments has no other bytes`(last: UInt8) throws {
+        let store = Store()
+        let table = try store.table("flags", key: UInt64.self, row: Flags.self)
+        let layout = try RegionLayout(table.schema)
+        let applier = try ChunkApplier(
+            store,
+            metadata: StreamMetadata(
+                epoch: 3, hashKey: Self.hashKey, partitionBits: 0, regions: [table.schema]))
+        var content = [UInt8](repeating: 1, count: 70_000)
+        content[69_999] = last
+        var encoder = ChunkEncoder()
+        var header = ChunkHeader(role: .segment, targetEpoch: 3)
+        header.fingerprint = layout.wireFingerprint
+        unsafe content.withUnsafeBytes {
+            unsafe encoder.encode(segment: $0, leaf: 1, row: 0, offset: 0, header: header)
+        }
+        try Self.apply(unsafe Array(encoder.bytes), applier)
+        let batch = ColumnBatch(leaves: layout.leaves)
+        for column in batch.columns {
+            column.reserveCapacity(1)
+            column.count = 1
+        }
+        unsafe batch.columns[0].values.storeBytes(of: 7, as: UInt64.self)
+        unsafe batch.columns[1].lengths[0] = 70_000
+        batch.rowCount = 1
+        header.role = .core
+        header.sequence = 1
+        encoder.encode(core: batch, header: header)
+        let core = unsafe Array(encoder.bytes)
+        if last == 1 {
+            try Self.apply(core, applier)
+            #expect(table[7]?.bits.count == 70_000)
+        } else {
+            #expect(throws: FormatError(.malformed, "", at: 0)) { try Self.apply(core, applier) }
+            #expect(table.count == 0)
+        }
     }
 
     @Test func `the last epoch there can be is refused`() throws {

@@ -127,19 +127,6 @@ struct LargeValue: @unchecked Sendable {
         }
     }
 
-    /// Whether each byte is 0 or 1.
-    var isAllBools: Bool {
-        for index in 0..<Self.segmentCount(byteCount) {
-            let size = min(Self.segmentBytes, byteCount - index * Self.segmentBytes)
-            var all: UInt8 = 0
-            for offset in 0..<size {
-                unsafe all |= table[index].load(fromByteOffset: offset, as: UInt8.self)
-            }
-            if all > 1 { return false }
-        }
-        return true
-    }
-
     /// Calls `body` with the bytes in one piece; more than one segment is copied together first.
     @usableFromInline func withContiguousBytes<Result>(
         _ body: (UnsafeRawBufferPointer) throws -> Result

@@ -31,18 +31,31 @@ final class PendingSegments: @unchecked Sendable {
         pieces = [:]
         for value in expected {
             guard let large = values[Self.place(value.row, value.leaf)] else { continue }
-            if batch.leaves[value.leaf].kind == .array(.bool), !large.isAllBools {
-                throw FormatError(.malformed, "a Bool that is neither 0 nor 1", at: offset)
+            switch batch.leaves[value.leaf].kind {
+            case .bytes(utf8: true):
+                guard Self.isText(large) else {
+                    throw FormatError(.malformed, "a text in segments is not UTF-8", at: offset)
+                }
+            case .array(.bool):
+                // Rows give them away as `Bool`, of which Swift allows no other bits.
+                let areBools = unsafe large.withContiguousBytes { bytes in
+                    unsafe bytes.allSatisfy { $0 <= 1 }
+                }
+                guard areBools else {
+                    throw FormatError(
+                        .malformed, "an array of bools in segments has a value that is none",
+                        at: offset)
+                }
+            case .bytes, .array, .presence, .fixed: continue
             }
-            guard batch.leaves[value.leaf].kind == .bytes(utf8: true) else { continue }
-            let isText = unsafe large.withContiguousBytes { bytes in
-                unsafe (try? UTF8Span(
-                    validating: Span(
-                        _unsafeElements: bytes.assumingMemoryBound(to: UInt8.self)))) != nil
-            }
-            guard isText else {
-                throw FormatError(.malformed, "a text in segments is not UTF-8", at: offset)
-            }
+        }
+    }
+
+    private static func isText(_ value: LargeValue) -> Bool {
+        unsafe value.withContiguousBytes { bytes in
+            unsafe (try? UTF8Span(
+                validating: Span(
+                    _unsafeElements: bytes.assumingMemoryBound(to: UInt8.self)))) != nil
         }
     }
 

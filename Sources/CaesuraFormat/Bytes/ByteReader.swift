@@ -67,26 +67,12 @@ public struct ByteReader {
         }
     }
 
-    /// Reads a varint that says how many of the bytes behind it belong together.
-    ///
-    /// - Throws: `truncated` when there are fewer.
-    public mutating func length(_ what: @autoclosure () -> String) throws(FormatError) -> Int {
-        let start = position
-        let value = try varint(what())
-        guard value <= UInt64(remaining) else {
-            let left = remaining
-            position = start
-            throw error(.truncated, "\(what()) is \(value), and \(left) bytes are left")
-        }
-        return Int(value)
-    }
-
     /// Reads a varint that must not exceed `limit`, so that it is safe to use as a count or a size.
     ///
-    /// - Parameter code: What a larger one is.
+    /// - Throws: `code` for a larger one.
     public mutating func varint(
         upTo limit: Int, _ what: @autoclosure () -> String,
-        else code: FormatError.Code = .limitExceeded
+        beyond code: FormatError.Code = .limitExceeded
     ) throws(FormatError) -> Int {
         let start = position
         let value = try varint(what())

@@ -69,7 +69,7 @@ public struct ChunkDecoder: ~Copyable {
             throw reader.error(.malformed, "a segment of column \(leaf), which has a fixed width")
         }
         let row = try reader.varint(
-            upTo: Limits.rowsPerChunk - 1, "a segment's row", else: .malformed)
+            upTo: Limits.rowsPerChunk - 1, "a segment's row", beyond: .malformed)
         let offset = try reader.varint(upTo: limits.valueBytes, "a segment's offset")
         let count = reader.remaining
         guard offset % Limits.segmentBytes == 0, (1...Limits.segmentBytes).contains(count) else {
@@ -171,7 +171,7 @@ extension ChunkDecoder {
             }
             // `remaining` bounds each length, and the sum of at most 1,024 of them does not overflow.
             let length = try reader.varint(
-                upTo: reader.remaining, "a column's length", else: .malformed)
+                upTo: reader.remaining, "a column's length", beyond: .malformed)
             blocks.append((end..<end + length, 0))
             end += length
         }

@@ -68,8 +68,7 @@ extension ChunkHeader {
         region = try reader.varint(upTo: limits.regions, "a chunk's region")
         partition = try reader.varint(
             upTo: 1 << Limits.partitionBits - 1, "a chunk's partition")
-        let prefixBits = try reader.varint(
-            upTo: 64, "a chunk's prefix bits", else: .malformed)
+        let prefixBits = try reader.varint(upTo: 64, "a chunk's prefix bits", beyond: .malformed)
         let number = try reader.varint("a chunk's prefix")
         sequence = try reader.varint("a chunk's sequence")
         baseEpoch = try reader.varint("a chunk's base epoch")

@@ -69,6 +69,7 @@ struct CaseSet: Sendable {
             }
         }
         words.sort()
+        strings.sort { $0.lexicographicallyPrecedes($1) }
     }
 
     /// Whether each value of a column is a case.
@@ -114,7 +115,7 @@ struct CaseSet: Sendable {
 
     /// Whether the bytes of a value are those of a case.
     func contains(_ value: UnsafeRawBufferPointer) -> Bool {
-        if width == 0 { return unsafe index(of: value) != nil }
+        if width == 0 { return unsafe place(of: value) != nil }
         var word: UInt64 = 0
         for index in 0..<value.count { unsafe word |= UInt64(value[index]) << UInt64(8 * index) }
         return contains(word)
@@ -130,42 +131,46 @@ struct CaseSet: Sendable {
         return low < words.count && words[low] == word
     }
 
-    private func containsAllStrings(of column: ColumnBuffer) -> Bool {
-        var offset = 0
-        var known: [UInt8]?
-        for index in 0..<column.count {
-            let length = unsafe Int(column.lengths[index])
-            guard length <= Limits.inlineValueBytes else { return false }
-            // SAFETY: the decoder made the content as long as the lengths that are not segmented.
-            let value = unsafe UnsafeRawBufferPointer(start: column.content + offset, count: length)
-            offset += length
-            if let known, unsafe Self.order(known, value) == 0 { continue }
-            guard let place = unsafe self.index(of: value) else { return false }
-            known = strings[place]
-        }
-        return true
-    }
-
-    /// The place of a string among the cases.
-    private func index(of value: UnsafeRawBufferPointer) -> Int? {
+    /// The place of a value among the strings.
+    ///
+    /// - Complexity: O(length · log cases): who sends chunks chooses the values, and perhaps the cases.
+    private func place(of value: UnsafeRawBufferPointer) -> Int? {
         var low = 0
         var high = strings.count
         while low < high {
             let middle = (low + high) / 2
-            let order = unsafe Self.order(strings[middle], value)
+            let order = unsafe Self.compare(strings[middle], value)
             if order == 0 { return middle }
             if order < 0 { low = middle + 1 } else { high = middle }
         }
         return nil
     }
 
-    /// Less than, equal to, or greater than 0 as `a` comes before, is, or comes after `b`.
-    private static func order(_ a: [UInt8], _ b: UnsafeRawBufferPointer) -> Int {
-        let shorter = min(a.count, b.count)
-        for index in 0..<shorter {
-            let (x, y) = unsafe (a[index], b[index])
-            if x != y { return x < y ? -1 : 1 }
+    /// Less than 0 where `string` comes before `value`, 0 where they are equal.
+    private static func compare(_ string: [UInt8], _ value: UnsafeRawBufferPointer) -> Int {
+        unsafe string.withUnsafeBytes { string in
+            for index in 0..<min(string.count, value.count) {
+                let (a, b) = unsafe (string[index], value[index])
+                if a != b { return Int(a) - Int(b) }
+            }
+            return string.count - value.count
         }
-        return a.count - b.count
+    }
+
+    private func containsAllStrings(of column: ColumnBuffer) -> Bool {
+        var offset = 0
+        // Neighbours are often equal.
+        var known = 0
+        for index in 0..<column.count {
+            let length = unsafe Int(column.lengths[index])
+            guard length <= Limits.inlineValueBytes else { return false }
+            // SAFETY: the decoder made the content as long as the lengths that are not segmented.
+            let value = unsafe UnsafeRawBufferPointer(start: column.content + offset, count: length)
+            offset += length
+            if unsafe Self.compare(strings[known], value) == 0 { continue }
+            guard let found = unsafe place(of: value) else { return false }
+            known = found
+        }
+        return true
     }
 }

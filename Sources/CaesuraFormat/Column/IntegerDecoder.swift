@@ -41,7 +41,7 @@ struct IntegerDecoder: ~Copyable {
             let base: T = try reader.signed("a difference's base")
             let bits = try Int(reader.byte("a difference's width"))
             guard bits < T.bitWidth else {
-                throw place.error(.malformed, "\(bits) bits for a value of \(T.bitWidth)")
+                throw place.error(.malformed, "\(bits) bits for a difference of \(T.bitWidth)")
             }
             unsafe target[0] = first
             if count > 1 {

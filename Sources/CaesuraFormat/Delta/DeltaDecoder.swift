@@ -80,7 +80,8 @@ extension ChunkDecoder {
     private mutating func decodeRows(
         _ count: Int, of reader: inout ByteReader, _ layout: RegionLayout, into rows: ColumnBatch
     ) throws(FormatError) {
-        let length = try reader.length("the length of rows")
+        let length = try reader.varint(
+            upTo: reader.remaining, "the length of rows", beyond: .truncated)
         let origin = reader.origin + reader.position
         var rowsReader = try unsafe ByteReader(reader.take(length, "rows"), origin: origin)
         try decodeRows(of: &rowsReader, rowCount: count, layout: layout, wanted: nil, into: rows)
@@ -93,7 +94,7 @@ extension ChunkDecoder {
         let count = batch.updated.count
         let place = reader
         let maskCount = try reader.varint(
-            upTo: count, "the sets of changed columns", else: .malformed)
+            upTo: count, "the sets of changed columns", beyond: .malformed)
         guard maskCount > 0 else { throw place.error(.malformed, "no set of changed columns") }
         for _ in 0..<maskCount {
             let bytes = try unsafe reader.take((changing + 7) / 8, "a set of changed columns")
@@ -124,7 +125,8 @@ extension ChunkDecoder {
                 batch.masks.contains(leaf, in: $1) ? $0 + counts[$1] : $0
             }
             guard values > 0 else { continue }
-            let length = try reader.length("a changed column's length")
+            let length = try reader.varint(
+                upTo: reader.remaining, "a changed column's length", beyond: .truncated)
             let origin = reader.origin + reader.position
             var block = try unsafe ByteReader(
                 reader.take(length, "a changed column"), origin: origin)

@@ -44,7 +44,7 @@ private struct SchemaSource {
     }
 
     mutating func number32(_ what: @autoclosure () -> String) throws(FormatError) -> UInt32 {
-        UInt32(try reader.varint(upTo: Int(UInt32.max), what(), else: .malformed))
+        UInt32(try reader.varint(upTo: Int(UInt32.max), what(), beyond: .malformed))
     }
 
     mutating func schema() throws(FormatError) -> Schema {
@@ -70,7 +70,7 @@ private struct SchemaSource {
 
     mutating func field(depth: Int) throws(FormatError) -> Field {
         let number = try reader.varint(
-            upTo: Int(UInt16.max), "a field's number", else: .malformed)
+            upTo: Int(UInt16.max), "a field's number", beyond: .malformed)
         let name = try name("a field's name")
         let since = try number32("the version that added a field")
         let flags = try reader.byte("a field's flags")

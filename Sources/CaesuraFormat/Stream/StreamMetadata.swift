@@ -22,8 +22,8 @@ public struct StreamMetadata: Hashable, Sendable {
     ///   - partitionBits: 0...16; a table has 2 to the power of it partitions.
     ///   - regions: The regions in any order; they are sorted by name.
     ///   - compression: What the writer does with bodies.
-    /// - Throws: `malformed` or `limitExceeded` when a region breaks the rules, two have one name, a number is
-    ///   out of range, or there are more regions, or longer schemas, than a reader takes unless told otherwise.
+    /// - Throws: `malformed` or `limitExceeded` when a region breaks the rules, two have one name, a
+    ///   number is out of range, or there are more regions or bytes of schemas than readers take by default.
     public init(
         epoch: UInt64, baseEpoch: UInt64 = 0, hashKey: HashKey, partitionBits: Int,
         regions: [RegionSchema], compression: Compression = .none
@@ -33,6 +33,13 @@ public struct StreamMetadata: Hashable, Sendable {
         }
         guard baseEpoch <= epoch else {
             throw FormatError(.malformed, "a base epoch after the epoch", at: 0)
+        }
+        let limits = Limits()
+        guard regions.count <= limits.regions else {
+            throw FormatError(
+                .limitExceeded,
+                "there are \(regions.count) regions, and a stream has at most \(limits.regions)",
+                at: 0)
         }
         let sorted = regions.sorted { Self.isBefore($0, $1) }
         for (index, region) in sorted.enumerated() {
@@ -47,19 +54,13 @@ public struct StreamMetadata: Hashable, Sendable {
         self.partitionBits = partitionBits
         self.regions = sorted
         self.compression = compression
-        // What this library writes it must read.
-        let limits = Limits()
-        guard sorted.count <= limits.regions else {
+        var body = ByteWriter()
+        encode(into: &body)
+        guard body.count <= limits.metadataBytes - Self.optionBytes else {
             throw FormatError(
                 .limitExceeded,
-                "\(sorted.count) regions, and a stream has at most \(limits.regions)", at: 0)
-        }
-        var coding = ByteWriter()
-        encode(into: &coding)
-        guard coding.count <= limits.metadataBytes else {
-            throw FormatError(
-                .limitExceeded,
-                "schemas of \(coding.count) bytes, and a stream has at most \(limits.metadataBytes)",
+                "the schemas of all regions take \(body.count) bytes, more than "
+                    + "\(limits.metadataBytes - Self.optionBytes); use fewer or smaller schemas",
                 at: 0)
         }
     }
@@ -78,6 +79,8 @@ public struct StreamMetadata: Hashable, Sendable {
 extension StreamMetadata {
     /// The option that says the zstd level; even, so a reader that does not know it may go on.
     private static let levelOption: UInt64 = 2
+    /// What the option may still add when ``compression`` is set: number, length and ten bytes of level.
+    private static let optionBytes = 12
 
     /// Appends the body of the metadata chunk: `docs/FORMAT.md`, "Metadata body".
     func encode(into writer: inout ByteWriter) {
@@ -121,7 +124,8 @@ extension StreamMetadata {
         let count = try reader.varint(upTo: limits.regions, "the number of regions")
         var regions: [RegionSchema] = []
         for _ in 0..<count {
-            let length = try reader.length("the length of a region's schema")
+            let length = try reader.varint(
+                upTo: reader.remaining, "the length of a region's schema", beyond: .truncated)
             let origin = reader.origin + reader.position
             var slice = try unsafe ByteReader(
                 reader.take(length, "a region's schema"), origin: origin)
@@ -149,7 +153,8 @@ extension StreamMetadata {
             guard number % 2 == 0 else {
                 throw reader.error(.unsupported, "option \(number) is of a newer format")
             }
-            let length = try reader.length("an option's length")
+            let length = try reader.varint(
+                upTo: reader.remaining, "an option's length", beyond: .truncated)
             let origin = reader.origin + reader.position
             var content = try unsafe ByteReader(reader.take(length, "an option"), origin: origin)
             guard number == levelOption else { continue }

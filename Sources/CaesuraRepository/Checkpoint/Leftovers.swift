@@ -1,7 +1,7 @@
 /// What checkpoints that never came to be have left behind.
 ///
-/// A pack is a leftover if no manifest has its epoch; a file whose name ends in `.tmp` always is. Files
-/// with other names are not ours and are never touched. Only the holder of the lock looks for leftovers.
+/// A pack is a leftover if no manifest has its epoch; a marker or a manifest with `.tmp` behind its name, in
+/// its own directory, always is. Files with other names are not ours and are never touched. Only the holder of the lock looks for leftovers.
 enum Leftovers {
     /// Removes them and returns their paths.
     static func remove(from storage: any Storage) throws(RepositoryError) -> [String] {

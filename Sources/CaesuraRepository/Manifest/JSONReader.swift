@@ -249,11 +249,13 @@ struct JSONReader {
     }
 
     private mutating func codeUnit() throws(RepositoryError) -> UInt16 {
-        guard bytes.count - position >= 4,
-            // UInt16(_:radix:) would take a sign.
-            bytes[position..<position + 4].allSatisfy({ Character(Unicode.Scalar($0)).isHexDigit }),
-            let unit = UInt16(
-                String(decoding: bytes[position..<position + 4], as: UTF8.self), radix: 16)
+        let digits = bytes[position...].prefix(4)
+        // `UInt16` alone would take a sign before its digits.
+        let areDigits = digits.allSatisfy {
+            (0x30...0x39).contains($0) || (0x41...0x46).contains($0 & 0xDF)
+        }
+        guard digits.count == 4, areDigits,
+            let unit = UInt16(String(decoding: digits, as: UTF8.self), radix: 16)
         else { throw error("has an escape that is not four hexadecimal digits") }
         position += 4
         return unit

@@ -118,9 +118,7 @@ private struct PackScan {
     }
 
     func finish() throws(RepositoryError) -> Manifest {
-        guard let manifest, let end, end.chunkCount == UInt64(manifest.chunks.count - 1),
-            end.digest == manifest.streamDigest
-        else {
+        guard let manifest, let end, end == manifest.streamEnd else {
             throw problem("they are not a whole stream", storage.display(Layout.packs), nil)
         }
         return manifest

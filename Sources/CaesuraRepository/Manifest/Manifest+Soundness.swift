@@ -33,6 +33,13 @@ private struct SoundnessCheck {
                 throw fail("regions[\(index + 1)].name", "is not behind the one before it")
             }
         }
+        do throws(FormatError) {
+            _ = try StreamMetadata(
+                epoch: manifest.epoch, hashKey: manifest.hashKey,
+                partitionBits: manifest.partitionBits, regions: manifest.regions.map(\.schema))
+        } catch {
+            throw fail("regions", "are not those of a stream: \(error.message)")
+        }
     }
 
     /// A name is never used as a path: it must be the one that the epoch and the index give.

@@ -61,13 +61,13 @@ import Testing
         #expect(try error { $0.rows = .max }?.code == .limitExceeded)
         #expect(try error { $0.region = 1 << 32 }?.code == .limitExceeded)
         #expect(try error { $0.partition = 1 << 16 }?.code == .limitExceeded)
-        #expect(try error { $0.prefixBits = 65 }?.code == .malformed)
     }
 
     @Test func `fields that contradict each other are malformed`() throws {
         #expect(try error { $0.decoded = 4 }?.code == .malformed)
         #expect(try error(codec: 1) { $0.decoded = 3 }?.code == .malformed)
         #expect(try error { $0.prefix = 1 }?.code == .malformed)
+        #expect(try error { $0.prefixBits = 65 }?.code == .malformed)
         #expect(
             try error {
                 $0.prefixBits = 3; $0.prefix = 8

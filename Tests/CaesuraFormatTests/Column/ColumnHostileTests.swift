@@ -162,6 +162,16 @@ import Testing
         print("seed \(seed)")
     }
 
+    @Test func `the width of differences is checked where there are none`() throws {
+        var coder = ColumnCoder()
+        _ = try coder.decode([3, 0, 0, 7], .fixed(.uint8), count: 1)
+        for bits in [8, 63, 255] as [UInt8] {
+            #expect(throws: FormatError(.malformed, "", at: 0), "\(bits) bits") {
+                try coder.decode([3, 0, 0, bits], .fixed(.uint8), count: 1)
+            }
+        }
+    }
+
     @Test func `a small input cannot ask for much memory`() {
         var coder = ColumnCoder()
         // 8,192 lengths of 65,536 each: half a gigabyte, in a dozen bytes.

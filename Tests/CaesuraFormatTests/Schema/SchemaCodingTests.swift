@@ -87,6 +87,20 @@ func region(reading bytes: [UInt8]) throws(FormatError) -> RegionSchema {
         #expect(throws: FormatError(.limitExceeded, "", at: 0)) { try region(reading: huge) }
     }
 
+    @Test func `numbers and versions beyond their range are malformed`() {
+        let head: [UInt8] = [1, 0x74, 3, 0, 1, 0x72]
+        let large: [UInt8] = [0x80, 0x80, 0x80, 0x80, 0x10]
+        let inputs: [[UInt8]] = [
+            large + [1], [1, 1, 0x80, 0x80, 0x04, 1, 0x66, 1, 0, 1, 0],
+            [1, 1, 1, 1, 0x66] + large + [0, 1, 0],
+        ]
+        for input in inputs {
+            #expect(throws: FormatError(.malformed, "", at: 0)) {
+                try region(reading: head + input)
+            }
+        }
+    }
+
     @Test func `an unknown type or flag is of a newer format`() {
         let head: [UInt8] = [1, 0x74, 3, 0, 1, 0x72, 1, 1, 1, 1, 0x66, 1]
         #expect(throws: FormatError(.unsupported, "", at: 0)) {
