@@ -73,7 +73,17 @@ extension FuzzTarget {
             law(sum == sum, "a segment can be read")
         case .metadata: _ = try? decoder.decode(metadata: chunk)
         case .end: _ = try? decoder.decode(end: chunk)
-        case .delta, .cell: fatalError("a chunk of a reserved role was verified")
+        case .delta:
+            let batch = DeltaBatch(leaves: layout.leaves)
+            guard (try? decoder.decode(delta: chunk, layout: layout, into: batch)) != nil else {
+                law(batch.changeCount == 0, "a delta that was refused leaves no changes")
+                return
+            }
+            law(
+                batch.changeCount == chunk.header.rowCount
+                    && (batch.removed + batch.updated).allSatisfy { $0 < batch.baseRowCount },
+                "a delta has the changes that its header counts, of rows that the base has")
+        case .cell: fatalError("a chunk of a reserved role was verified")
         }
     }
 }
