@@ -4,6 +4,10 @@ enum Layout {
     static let marker = "caesura.json"
     /// The writer's lock.
     static let lock = "lock"
+    /// The lock of whoever makes old checkpoints full or removes some.
+    static let maintenance = "maintenance"
+    /// The directory of boundaries.
+    static let boundaries = "boundaries"
     /// The directory of packs.
     static let packs = "packs"
     /// The directory of manifests.
@@ -31,6 +35,17 @@ enum Layout {
         packs + "/" + packName(epoch, index)
     }
 
+    /// The path of a chain file.
+    static func chain(_ baseEpoch: UInt64, _ index: Int) -> String {
+        packs + "/" + padded(baseEpoch, epochDigits) + "-" + padded(UInt64(index), packDigits)
+            + ".chain"
+    }
+
+    /// The path of a boundary.
+    static func boundary(_ number: UInt64) -> String {
+        boundaries + "/" + padded(number, epochDigits) + ".json"
+    }
+
     /// The path of a manifest.
     static func manifest(_ epoch: UInt64) -> String {
         manifests + "/" + padded(epoch, epochDigits) + ".json"
@@ -46,21 +61,50 @@ enum Layout {
 
     /// The epoch that the name of a pack stands for, or nil if it is not the name of one.
     static func epoch(ofPack name: String) -> UInt64? {
-        guard name.hasSuffix(".pack"), let epoch = leadingEpoch(name) else { return nil }
-        let digits = name.dropFirst(epochDigits + 1).dropLast(".pack".count)
-        guard let index = Int(digits), index >= 0, packName(epoch, index) == name else {
+        guard let (epoch, index) = parts(of: name, ".pack"), packName(epoch, index) == name else {
             return nil
         }
         return epoch
     }
 
+    /// What the name of a chain file stands for, or nil if it is not the name of one.
+    static func parts(ofChain name: String) -> (baseEpoch: UInt64, index: Int)? {
+        guard let (epoch, index) = parts(of: name, ".chain"),
+            chain(epoch, index) == packs + "/" + name
+        else { return nil }
+        return (epoch, index)
+    }
+
+    private static func parts(
+        of name: String, _ suffix: String
+    ) -> (epoch: UInt64, index: Int)? {
+        guard name.hasSuffix(suffix), let epoch = leadingEpoch(name) else { return nil }
+        let digits = name.dropFirst(epochDigits + 1).dropLast(suffix.count)
+        guard let index = Int(digits), index >= 0 else { return nil }
+        return (epoch, index)
+    }
+
+    /// The number that the name of a boundary stands for, or nil if it is not the name of one.
+    static func number(ofBoundary name: String) -> UInt64? {
+        guard name.hasSuffix(".json"), let number = leadingEpoch(name),
+            boundaries + "/" + name == boundary(number)
+        else { return nil }
+        return number
+    }
+
     /// Whether a name in the repository's own directory is that of a marker that was never completed.
     static func isTemporaryMarker(_ name: String) -> Bool { name == marker + temporarySuffix }
 
-    /// Whether a name in the directory of manifests is that of one that was never completed.
-    static func isTemporaryManifest(_ name: String) -> Bool {
+    /// The epoch of a manifest that was never completed, by its name, or nil if it is not the name of one.
+    static func epoch(ofTemporaryManifest name: String) -> UInt64? {
+        guard name.hasSuffix(temporarySuffix) else { return nil }
+        return epoch(ofManifest: String(name.dropLast(temporarySuffix.count)))
+    }
+
+    /// Whether a name in the directory of boundaries is that of one that was never completed.
+    static func isTemporaryBoundary(_ name: String) -> Bool {
         name.hasSuffix(temporarySuffix)
-            && epoch(ofManifest: String(name.dropLast(temporarySuffix.count))) != nil
+            && number(ofBoundary: String(name.dropLast(temporarySuffix.count))) != nil
     }
 
     private static func leadingEpoch(_ name: String) -> UInt64? {

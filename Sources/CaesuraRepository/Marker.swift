@@ -9,7 +9,10 @@ enum Marker {
     static func refuseForeignDirectory(_ storage: any Storage) throws(RepositoryError) {
         let names = try storage.list("")
         guard !names.contains(Layout.marker) else { return }
-        let ours = [Layout.lock, Layout.packs, Layout.manifests, "lost+found"]
+        let ours = [
+            Layout.lock, Layout.maintenance, Layout.packs, Layout.manifests, Layout.boundaries,
+            "lost+found",
+        ]
         for name in names where !ours.contains(name) && !Layout.isTemporaryMarker(name) {
             throw RepositoryError(
                 .exists,
@@ -33,8 +36,10 @@ enum Marker {
                     path: storage.display(directory),
                     hint: "bring the directory back; nothing else was changed")
             }
+            try storage.makeDirectory(Layout.boundaries)
             return try storage.syncDirectory("")
         }
+        try storage.makeDirectory(Layout.boundaries)
         try storage.makeDirectory(Layout.packs)
         try storage.makeDirectory(Layout.manifests)
         try storage.syncDirectory("")

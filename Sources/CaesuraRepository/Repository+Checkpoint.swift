@@ -1,5 +1,6 @@
 public import Caesura
 public import CaesuraFormat
+import Synchronization
 
 /// How a checkpoint is written.
 public struct CheckpointOptions: Sendable {
@@ -11,6 +12,16 @@ public struct CheckpointOptions: Sendable {
     public var encoders: Int
     /// Encoded bytes that may wait for the disk; encoders wait beyond it.
     public var waitingBytes = 16 << 20
+    /// Whether the cut is held open when it is saved, so that the next checkpoint can be a delta.
+    ///
+    /// While it is, writers copy each page once before they change it, and what they replace stays in memory: at
+    /// most as much as the pages themselves, less the shorter the time to the next checkpoint. Worth it for
+    /// checkpoints that follow each other within seconds.
+    public var holdsBase = false
+    /// When the next checkpoint is full although it could be a delta.
+    public var policy = ChainPolicy()
+    /// Whether deltas also carry the way back, for about the size of the old values.
+    public var isReversible = false
 
     /// Creates the default options.
     public init() { encoders = max(1, OwnThread.processorCount / 2) }
@@ -22,50 +33,197 @@ extension Repository {
     /// The cut is the pause; the rest runs on threads of the repository's own, of low priority, while
     /// writers go on. When this returns, the checkpoint survives a crash.
     ///
-    /// - Returns: The manifest, with counts, sizes and timings.
+    /// It is a delta when the checkpoint before was told to hold its base, and the policy has room for one:
+    /// ``CheckpointOptions/holdsBase``, ``CheckpointOptions/policy``. Else it is a full one.
+    ///
+    /// - Returns: What was written, with counts, sizes and timings.
     /// - Throws: `outOfSpace`, `storage`, `cancelled`, `cutCancelled`, `mismatch`; `exists` if the repository has
     ///   checkpoints that the store neither wrote nor was restored from; `locked` if another checkpoint is
-    ///   under way. No checkpoint has come to be, and the ones before are intact.
+    ///   under way; `fenced` if another writer has taken over. No checkpoint has come to be, and the ones
+    ///   before are intact.
     @discardableResult
     public func checkpoint(
         _ store: Store, options: CheckpointOptions = CheckpointOptions()
-    ) async throws(RepositoryError) -> Manifest {
+    ) async throws(RepositoryError) -> Checkpoint {
         try await OwnThread.run { (cancellation) throws(RepositoryError) in
             try self.claim()
             defer { self.endCheckpoint() }
-            store.prepareForCut()
-            let cut = store.cut()
-            defer { cut.close() }
-            return try self.write(cut, options, cancellation)
+            return try self.write(store, options, cancellation)
         }
     }
 
-    /// Writes a cut that the caller has taken as a checkpoint; the caller closes it.
+    /// Writes a cut that the caller has taken as a full checkpoint; the caller closes it.
     ///
     /// - Throws: As ``checkpoint(_:options:)``.
     @discardableResult
     public func checkpoint(
         of cut: Cut, options: CheckpointOptions = CheckpointOptions()
-    ) async throws(RepositoryError) -> Manifest {
+    ) async throws(RepositoryError) -> Checkpoint {
         try await OwnThread.run { (cancellation) throws(RepositoryError) in
             try self.claim()
             defer { self.endCheckpoint() }
-            return try self.write(cut, options, cancellation)
+            self.chain.end()
+            return Checkpoint(try self.writeFull(cut, options, cancellation))
         }
     }
 
-    private func write(
+    /// Takes a cut and writes it, between ``claim()`` and ``endCheckpoint()``.
+    func write(
+        _ store: Store, _ options: CheckpointOptions, _ cancellation: Cancellation
+    ) throws(RepositoryError) -> Checkpoint {
+        store.prepareForCut()
+        let cut = store.cut()
+        let base = chain.base(for: cut)
+        if let base, !chain.isLongEnough(for: options.policy) {
+            do throws(DeltaRefusal) {
+                let checkpoint = try writeDelta(from: base, to: cut, options, cancellation)
+                return checkpoint
+            } catch {
+                switch error {
+                case .failed(let error):
+                    cut.close()
+                    chain.end()
+                    throw error
+                case .missed(let cause): misses.withLock { $0.note(cause) }
+                }
+            }
+        } else if base == nil, chain.base != nil {
+            misses.withLock { $0.note(.baseGone) }
+        }
+        // The base may have kept so much that both cuts were given up.
+        chain.hold(nil)
+        guard cut.isCancelled else { return try writeFull(holding: cut, options, cancellation) }
+        cut.close()
+        return try writeFull(holding: store.cut(), options, cancellation)
+    }
+
+    /// Writes a cut of our own as a full checkpoint, and closes it unless it becomes the next base.
+    private func writeFull(
+        holding cut: Cut, _ options: CheckpointOptions, _ cancellation: Cancellation
+    ) throws(RepositoryError) -> Checkpoint {
+        do throws(RepositoryError) {
+            let manifest = try writeFull(cut, options, cancellation)
+            chain.begin(fullBytes: manifest.storedBytes)
+            hold(cut, manifest.epoch, manifest.identity, manifest.regions.map(\.name), options)
+            return Checkpoint(manifest)
+        } catch {
+            cut.close()
+            chain.end()
+            throw error
+        }
+    }
+
+    private func hold(
+        _ cut: Cut, _ epoch: UInt64, _ state: UInt64, _ regions: [String],
+        _ options: CheckpointOptions
+    ) {
+        guard options.holdsBase else {
+            cut.close()
+            return chain.end()
+        }
+        chain.hold(
+            OngoingChain.Base(held: HeldCut(cut), epoch: epoch, state: state, regions: regions))
+    }
+
+    // MARK: Deltas
+
+    /// Why a delta was not written.
+    private enum DeltaRefusal: Error {
+        /// A full checkpoint will do instead.
+        case missed(DeltaMisses.Cause)
+        /// It failed, as a full one would.
+        case failed(RepositoryError)
+    }
+
+    /// Writes what changed as a delta, and makes the cut the next base.
+    private func writeDelta(
+        from base: OngoingChain.Base, to cut: Cut, _ options: CheckpointOptions,
+        _ cancellation: Cancellation
+    ) throws(DeltaRefusal) -> Checkpoint {
+        let start = ContinuousClock.now
+        let created = WallClock.now
+        let source: DeltaSource
+        do throws(StoreError) {
+            source = try DeltaSource(
+                from: base.cut, as: base.epoch, to: cut, baseDigest: base.state,
+                isReversible: options.isReversible, compression: options.compression)
+        } catch {
+            throw .missed(.regionsChanged)
+        }
+        let writer = chain.writer(in: storage)
+        let entry: ChainEntry
+        do throws(RepositoryError) {
+            try writer.begin(
+                from: base.epoch, state: base.state, to: cut.epoch.rawValue,
+                regionCount: source.regionCount)
+        } catch {
+            throw .failed(error)
+        }
+        let encodeStart = OwnThread.processorTime
+        try Self.encode(source, to: writer, cancellation)
+        var timings = Manifest.Timings()
+        timings.pause = cut.pause.nanoseconds
+        timings.encode = OwnThread.processorTime - encodeStart
+        timings.total = ContinuousClock.now.nanoseconds(since: start)
+        do throws(RepositoryError) {
+            let rows = base.regions.map { cut.rowCount(of: $0) ?? 0 }
+            entry = try writer.commit(created: created, timings: timings, rows: rows)
+            try checkFence(epoch: entry.epoch, base: entry.baseEpoch)
+        } catch {
+            throw .failed(error)
+        }
+        chain.append(entry)
+        cut.ancestor = Ancestor(
+            place: storage.display(""), epoch: entry.epoch, digest: entry.commit.state,
+            regions: base.regions, writeMark: cut.epoch.rawValue + 1)
+        hold(cut, entry.epoch, entry.commit.state, base.regions, options)
+        return Checkpoint(entry, regions: base.regions)
+    }
+
+    private static func encode(
+        _ source: DeltaSource, to writer: ChainWriter, _ cancellation: Cancellation
+    ) throws(DeltaRefusal) {
+        let worker = DeltaSource.Worker(for: source)
+        do {
+            while let job = try source.next() {
+                try cancellation.check()
+                try unsafe source.encode(
+                    job, with: worker,
+                    emit: { (header, bytes) throws(any Error) in
+                        try unsafe writer.append(header, bytes)
+                    }, refused: { $0 })
+            }
+        } catch let error as StoreError {
+            throw .missed(error.code == .noDelta ? .notExpressible : .baseGone)
+        } catch let error as RepositoryError {
+            throw .failed(error)
+        } catch {
+            preconditionFailure("only these are thrown")
+        }
+    }
+
+    /// Checks that a checkpoint that has just come to be is not one that has been removed.
+    ///
+    /// - Throws: `fenced`.
+    func checkFence(epoch: UInt64, base: UInt64? = nil) throws(RepositoryError) {
+        guard let boundary = try Boundary.read(from: storage),
+            boundary.isRemoved(epoch) || base.map(boundary.isRemoved) ?? false
+        else { return }
+        throw RepositoryError(
+            .fenced,
+            "another writer has gone on from here and removed epoch \(base ?? epoch), while this one stood still",
+            path: storage.display(Layout.boundary(boundary.number)), epoch: epoch,
+            hint: "stop this service, or restore the newest checkpoint into it")
+    }
+
+    // MARK: Full checkpoints
+
+    private func writeFull(
         _ cut: Cut, _ options: CheckpointOptions, _ cancellation: Cancellation
     ) throws(RepositoryError) -> Manifest {
         let start = ContinuousClock.now
         let created = WallClock.now
-        let source: SnapshotSource
-        do throws(FormatError) {
-            source = try SnapshotSource(cut, compression: options.compression)
-        } catch {
-            throw RepositoryError(
-                .mismatch, "the store has a schema that cannot be written: \(error)")
-        }
+        let source = try Self.source(cut, as: cut.epoch.rawValue, options)
         let manifest = Manifest(
             metadata: source.metadata, created: created, writer: Manifest.thisWriter)
         try checkDescent(of: cut)
@@ -76,11 +234,12 @@ extension Repository {
             timings.encode = try Self.stream(source, to: writer, options, cancellation)
             timings.total = ContinuousClock.now.nanoseconds(since: start)
             let committed = try writer.commit(timings)
+            try retractIfFenced(committed.epoch)
             cut.ancestor = ancestor(committed, writeMark: cut.epoch.rawValue + 1)
             return committed
         } catch {
             // When the last sync failed, the manifest has its name all the same, and the store goes on from it.
-            if let epochs = try? listEpochs(), epochs.contains(writer.manifest.epoch) {
+            if let epochs = try? manifestEpochs(), epochs.contains(writer.manifest.epoch) {
                 cut.ancestor = ancestor(writer.manifest, writeMark: cut.epoch.rawValue + 1)
             }
             abandon(writer)
@@ -88,8 +247,20 @@ extension Repository {
         }
     }
 
+    /// What a cut is encoded from.
+    static func source(
+        _ cut: Cut, as epoch: UInt64, _ options: CheckpointOptions
+    ) throws(RepositoryError) -> SnapshotSource {
+        do throws(FormatError) {
+            return try SnapshotSource(cut, as: epoch, compression: options.compression)
+        } catch {
+            throw RepositoryError(
+                .mismatch, "the store has a schema that cannot be written: \(error)")
+        }
+    }
+
     /// Encodes on threads of their own and writes on this one; returns the time spent encoding.
-    private static func stream(
+    static func stream(
         _ source: SnapshotSource, to writer: CheckpointWriter, _ options: CheckpointOptions,
         _ cancellation: Cancellation
     ) throws(RepositoryError) -> UInt64 {
@@ -173,7 +344,7 @@ private struct CheckpointSink: ByteSink {
 
 extension RepositoryError {
     /// A store's refusal to be read.
-    fileprivate init(refusal: StoreError) {
+    init(refusal: StoreError) {
         switch refusal.code {
         case .cutCancelled, .cutClosed:
             self.init(
@@ -187,7 +358,7 @@ extension RepositoryError {
 
 extension Duration {
     /// The whole nanoseconds of a duration that is not negative.
-    fileprivate var nanoseconds: UInt64 {
+    var nanoseconds: UInt64 {
         let (seconds, attoseconds) = components
         return UInt64(max(0, seconds)) * 1_000_000_000 + UInt64(max(0, attoseconds / 1_000_000_000))
     }

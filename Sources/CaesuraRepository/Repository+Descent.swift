@@ -14,17 +14,19 @@ extension Repository {
     /// Who restores an older checkpoint wants to go on from it.
     ///
     /// - Parameter isWhole: Whether no row was lost.
-    func adopt(_ store: Store, _ manifest: Manifest, newest: UInt64?, isWhole: Bool = true) {
+    func adopt(
+        _ store: Store, epoch: UInt64, identity: UInt64, regions: [String], newest: UInt64?,
+        isWhole: Bool = true
+    ) {
         store.adoptAncestor(
-            place: storage.display(""), epoch: manifest.epoch, digest: manifest.streamDigest,
-            regions: manifest.regions.map(\.name), isRestored: true, isExact: isWhole,
-            skippingUpTo: newest ?? 0)
+            place: storage.display(""), epoch: epoch, digest: identity, regions: regions,
+            isRestored: true, isExact: isWhole, skippingUpTo: newest ?? 0)
     }
 
     /// What a store goes on from that equals a checkpoint of this repository.
     func ancestor(_ manifest: Manifest, writeMark: UInt64) -> Ancestor {
         Ancestor(
-            place: storage.display(""), epoch: manifest.epoch, digest: manifest.streamDigest,
+            place: storage.display(""), epoch: manifest.epoch, digest: manifest.identity,
             regions: manifest.regions.map(\.name), writeMark: writeMark)
     }
 
@@ -32,7 +34,7 @@ extension Repository {
     ///
     /// - Throws: `exists`.
     func checkDescent(of cut: Cut) throws(RepositoryError) {
-        guard let newest = try listEpochs().last else { return }
+        guard let newest = try newestEpoch() else { return }
         let refusal = RepositoryError(
             .exists,
             "the repository has checkpoints, the newest of epoch \(newest), that this store does not go on "
@@ -42,11 +44,13 @@ extension Repository {
         // Its own checkpoint is the newest, or was and has been removed.
         if ancestor.place == storage.display(""), ancestor.epoch >= newest { return }
         // It was restored from an older one, or the directory was moved.
-        do throws(RepositoryError) {
-            let reader = try CheckpointReader(storage: storage, epoch: ancestor.epoch)
-            guard reader.manifest.streamDigest == ancestor.digest else { throw refusal }
-        } catch  where error.code == .notFound {
-            throw refusal
-        }
+        guard try identity(of: ancestor.epoch) == ancestor.digest else { throw refusal }
+    }
+
+    /// The identity of the state of a checkpoint, or nil if there is none of that epoch.
+    func identity(of epoch: UInt64) throws(RepositoryError) -> UInt64? {
+        let catalog = try Catalog(storage)
+        guard catalog.isFull(epoch) else { return catalog.entry(epoch)?.commit.state }
+        return try CheckpointReader(storage: storage, epoch: epoch).manifest.identity
     }
 }

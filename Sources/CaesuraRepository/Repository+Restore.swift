@@ -9,45 +9,80 @@ extension Repository {
     /// error is thrown, and takes an older checkpoint. Nothing else should write to it meanwhile: a row that is
     /// set during the restore may make it fail, and is removed with the others.
     ///
+    /// A checkpoint that is a delta is restored from the full one before it and the deltas up to it.
+    ///
     /// - Parameters:
     ///   - store: A store without rows; its tables have the fields of the checkpoint's, or are not there.
     ///   - epoch: The checkpoint; the newest one if nil.
-    /// - Returns: The manifest; nil if no epoch was asked for and the repository has no checkpoint.
+    /// - Returns: What was restored; nil if no epoch was asked for and the repository has no checkpoint.
     /// - Throws: `damaged` with file, chunk, offset, what is still good, and which other checkpoints
     ///   there are; `notFound`; `mismatch` if the store has rows or other fields, and then it is as it was;
     ///   `disturbed` if something else wrote to the store; `cancelled`.
     @discardableResult
     public func restore(
         into store: Store, at epoch: UInt64? = nil
-    ) async throws(RepositoryError) -> Manifest? {
-        try await OwnThread.run { (cancellation) throws(RepositoryError) in
-            let epochs = try self.listEpochs()
-            guard let epoch = epoch ?? epochs.last else { return nil }
+    ) async throws(RepositoryError) -> Checkpoint? {
+        try await OwnThread.run { (cancellation) throws(RepositoryError) -> Checkpoint? in
+            let catalog = try Catalog(self.storage)
+            let epochs = catalog.epochs
+            let wanted = epoch ?? epochs.last
             do throws(RepositoryError) {
-                let reader = try CheckpointReader(storage: self.storage, epoch: epoch)
-                var verification = Verification(reader)
-                let report = try verification.run(cancellation)
-                if let problem = report.problems.first { throw report.refusal(problem) }
-                let restoration = try Restoration(reader, store)
-                try restoration.emptyingOnFailure { () throws(RepositoryError) in
-                    if let problem = try restoration.run(reader.manifest.parts, cancellation).first
-                    {
-                        throw problem.error
-                    }
-                    try restoration.finish()
-                }
-                self.adopt(store, reader.manifest, newest: epochs.last)
-                return reader.manifest
+                // The newest that can be read need not be the newest that somebody was told of.
+                if epoch == nil, let loss = catalog.losses(in: self.storage).first { throw loss }
+                guard let wanted else { return nil }
+                return try self.restore(
+                    catalog.path(to: wanted, in: self.storage), into: store,
+                    newest: catalog.newestEpoch,
+                    cancellation)
             } catch {
-                throw Self.advised(error, others: epochs.filter { $0 != epoch })
+                throw Self.advised(error, others: epochs.filter { $0 != wanted })
             }
         }
+    }
+
+    /// Restores along a path, blocking on the storage.
+    func restore(
+        _ path: Catalog.Path, into store: Store, newest: UInt64?, _ cancellation: Cancellation
+    ) throws(RepositoryError) -> Checkpoint {
+        let reader = try CheckpointReader(storage: storage, epoch: path.full)
+        let manifest = reader.manifest
+        var verification = Verification(reader)
+        let report = try verification.run(cancellation)
+        if let problem = report.problems.first { throw report.refusal(problem) }
+        var deltas = DeltaReader(storage)
+        var identity = manifest.identity
+        for entry in path.deltas {
+            try cancellation.check()
+            try deltas.verify(entry, base: identity)
+            identity = entry.commit.state
+        }
+        let restoration = try Restoration(reader, store)
+        try restoration.emptyingOnFailure { () throws(RepositoryError) in
+            if let problem = try restoration.run(manifest.parts, cancellation).first {
+                throw problem.error
+            }
+            try restoration.finish()
+        }
+        let regions = manifest.regions.map(\.name)
+        adopt(
+            store, epoch: manifest.epoch, identity: manifest.identity, regions: regions,
+            newest: newest)
+        do throws(RepositoryError) {
+            for entry in path.deltas { try deltas.apply(entry, to: store, cancellation) }
+        } catch {
+            store.removeAll()
+            throw error
+        }
+        return path.deltas.last.map { Checkpoint($0, regions: regions) } ?? Checkpoint(manifest)
     }
 
     /// Brings back every partition of a checkpoint that verifies, and leaves out the others.
     ///
     /// A damaged manifest is made anew from the packs, if they are whole. A partition comes back whole or
     /// not at all: where one verifies and cannot be decoded, the store is emptied and filled again without it.
+    ///
+    /// Of a checkpoint that is a delta, the full one before it is salvaged. If all of that is good, so many of the
+    /// deltas are applied as are good, up to the first that is not: the report says at which epoch the store is.
     ///
     /// When it throws, the store is empty, as after ``restore(into:at:)``.
     ///
@@ -58,30 +93,88 @@ extension Repository {
         into store: Store, at epoch: UInt64? = nil
     ) async throws(RepositoryError) -> VerifyReport {
         try await OwnThread.run { (cancellation) throws(RepositoryError) in
-            let (reader, problem) = try self.readerForSalvage(at: self.resolve(epoch))
-            let manifest = reader.manifest
-            var verification = Verification(reader)
-            var report = try verification.run(cancellation)
-            if let problem { report.problems.insert(problem, at: 0) }
-            let good = manifest.parts.filter { part in
-                !report.regions[part.region].damagedPartitions.contains(part.partition)
-            }
-            let failures = try Self.salvage(good, of: reader, into: store, cancellation)
-            let isWhole =
-                failures.isEmpty && report.regions.allSatisfy { $0.damagedPartitions.isEmpty }
-            self.adopt(store, manifest, newest: try self.listEpochs().last, isWhole: isWhole)
-            guard !failures.isEmpty else { return report }
+            let catalog = try Catalog(self.storage)
+            let path = try catalog.path(to: self.resolve(epoch), in: self.storage)
+            return try self.salvage(path, into: store, newest: catalog.newestEpoch, cancellation)
+        }
+    }
+
+    private func salvage(
+        _ path: Catalog.Path, into store: Store, newest: UInt64?, _ cancellation: Cancellation
+    ) throws(RepositoryError) -> VerifyReport {
+        let (reader, problem) = try readerForSalvage(at: path.full)
+        let manifest = reader.manifest
+        var verification = Verification(reader)
+        var report = try verification.run(cancellation)
+        if let problem { report.problems.insert(problem, at: 0) }
+        let good = manifest.parts.filter { part in
+            !report.regions[part.region].damagedPartitions.contains(part.partition)
+        }
+        let failures = try Self.salvage(good, of: reader, into: store, cancellation)
+        let isWhole =
+            failures.isEmpty && report.regions.allSatisfy { $0.damagedPartitions.isEmpty }
+        adopt(
+            store, epoch: manifest.epoch, identity: manifest.identity,
+            regions: manifest.regions.map(\.name), newest: newest, isWhole: isWhole)
+        if !failures.isEmpty {
             // Bytes as they were written, by a writer that broke the format's rules.
             var damaged = Set(failures.flatMap(\.part.chunks))
             for part in manifest.parts
             where report.regions[part.region].damagedPartitions.contains(part.partition) {
                 damaged.formUnion(part.chunks)
             }
-            var final = VerifyReport(
+            let bytesRead = report.bytesRead
+            report = VerifyReport(
                 manifest, damaged: damaged, problems: report.problems + failures.map(\.error))
-            final.bytesRead = report.bytesRead
-            return final
+            report.bytesRead = bytesRead
         }
+        guard let last = path.deltas.last else { return report }
+        guard isWhole else {
+            report.problems.append(
+                RepositoryError(
+                    .damaged,
+                    "the changes after epoch \(manifest.epoch) are lost: they can be applied to all of its rows only",
+                    epoch: last.epoch))
+            return report
+        }
+        return try salvage(path.deltas, of: manifest, into: store, report, cancellation)
+    }
+
+    /// Applies deltas up to the first that is damaged.
+    private func salvage(
+        _ entries: [ChainEntry], of manifest: Manifest, into store: Store,
+        _ report: VerifyReport, _ cancellation: Cancellation
+    ) throws(RepositoryError) -> VerifyReport {
+        var report = report
+        var deltas = DeltaReader(storage)
+        var identity = manifest.identity
+        var good: [ChainEntry] = []
+        do throws(RepositoryError) {
+            for entry in entries {
+                try cancellation.check()
+                try deltas.verify(entry, base: identity)
+                identity = entry.commit.state
+                good.append(entry)
+            }
+        } catch  where error.code == .damaged {
+            var error = error
+            error.message += "; the store is at epoch \(good.last?.epoch ?? manifest.epoch)"
+            report.problems.append(error)
+        }
+        do throws(RepositoryError) {
+            for entry in good { try deltas.apply(entry, to: store, cancellation) }
+        } catch {
+            store.removeAll()
+            throw error
+        }
+        guard let last = good.last else { return report }
+        report.epoch = last.epoch
+        for (region, rows) in last.commit.rows.enumerated() where region < report.regions.count {
+            report.regions[region].rows = Int(clamping: rows)
+            report.regions[region].goodRows = Int(clamping: rows)
+        }
+        report.bytesRead += deltas.bytesRead
+        return report
     }
 
     /// Fills the store with those of the partitions that can be applied whole, and returns the others.
@@ -161,7 +254,7 @@ extension VerifyReport {
 }
 
 /// Reads, verifies and applies partitions on several threads.
-private final class Restoration: Sendable {
+final class Restoration: Sendable {
     /// A partition that could not be applied.
     struct Failure {
         var part: Manifest.Part

@@ -14,6 +14,10 @@ extension Repository {
     ) async throws(RepositoryError) -> VerifyReport {
         try await OwnThread.run { (cancellation) throws(RepositoryError) in
             let epoch = try self.resolve(epoch)
+            let catalog = try Catalog(self.storage)
+            if let entry = catalog.entry(epoch), !catalog.isFull(epoch) {
+                return try self.verify(entry, catalog)
+            }
             let reader: CheckpointReader
             do throws(RepositoryError) {
                 reader = try CheckpointReader(storage: self.storage, epoch: epoch)
@@ -24,6 +28,36 @@ extension Repository {
             }
             var verification = Verification(reader)
             return try verification.run(cancellation, progress)
+        }
+    }
+
+    /// Verifies a delta: its own bytes, and that what it builds on is there.
+    private func verify(
+        _ entry: ChainEntry, _ catalog: Catalog
+    ) throws(RepositoryError) -> VerifyReport {
+        var report = VerifyReport(epoch: entry.epoch)
+        var deltas = DeltaReader(storage)
+        do throws(RepositoryError) {
+            let path = try catalog.path(to: entry.epoch, in: storage)
+            let manifest = try? CheckpointReader(storage: storage, epoch: path.full).manifest
+            report.regions = Checkpoint(entry, regions: manifest?.regions.map(\.name) ?? [])
+                .regions.map { VerifyReport.RegionHealth(name: $0.name, rows: $0.rows) }
+            let base = path.deltas.dropLast().last?.commit.state ?? manifest?.identity
+            try deltas.verify(entry, base: base)
+            for index in report.regions.indices {
+                report.regions[index].goodRows = report.regions[index].rows
+            }
+        } catch  where error.code == .damaged {
+            report.problems = [error]
+        }
+        report.bytesRead = deltas.bytesRead
+        return report
+    }
+
+    /// What shows that checkpoints are missing that somebody was told of.
+    public func losses() async throws(RepositoryError) -> [RepositoryError] {
+        try await OwnThread.run { () throws(RepositoryError) in
+            try Catalog(self.storage).losses(in: self.storage)
         }
     }
 
@@ -178,6 +212,6 @@ extension Manifest {
         return end
     }
 
-    /// The digest that the stream's end chunk has, the identity of the state.
-    var streamDigest: UInt64 { streamEnd.digest }
+    /// The identity of the state that the checkpoint holds.
+    var identity: UInt64 { state ?? streamEnd.digest }
 }

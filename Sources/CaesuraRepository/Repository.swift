@@ -31,6 +31,9 @@ public final class Repository: Sendable {
     public enum Access: Hashable, Sendable {
         /// Checkpoints are taken and restored; takes the lock.
         case write
+        /// Old checkpoints are made full or removed, beside a service that takes new ones; each such call takes
+        /// a lock of its own.
+        case maintain
         /// Checkpoints are restored, inspected and verified.
         case read
     }
@@ -38,6 +41,9 @@ public final class Repository: Sendable {
     let storage: any Storage
     /// What the repository was opened for.
     public let access: Access
+    /// What the next delta goes on from.
+    let chain = OngoingChain()
+    let misses = Mutex(DeltaMisses())
     /// Held while open for writing; inside is whether a checkpoint is under way.
     private let writer: Mutex<WriterState>
 
@@ -83,15 +89,6 @@ public final class Repository: Sendable {
         }
     }
 
-    /// Removes a checkpoint for good.
-    ///
-    /// - Throws: `notFound` if there is none of that epoch.
-    public func remove(at epoch: UInt64) async throws(RepositoryError) {
-        try await OwnThread.run { () throws(RepositoryError) in
-            try self.removeCheckpoint(at: epoch)
-        }
-    }
-
     /// Opens a repository, blocking on the storage.
     init(location: Location, access: Access) throws(RepositoryError) {
         let storage = try location.storage(access)
@@ -105,7 +102,20 @@ public final class Repository: Sendable {
         self.storage = storage
         self.access = access
         writer = Mutex(WriterState(lock: lock))
-        if access == .write { _ = try Leftovers.remove(from: storage) }
+        if access == .write { try removeLeftovers() }
+    }
+
+    /// Removes what earlier writers have left behind, and maintainers too unless one is at work.
+    private func removeLeftovers() throws(RepositoryError) {
+        let maintenance: (any StorageLock)?
+        do throws(RepositoryError) {
+            maintenance = try storage.lock(Layout.maintenance)
+        } catch  where error.code == .locked {
+            maintenance = nil
+        }
+        defer { maintenance?.release() }
+        try Leftovers.remove(
+            from: storage, newest: newestEpoch(), as: maintenance == nil ? .writer : .both)
     }
 
     deinit { close() }
@@ -122,15 +132,24 @@ public final class Repository: Sendable {
     }
 
     /// The epochs of the checkpoints that are there, oldest first, blocking on the storage.
-    func listEpochs() throws(RepositoryError) -> [UInt64] {
+    func listEpochs() throws(RepositoryError) -> [UInt64] { try Catalog(storage).epochs }
+
+    /// The epochs of the full checkpoints that are there, oldest first, blocking on the storage.
+    func manifestEpochs() throws(RepositoryError) -> [UInt64] {
         try storage.list(Layout.manifests).compactMap(Layout.epoch(ofManifest:)).sorted()
     }
+
+    /// The epoch of the newest checkpoint that is, or was, there.
+    func newestEpoch() throws(RepositoryError) -> UInt64? { try Catalog(storage).newestEpoch }
+
+    /// Why checkpoints that could have been deltas were full ones, since the repository was opened.
+    public var deltaMisses: DeltaMisses { misses.withLock { $0 } }
 
     /// Begins a checkpoint, between ``claim()`` and ``endCheckpoint()``.
     func beginCheckpoint(
         _ manifest: Manifest, packBytes: Int = CheckpointWriter.packBytes
     ) throws(RepositoryError) -> CheckpointWriter {
-        let newest = try listEpochs().last
+        let newest = try newestEpoch()
         if let newest, newest >= manifest.epoch {
             throw RepositoryError(
                 .exists,
@@ -138,7 +157,7 @@ public final class Repository: Sendable {
                 path: storage.display(Layout.manifests), epoch: manifest.epoch,
                 hint: Self.descentHint)
         }
-        _ = try Leftovers.remove(from: storage)
+        try Leftovers.remove(from: storage, newest: newest, as: .writer)
         var manifest = manifest
         manifest.previousEpoch = newest
         return CheckpointWriter(storage: storage, manifest: manifest, packBytes: packBytes)
@@ -149,7 +168,11 @@ public final class Repository: Sendable {
     /// Should the failure have come after the manifest was linked, its packs are no leftovers and stay.
     func abandon(_ writer: CheckpointWriter) {
         writer.abort()
-        _ = try? Leftovers.remove(from: storage)
+        do throws(RepositoryError) {
+            try Leftovers.remove(from: storage, newest: newestEpoch(), as: .writer)
+        } catch {
+            // The next checkpoint tries again.
+        }
     }
 
     /// Lets the next checkpoint begin.
@@ -158,22 +181,6 @@ public final class Repository: Sendable {
             $0.isBusy = false
             $0.releaseIfIdle()
         }
-    }
-
-    /// Removes a checkpoint for good, blocking on the storage.
-    ///
-    /// The manifest goes first and durably, so that no crash leaves one without its packs.
-    func removeCheckpoint(at epoch: UInt64) throws(RepositoryError) {
-        try claim()
-        defer { endCheckpoint() }
-        do throws(RepositoryError) {
-            try storage.remove(Layout.manifest(epoch))
-        } catch  where error.code == .notFound {
-            throw RepositoryError(
-                .notFound, "there is no checkpoint of epoch \(epoch)",
-                path: storage.display(Layout.manifests), epoch: epoch)
-        }
-        _ = try Leftovers.remove(from: storage)
     }
 
     /// Makes this the only checkpoint under way; the caller ends it with ``endCheckpoint()``.

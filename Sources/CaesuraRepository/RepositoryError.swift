@@ -11,6 +11,8 @@ public struct RepositoryError: Error, Hashable, Sendable, CustomStringConvertibl
         case exists
         /// Another writer has the repository: wait for it, or stop it.
         case locked
+        /// Another writer has gone on from here and removed what this one was about to go on from: stop, or restore.
+        case fenced
         /// Bytes are not those that were written: restore an older checkpoint, or salvage.
         case damaged
         /// A newer version wrote it: use a newer reader.

@@ -19,9 +19,9 @@ import Testing
     }
 
     private static func redigested(_ bytes: [UInt8]) -> [UInt8] {
-        let covered = bytes.count - 32 - Manifest.ending.count
+        let covered = bytes.count - 32 - SealedJSON.ending.count
         let digest = unsafe Digest(of: bytes.span.bytes.extracting(first: covered))
-        return bytes[..<covered] + Array(digest.description.utf8) + Manifest.ending
+        return bytes[..<covered] + Array(digest.description.utf8) + SealedJSON.ending
     }
 
     @Test func `what is written reads back the same, and writes the same bytes again`() throws {
@@ -227,7 +227,7 @@ import Testing
             let bytes = try regressions.contents(of: name, upTo: 1 << 20)
             let ending = bytes.suffix(36)
             let covered =
-                bytes.count < 36 || !ending.suffix(4).elementsEqual(Manifest.ending)
+                bytes.count < 36 || !ending.suffix(4).elementsEqual(SealedJSON.ending)
                 ? bytes + Array("\"digest\": \"".utf8) : Array(bytes.dropLast(36))
             let fitted = Self.redigested(covered + Array(repeating: 0, count: 36))
             guard let manifest = try? Manifest(parsing: fitted, path: name) else { continue }

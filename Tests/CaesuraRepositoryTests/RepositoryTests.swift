@@ -12,7 +12,10 @@ import Testing
         try SampleCheckpoint(epoch: 1).write(to: repository)
         try SampleCheckpoint(epoch: 12).write(to: repository)
         let storage = try DirectoryStorage(path)
-        #expect(try storage.list("") == ["caesura.json", "lock", "manifests", "packs"])
+        #expect(
+            try storage.list("") == [
+                "boundaries", "caesura.json", "lock", "maintenance", "manifests", "packs",
+            ])
         #expect(
             try storage.list("manifests")
                 == ["00000000000000000001.json", "00000000000000000012.json"])

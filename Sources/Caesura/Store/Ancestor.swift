@@ -96,3 +96,16 @@ extension TableCore {
         return isWritten
     }
 }
+
+extension Cut {
+    /// Whether something was written in this epoch of the store or later.
+    package func isWritten(since epoch: UInt64) -> Bool {
+        tables.contains { table in table.roots.contains { $0.epoch >= epoch } }
+    }
+
+    /// Whether both are cuts of one store.
+    package func isOfSameStore(as other: Cut) -> Bool { store === other.store }
+
+    /// Whether it is a cut of a store.
+    package func isOf(_ store: Store) -> Bool { self.store === store.core }
+}

@@ -63,14 +63,22 @@ public final class SnapshotSource: Sendable {
     }
 
     /// Prepares to encode a cut.
-    public init(_ cut: Cut, compression: Compression = .none) throws(FormatError) {
+    ///
+    /// - Parameters:
+    ///   - cut: The cut.
+    ///   - epoch: The epoch under which it is saved, when that is not the cut's: after a restore, a cut that
+    ///     nothing was written before equals what was restored.
+    ///   - compression: What bodies are compressed with.
+    public init(
+        _ cut: Cut, as epoch: UInt64? = nil, compression: Compression = .none
+    ) throws(FormatError) {
         self.cut = cut
         tables = cut.tables.sorted { $0.table.schema.name.utf8Precedes($1.table.schema.name) }
         var layouts: [RegionLayout] = []
         for table in tables { layouts.append(try RegionLayout(table.table.schema)) }
         self.layouts = layouts
         metadata = try StreamMetadata(
-            epoch: cut.epoch.rawValue, hashKey: cut.store.hashKey,
+            epoch: epoch ?? cut.epoch.rawValue, hashKey: cut.store.hashKey,
             partitionBits: cut.store.partitionBits, regions: tables.map(\.table.schema),
             compression: compression)
     }

@@ -103,6 +103,13 @@ public struct ChunkDecoder: ~Copyable {
         try Self.expectEnd(of: reader)
         return end
     }
+
+    /// Reads what makes a kept delta count.
+    public mutating func decode(commit chunk: VerifiedChunk) throws(FormatError) -> DeltaCommit {
+        try Self.expect(.commit, chunk)
+        var reader = try bodyReader(of: chunk)
+        return try DeltaCommit(reading: &reader, limits: limits)
+    }
 }
 
 extension ChunkDecoder {

@@ -132,6 +132,16 @@ public struct ChunkEncoder: ~Copyable {
         finish(bodyStart: ChunkHeader.room)
     }
 
+    /// Encodes what makes a kept delta count.
+    public mutating func encode(commit: DeltaCommit, epoch: UInt64, baseEpoch: UInt64) {
+        output.truncate(to: 0)
+        leave(ChunkHeader.room)
+        commit.encode(into: &output)
+        header = ChunkHeader(role: .commit, targetEpoch: epoch)
+        header.baseEpoch = baseEpoch
+        finish(bodyStart: ChunkHeader.room)
+    }
+
     /// Leaves room that is overwritten from its end, and whose beginning is not part of the chunk.
     private mutating func leave(_ count: Int) {
         unsafe output.reserve(count).initializeMemory(as: UInt8.self, repeating: 0, count: count)

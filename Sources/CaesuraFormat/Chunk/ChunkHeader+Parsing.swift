@@ -61,7 +61,7 @@ extension ChunkHeader {
         }
         fingerprint = Fingerprint(rawValue: try reader.integer(UInt64.self, "a fingerprint"))
         bodyChecksum = try reader.integer(UInt64.self, "a checksum")
-        let isFrame = role == .metadata || role == .end
+        let isFrame = role == .metadata || role == .end || role == .commit
         storedLength = try reader.varint(upTo: limits.storedBytes, "a chunk's stored length")
         decodedLength = try reader.varint(
             upTo: isFrame ? limits.metadataBytes : limits.decodedBytes, "a chunk's decoded length")
@@ -102,11 +102,11 @@ extension ChunkHeader {
         }
         if baseEpoch > targetEpoch { return (.malformed, "a base epoch after the target epoch") }
         switch role {
-        case .metadata, .end:
+        case .metadata, .end, .commit:
             let isEmpty =
                 fingerprint.rawValue == 0 && region == 0 && partition == 0 && range == .all
                 && sequence == 0 && rowCount == 0
-            return isEmpty ? nil : (.malformed, "a metadata or end chunk that claims rows")
+            return isEmpty ? nil : (.malformed, "a \(role) chunk that claims rows")
         case .core:
             if rowCount == 0 { return (.malformed, "a core chunk without rows") }
             return baseEpoch == 0 ? nil : (.malformed, "a core chunk with a base epoch")

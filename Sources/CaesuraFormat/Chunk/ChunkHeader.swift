@@ -4,7 +4,7 @@ public enum ChunkRole: UInt8, Hashable, Sendable {
     case metadata = 1
     /// The columns of the rows of a hash range.
     case core = 2
-    /// Reserved: what changed between two cuts.
+    /// What changed in a hash range between two cuts.
     case delta = 3
     /// The columns of the next rows of a log, in their order.
     case log = 4
@@ -14,6 +14,8 @@ public enum ChunkRole: UInt8, Hashable, Sendable {
     case segment = 6
     /// Totals and digest: the last chunk of a stream.
     case end = 7
+    /// What a repository sets behind a delta that it keeps.
+    case commit = 8
 }
 
 /// How a chunk's body is stored.
@@ -101,6 +103,8 @@ public struct ChunkHeader: Hashable, Sendable {
 
     /// The first bytes of a chunk: not UTF-8, and with a line feed, so that a transfer as text shows.
     static let magic: [UInt8] = [0xCA, 0xE5, 0x52, 0x0A]
+    /// The first bytes of a chunk, for who looks for one.
+    public static var magicBytes: [UInt8] { magic }
     /// The format's version.
     static let version: UInt8 = 1
     /// Bytes up to and with the header's length.

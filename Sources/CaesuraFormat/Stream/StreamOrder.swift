@@ -38,6 +38,7 @@ struct StreamOrder {
         }
         switch header.role {
         case .metadata: throw problem("a second metadata chunk")
+        case .commit: throw problem("a commit chunk, which no stream has")
         case .delta, .cell:
             throw problem("a \(header.role) chunk is of a newer format", .unsupported)
         case .end:

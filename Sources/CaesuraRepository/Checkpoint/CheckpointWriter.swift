@@ -12,8 +12,6 @@ final class CheckpointWriter {
     /// A pack is closed once it has this many bytes: 256 MiB, so that a checkpoint is a few files, each
     /// of which an object store takes in one piece and a copy that broke off need not begin anew.
     static let packBytes = 256 << 20
-    /// Small chunks are collected to writes of this size, where a call's cost no longer shows.
-    static let bufferBytes = 1 << 20
 
     private enum State { case writing, ended }
 
@@ -101,42 +99,22 @@ final class CheckpointWriter {
 
 /// A pack while chunks are added to it.
 private final class OpenPack {
-    let file: any StorageWriter
-    /// Bytes added, written or not.
-    private(set) var count = 0
-    private var buffer: [UInt8] = []
+    let file: BufferedWriter
     private var hasher = DigestHasher()
 
-    init(_ file: any StorageWriter) {
-        self.file = file
-        buffer.reserveCapacity(CheckpointWriter.bufferBytes)
-    }
+    init(_ file: any StorageWriter) { self.file = BufferedWriter(file) }
+
+    var count: Int { file.count }
 
     func append(_ bytes: borrowing RawSpan) throws(RepositoryError) {
         hasher.update(bytes)
-        count += bytes.byteCount
-        if buffer.count + bytes.byteCount > CheckpointWriter.bufferBytes { try flush() }
-        if bytes.byteCount >= CheckpointWriter.bufferBytes {
-            try file.append(bytes)
-        } else {
-            unsafe bytes.withUnsafeBytes { unsafe buffer.append(contentsOf: $0) }
-        }
+        try file.append(bytes)
     }
 
     func finish() throws(RepositoryError) -> Manifest.Pack {
-        try flush()
         try file.sync()
         file.close()
         return Manifest.Pack(bytes: count, digest: hasher.digest)
-    }
-
-    private func flush() throws(RepositoryError) {
-        guard !buffer.isEmpty else { return }
-        var full: [UInt8] = []
-        swap(&full, &buffer)
-        try unsafe file.append(full.span.bytes)
-        full.removeAll(keepingCapacity: true)
-        swap(&full, &buffer)
     }
 }
 

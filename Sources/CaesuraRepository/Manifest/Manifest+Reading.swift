@@ -19,7 +19,7 @@ extension Manifest {
     public init(
         parsing bytes: [UInt8], path: String, epoch: UInt64? = nil
     ) throws(RepositoryError) {
-        try Self.checkDigest(bytes, path)
+        try SealedJSON.check(bytes, "manifest", path)
         var parts = ManifestParts()
         var reader = JSONReader(bytes, file: path)
         try reader.object { (json, name) throws(RepositoryError) in
@@ -33,32 +33,13 @@ extension Manifest {
         }
         try checkSoundness(parts, path)
     }
-
-    private static func checkDigest(_ bytes: [UInt8], _ path: String) throws(RepositoryError) {
-        // Holds for every version of the file, so that damage is told from a newer version.
-        let covered = bytes.count - 32 - ending.count
-        let opening = Array("\"digest\": \"".utf8)
-        guard covered >= opening.count, bytes.suffix(ending.count).elementsEqual(ending),
-            bytes[covered - opening.count..<covered].elementsEqual(opening),
-            let stated = Digest(String(decoding: bytes[covered..<covered + 32], as: UTF8.self))
-        else {
-            throw RepositoryError(
-                .damaged, "the manifest does not end in its digest: it is cut short or damaged",
-                path: path, offset: max(0, covered))
-        }
-        let actual = unsafe Digest(of: bytes.span.bytes.extracting(first: covered))
-        guard stated == actual else {
-            throw RepositoryError(
-                .damaged, "the manifest's digest is \(actual), and it says \(stated)", path: path,
-                offset: covered)
-        }
-    }
 }
 
 /// The members of a manifest as they turn up, in any order.
 struct ManifestParts {
     var format: String?
     var epoch: UInt64?
+    var state: UInt64?
     var previousEpoch: UInt64?
     var created: WallClock?
     var writer: String?
@@ -86,6 +67,7 @@ struct ManifestParts {
             throw json.error(
                 "says that this is a delta, which this reader cannot apply", code: .unsupported)
         case "epoch": epoch = try json.unsigned()
+        case "state": state = try json.hexadecimalNumber()
         case "previous": previousEpoch = try json.unsigned()
         case "created":
             guard let moment = WallClock(try json.string(upTo: 64)) else {
@@ -164,6 +146,7 @@ struct ManifestParts {
             partitionBits: try require(partitionBits, "partitionBits"),
             codec: try require(codec, "codec"), regions: try require(regions, "regions"))
         manifest.previousEpoch = previousEpoch
+        manifest.state = state
         _ = try require(totals, "totals")
         manifest.timings = try require(timings, "nanoseconds")
         manifest.packs = try require(packs, "packs").map(\.pack)

@@ -8,6 +8,7 @@ extension Manifest {
         json.string("format", Self.format)
         json.number("version", Self.version)
         json.number("epoch", epoch)
+        if let state { json.string("state", Hexadecimal.text(state)) }
         if let previousEpoch { json.number("previous", previousEpoch) }
         json.string("created", created.description)
         json.string("writer", writer)
@@ -40,10 +41,7 @@ extension Manifest {
         json.array("chunks") { json in
             for chunk in chunks { json.object(compact: true) { chunk.write(to: &$0) } }
         }
-        json.begin("digest")
-        let covered = json.bytes + CollectionOfOne(UInt8(ascii: "\""))
-        let digest = unsafe Digest(of: covered.span.bytes)
-        return covered + Array(digest.description.utf8) + Self.ending
+        return SealedJSON.seal(json)
     }
 
     /// The key's two numbers as the metadata chunk has them.
@@ -55,8 +53,6 @@ extension Manifest {
 
     /// What the member `format` says.
     static let format = "caesura-manifest"
-    /// What follows the digest's digits, to the end of the file.
-    static let ending = Array("\"\n}\n".utf8)
 }
 
 extension Manifest.Region {

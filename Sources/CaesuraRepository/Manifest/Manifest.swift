@@ -13,6 +13,9 @@ public struct Manifest: Hashable, Sendable {
 
     /// The cut's epoch, which also names the file.
     public var epoch: UInt64
+    /// The identity by which deltas know the state, where it is not the digest of the checkpoint's own stream:
+    /// it was a delta before.
+    public var state: UInt64?
     /// The epoch of the newest checkpoint in the repository when this one was written.
     public var previousEpoch: UInt64?
     /// When the checkpoint was begun, by the writer's clock.

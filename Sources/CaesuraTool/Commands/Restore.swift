@@ -85,10 +85,10 @@ struct RestoreCheck: Codable {
         var restoredRows: Int
     }
 
-    init(_ manifest: Manifest, store: Store, time: UInt64) {
-        epoch = manifest.epoch
+    init(_ checkpoint: Checkpoint, store: Store, time: UInt64) {
+        epoch = checkpoint.epoch
         self.time = time
-        regions = manifest.regions.map {
+        regions = checkpoint.regions.map {
             Region(name: $0.name, rows: $0.rows, restoredRows: store.rowCount(of: $0.name) ?? 0)
         }
     }

@@ -1,0 +1,120 @@
+internal import CaesuraFormat
+
+/// What checkpoints a repository has, full ones and deltas, and how each is restored.
+struct Catalog: Sendable {
+    /// Epochs of the full checkpoints whose manifests are there, ascending.
+    private(set) var full: [UInt64]
+    /// The chain files, in the order of their names.
+    private(set) var chains: [ChainFile]
+    /// What has been removed.
+    let boundary: Boundary?
+    /// The last of several entries that lead to one epoch.
+    private let entries: [UInt64: ChainEntry]
+
+    /// Looks through a repository.
+    ///
+    /// - Complexity: O(manifests + chunks of chain files).
+    init(_ storage: any Storage) throws(RepositoryError) {
+        // What is removed meanwhile is in a boundary read afterwards. Manifests come before chain files: a delta
+        // that is made full in between is there twice, not missing.
+        let names = try storage.list(Layout.manifests)
+        full = names.compactMap(Layout.epoch(ofManifest:)).sorted()
+        var chains: [ChainFile] = []
+        for name in try storage.list(Layout.packs) {
+            guard let (base, _) = Layout.parts(ofChain: name) else { continue }
+            do throws(RepositoryError) {
+                chains.append(
+                    try ChainScan.scan(Layout.packs + "/" + name, baseEpoch: base, in: storage))
+            } catch  where error.code == .notFound {
+                continue
+            }
+        }
+        self.chains = chains
+        boundary = try Boundary.read(from: storage)
+        var entries: [UInt64: ChainEntry] = [:]
+        for entry in chains.flatMap(\.entries) { entries[entry.epoch] = entry }
+        self.entries = entries
+    }
+
+    /// The epochs that can be asked for, oldest first.
+    var epochs: [UInt64] {
+        Set(full).union(entries.keys).filter { !(boundary?.isRemoved($0) ?? false) }.sorted()
+    }
+
+    /// The entry that leads to an epoch.
+    func entry(_ epoch: UInt64) -> ChainEntry? { entries[epoch] }
+
+    /// Whether there is a full checkpoint of an epoch.
+    func isFull(_ epoch: UInt64) -> Bool {
+        var low = 0
+        var high = full.count
+        while low < high {
+            let middle = (low + high) / 2
+            if full[middle] < epoch { low = middle + 1 } else { high = middle }
+        }
+        return low < full.count && full[low] == epoch
+    }
+
+    /// The way to a checkpoint.
+    struct Path {
+        /// The full checkpoint that it begins with.
+        var full: UInt64
+        /// The deltas to apply to it, in order.
+        var deltas: [ChainEntry]
+    }
+
+    /// How the checkpoint of an epoch is restored.
+    ///
+    /// - Throws: `notFound`; `damaged` if what it builds on is missing.
+    func path(to epoch: UInt64, in storage: any Storage) throws(RepositoryError) -> Path {
+        guard isFull(epoch) || entries[epoch] != nil, !(boundary?.isRemoved(epoch) ?? false) else {
+            throw RepositoryError(
+                .notFound, "there is no checkpoint of epoch \(epoch)",
+                path: storage.display(Layout.manifests), epoch: epoch)
+        }
+        var deltas: [ChainEntry] = []
+        var at = epoch
+        while !isFull(at) {
+            guard let entry = entries[at] else {
+                let next = deltas.last
+                throw RepositoryError(
+                    .damaged,
+                    "the delta to epoch \(next?.epoch ?? epoch) builds on epoch \(at), and that is nowhere",
+                    path: next.map { storage.display($0.file) }, offset: next?.offset, epoch: epoch)
+            }
+            deltas.append(entry)
+            // Entries lead to later epochs than they build on, so this ends.
+            at = entry.baseEpoch
+        }
+        return Path(full: at, deltas: deltas.reversed())
+    }
+
+    /// The largest epoch of a checkpoint that is, or was, there.
+    var newestEpoch: UInt64? {
+        [
+            full.last, entries.keys.max(), chains.compactMap(\.tail?.lostEpoch).max(),
+            boundary?.epoch,
+        ]
+        .compactMap(\.self).max()
+    }
+
+    /// Whether a chain file has lost checkpoints that are newer than all that is there.
+    func isLoss(_ chain: ChainFile) -> Bool {
+        guard let lost = chain.tail?.lostEpoch else { return false }
+        return lost > max(full.last ?? 0, entries.keys.max() ?? 0)
+    }
+
+    /// What shows that the newest checkpoint there is not the newest that somebody was told of.
+    ///
+    /// - Parameter storage: Names files in the errors.
+    func losses(in storage: any Storage) -> [RepositoryError] {
+        chains.filter(isLoss).compactMap { chain in
+            guard let tail = chain.tail else { return nil }
+            return RepositoryError(
+                .damaged,
+                "a delta after epoch \(chain.lastEpoch) is damaged, and there were more behind it, up to epoch "
+                    + "\(tail.lostEpoch ?? 0) or later: \(tail.problem.message)",
+                path: storage.display(chain.path), offset: tail.offset, epoch: chain.lastEpoch)
+        }
+    }
+}

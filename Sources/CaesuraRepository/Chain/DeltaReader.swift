@@ -1,0 +1,144 @@
+internal import Caesura
+internal import CaesuraFormat
+
+/// Reads the deltas of chain files, chunk by chunk.
+struct DeltaReader {
+    private let storage: any Storage
+    /// The file that was used last.
+    private var open: (path: String, file: any StorageReader)?
+    private var buffer: [UInt8] = []
+    /// Bytes read so far.
+    private(set) var bytesRead = 0
+
+    init(_ storage: any Storage) { self.storage = storage }
+
+    /// Checks every byte of an entry, and that it builds on a state.
+    ///
+    /// - Parameter base: The identity of the state that it builds on; nil if that is not known.
+    mutating func verify(_ entry: ChainEntry, base: UInt64?) throws(RepositoryError) {
+        var digest = base ?? 0
+        try forEachChunk(of: entry) { (chunk) throws(RepositoryError) in
+            digest = Checksum.of(digest, chunk.header.identity)
+        }
+        guard base == nil || digest == entry.commit.state else {
+            throw RepositoryError(
+                .damaged,
+                "the delta to epoch \(entry.epoch) builds on another state of epoch \(entry.baseEpoch)",
+                path: storage.display(entry.file), offset: entry.offset, epoch: entry.epoch)
+        }
+    }
+
+    /// Brings a store from an entry's base to its target.
+    mutating func apply(
+        _ entry: ChainEntry, to store: Store, _ cancellation: Cancellation
+    ) throws(RepositoryError) {
+        let applier: DeltaApplier
+        do throws(StoreError) {
+            applier = try DeltaApplier(store)
+        } catch {
+            throw Self.disturbance(error, entry)
+        }
+        let worker = DeltaApplier.Worker(for: applier)
+        // For the errors: the closure cannot use `self` while that reads.
+        let reader = DeltaReader(storage)
+        try forEachChunk(of: entry) { (chunk) throws(RepositoryError) in
+            try cancellation.check()
+            do {
+                _ = try applier.apply(chunk, with: worker)
+            } catch let error as FormatError {
+                throw reader.problem(error, entry)
+            } catch let error as StoreError {
+                throw Self.disturbance(error, entry)
+            } catch {
+                preconditionFailure("only these are thrown")
+            }
+        }
+        var end = StreamEnd(regionCount: entry.commit.rows.count)
+        end.chunkCount = UInt64(entry.chunkCount)
+        end.digest = entry.commit.state
+        do throws(StoreError) {
+            try applier.finish(end, at: entry.epoch)
+        } catch {
+            throw Self.disturbance(error, entry)
+        }
+    }
+
+    /// What verified deltas do not fit is a store that something else has written to.
+    private static func disturbance(_ error: StoreError, _ entry: ChainEntry) -> RepositoryError {
+        RepositoryError(
+            .disturbed, error.message, epoch: entry.epoch, hint: Restoration.disturbanceHint)
+    }
+
+    /// Calls `body` with each chunk of an entry but the end and commit chunks, which its scan has checked.
+    private mutating func forEachChunk(
+        of entry: ChainEntry, _ body: (VerifiedChunk) throws(RepositoryError) -> Void
+    ) throws(RepositoryError) {
+        let file = try file(entry.file)
+        var offset = entry.offset
+        for _ in 0..<entry.chunkCount {
+            try read(file, offset, min(255, file.size - offset))
+            let length = try withBuffer(entry) { (bytes) throws(FormatError) in
+                try unsafe ChunkHeader(reading: bytes, origin: offset).chunkLength
+            }
+            try read(file, offset, min(length, file.size - offset))
+            try withBuffer(
+                entry,
+                { (bytes) throws(FormatError) in
+                    try unsafe VerifiedChunk(verifying: bytes, origin: offset)
+                }, then: body)
+            offset += length
+            bytesRead += length
+        }
+    }
+
+    /// Parses the buffer, and calls `body` while what was made of it is valid.
+    private func withBuffer<Parsed, Result>(
+        _ entry: ChainEntry, _ parse: (UnsafeRawBufferPointer) throws(FormatError) -> Parsed,
+        then body: (Parsed) throws(RepositoryError) -> Result
+    ) throws(RepositoryError) -> Result {
+        try unsafe buffer.withUnsafeBufferPointer { (bytes) throws(RepositoryError) in
+            let parsed: Parsed
+            do throws(FormatError) {
+                parsed = try unsafe parse(UnsafeRawBufferPointer(bytes))
+            } catch {
+                throw problem(error, entry)
+            }
+            return try body(parsed)
+        }
+    }
+
+    private func withBuffer<Parsed>(
+        _ entry: ChainEntry, _ parse: (UnsafeRawBufferPointer) throws(FormatError) -> Parsed
+    ) throws(RepositoryError) -> Parsed {
+        try withBuffer(entry, parse, then: { $0 })
+    }
+
+    /// What is wrong with an entry, with its place.
+    private func problem(_ error: FormatError, _ entry: ChainEntry) -> RepositoryError {
+        RepositoryError(
+            error.code == .unsupported ? .unsupported : .damaged, error.message,
+            path: storage.display(entry.file), offset: error.offset, epoch: entry.epoch)
+    }
+
+    private mutating func file(_ path: String) throws(RepositoryError) -> any StorageReader {
+        if let open, open.path == path { return open.file }
+        let file: any StorageReader
+        do throws(RepositoryError) {
+            file = try storage.open(path)
+        } catch  where error.code == .notFound {
+            throw RepositoryError(
+                .damaged, "the chain file is missing", path: storage.display(path))
+        }
+        open = (path, file)
+        return file
+    }
+
+    private mutating func read(
+        _ file: any StorageReader, _ offset: Int, _ count: Int
+    ) throws(RepositoryError) {
+        if buffer.count != count { buffer = [UInt8](repeating: 0, count: count) }
+        var span = buffer.mutableSpan
+        var bytes = unsafe span.mutableBytes
+        try file.read(at: offset, into: &bytes)
+    }
+}

@@ -1,0 +1,270 @@
+import Caesura
+import CaesuraFormat
+import Testing
+
+@testable import CaesuraRepository
+
+/// Checkpoints that are deltas.
+@Suite struct ChainTests {
+    private static var holding: CheckpointOptions {
+        var options = CheckpointOptions()
+        options.holdsBase = true
+        return options
+    }
+
+    /// A service that changes at random, beside a copy of what it was at each checkpoint.
+    private struct History {
+        let service: SessionStore
+        var states: [UInt64: [UInt64: Session]] = [:]
+        var now: [UInt64: Session] = [:]
+
+        init(partitionBits: Int = 3) throws {
+            service = try SessionStore(partitionBits: partitionBits)
+        }
+
+        mutating func change(_ count: Int, using generator: inout SeededGenerator) {
+            for _ in 0..<count {
+                let key = UInt64.random(in: 0..<400, using: &generator)
+                if Int.random(in: 0..<4, using: &generator) == 0 {
+                    service.sessions.remove(key)
+                    now[key] = nil
+                } else {
+                    let row = SessionStore.row(key, generator.next() % 1000)
+                    service.sessions[key] = row
+                    now[key] = row
+                }
+            }
+        }
+
+        /// Whether a store has what the service had at an epoch.
+        func isEqual(_ restored: SessionStore, at epoch: UInt64) -> Bool {
+            guard let rows = states[epoch], restored.sessions.count == rows.count else {
+                return false
+            }
+            return rows.allSatisfy { restored.sessions[$0.key] == $0.value }
+        }
+    }
+
+    private func expectAll(
+        _ history: History, in repository: Repository, _ note: String = ""
+    ) async throws {
+        for epoch in try await repository.epochs() {
+            let restored = try SessionStore()
+            try await repository.restore(into: restored.store, at: epoch)
+            #expect(history.isEqual(restored, at: epoch), "epoch \(epoch) \(note)")
+        }
+    }
+
+    @Test func `each checkpoint of a chain comes back as it was`() async throws {
+        let seed = UInt64.random(in: 0 ... .max)
+        print("chains from seed \(seed)")
+        var generator = SeededGenerator(seed: seed)
+        let storage = MemoryStorage()
+        let repository = try await Repository.open(.storage(storage))
+        var history = try History()
+        for step in 0..<30 {
+            history.change(step == 0 ? 300 : step % 7, using: &generator)
+            let checkpoint = try await repository.checkpoint(
+                history.service.store, options: Self.holding)
+            history.states[checkpoint.epoch] = history.now
+            #expect(checkpoint.isFull == (step == 0))
+            #expect(checkpoint.rows == history.now.count)
+        }
+        #expect(storage.files(in: "manifests").count == 1)
+        #expect(storage.files(in: "packs").count == 2)
+        #expect(try await repository.epochs() == history.states.keys.sorted())
+        try await expectAll(history, in: repository, "seed \(seed)")
+        for epoch in history.states.keys {
+            #expect(try await repository.verify(at: epoch).isGood)
+        }
+        #expect(repository.deltaMisses == DeltaMisses())
+    }
+
+    @Test func `an unchanged store makes a delta of no rows`() async throws {
+        let repository = try await Repository.open(.storage(MemoryStorage()))
+        let service = try SessionStore()
+        service.fill(100)
+        try await repository.checkpoint(service.store, options: Self.holding)
+        let second = try await repository.checkpoint(service.store, options: Self.holding)
+        #expect(second.changes == 0)
+        #expect(second.storedBytes < 200)
+        let restored = try SessionStore()
+        try await repository.restore(into: restored.store)
+        #expect(restored.holds(100))
+    }
+
+    @Test func `a base that is not held makes the next checkpoint full`() async throws {
+        let repository = try await Repository.open(.storage(MemoryStorage()))
+        let service = try SessionStore()
+        service.fill(100)
+        try await repository.checkpoint(service.store, options: Self.holding)
+        #expect(try await !repository.checkpoint(service.store).isFull)
+        #expect(try await repository.checkpoint(service.store).isFull)
+        #expect(service.store.memoryUse.retained == 0)
+    }
+
+    @Test func `a base that kept too much memory is a miss, and the checkpoint full`() async throws
+    {
+        let repository = try await Repository.open(.storage(MemoryStorage()))
+        let service = try SessionStore(retainedByteLimit: 20_000)
+        service.fill(2_000)
+        try await repository.checkpoint(service.store, options: Self.holding)
+        service.fill(2_000, generation: 1)
+        let second = try await repository.checkpoint(service.store, options: Self.holding)
+        #expect(second.isFull)
+        #expect(repository.deltaMisses.baseGone == 1)
+        let restored = try SessionStore()
+        try await repository.restore(into: restored.store)
+        #expect(restored.holds(2_000, generation: 1))
+    }
+
+    @Test func `a table declared since the base is a miss, and the checkpoint full`() async throws {
+        let repository = try await Repository.open(.storage(MemoryStorage()))
+        let service = try SessionStore()
+        service.fill(10)
+        try await repository.checkpoint(service.store, options: Self.holding)
+        let more = try service.store.table("more", key: UInt64.self, row: Session.self)
+        more[1] = SessionStore.row(1, 1)
+        #expect(try await repository.checkpoint(service.store, options: Self.holding).isFull)
+        #expect(repository.deltaMisses.regionsChanged == 1)
+        more[2] = SessionStore.row(2, 1)
+        let third = try await repository.checkpoint(service.store, options: Self.holding)
+        #expect(third.changes == 1)
+        #expect(third.regions.map(\.name) == ["more", "sessions"])
+        #expect(third.regions.map(\.rows) == [2, 10])
+    }
+
+    @Test func `the policy ends a chain by its length, its bytes and its age`() async throws {
+        for limit in 0..<3 {
+            let repository = try await Repository.open(.storage(MemoryStorage()))
+            let service = try SessionStore()
+            var options = Self.holding
+            switch limit {
+            case 0: options.policy.longest = 2
+            case 1: options.policy.deltaBytes = 0
+            default: options.policy.age = .zero
+            }
+            var full: [Bool] = []
+            for generation in 0..<7 as Range<UInt64> {
+                service.fill(100, generation: generation)
+                full.append(
+                    try await repository.checkpoint(service.store, options: options).isFull)
+            }
+            switch limit {
+            case 0: #expect(full == [true, false, false, true, false, false, true])
+            case 1: #expect(full == [true, false, true, false, true, false, true])
+            default: #expect(full.allSatisfy { $0 })
+            }
+        }
+    }
+
+    @Test func `a chain goes on after the next start, in a file of its own`() async throws {
+        let storage = MemoryStorage()
+        var service = try SessionStore()
+        service.fill(50)
+        for start in 0..<4 as Range<UInt64> {
+            let repository = try await Repository.open(.storage(storage))
+            if start > 0 {
+                service = try SessionStore()
+                try await repository.restore(into: service.store)
+                #expect(service.holds(50, generation: start * 10 - 1))
+                try await repository.holdBase(service.store)
+            }
+            for generation in start * 10..<start * 10 + 10 {
+                service.fill(50, generation: generation)
+                let checkpoint = try await repository.checkpoint(
+                    service.store, options: Self.holding)
+                #expect(checkpoint.isFull == (generation == 0))
+            }
+            repository.close()
+        }
+        #expect(storage.files(in: "manifests").count == 1)
+        #expect(storage.files(in: "packs").filter { $0.hasSuffix(".chain") }.count == 4)
+    }
+
+    @Test func `a store that was written to since its restore has no base`() async throws {
+        let storage = MemoryStorage()
+        let first = try await Repository.open(.storage(storage))
+        let service = try SessionStore()
+        service.fill(50)
+        try await first.checkpoint(service.store)
+        first.close()
+        let second = try await Repository.open(.storage(storage))
+        let restored = try SessionStore()
+        try await second.restore(into: restored.store)
+        restored.fill(1, generation: 3)
+        #expect(try await !second.holdBase(restored.store))
+        #expect(try await second.checkpoint(restored.store).isFull)
+    }
+
+    @Test func `a delta that is made full is the same state, for what builds on it too`()
+        async throws
+    {
+        let seed = UInt64.random(in: 0 ... .max)
+        print("compactions from seed \(seed)")
+        var generator = SeededGenerator(seed: seed)
+        let storage = MemoryStorage()
+        let repository = try await Repository.open(.storage(storage))
+        var history = try History(partitionBits: 2)
+        for step in 0..<24 {
+            history.change(step == 0 ? 300 : 5, using: &generator)
+            let checkpoint = try await repository.checkpoint(
+                history.service.store, options: Self.holding)
+            history.states[checkpoint.epoch] = history.now
+            #expect(checkpoint.isFull == (step == 0))
+            if step % 8 == 5 {
+                let planned = try await repository.compact(isDryRun: true)
+                #expect(planned?.epoch == checkpoint.epoch)
+                let compacted = try await repository.compact()
+                #expect(compacted?.epoch == checkpoint.epoch)
+                #expect(compacted?.isFull == true)
+                #expect(try await repository.compact() == nil)
+            }
+        }
+        #expect(storage.files(in: "manifests").count == 4)
+        try await expectAll(history, in: repository)
+        // All that came before the newest full checkpoint goes.
+        let pruned = try await repository.prune(keeping: Retention(newest: 2))
+        #expect(pruned.removed.count == 22)
+        #expect(try await repository.epochs() == pruned.kept)
+        #expect(storage.files(in: "manifests").count == 1)
+        try await expectAll(history, in: repository)
+        history.change(9, using: &generator)
+        let next = try await repository.checkpoint(history.service.store, options: Self.holding)
+        history.states[next.epoch] = history.now
+        #expect(!next.isFull)
+        try await expectAll(history, in: repository)
+    }
+
+    @Test func `removing keeps what others need`() async throws {
+        let storage = MemoryStorage()
+        let repository = try await Repository.open(.storage(storage))
+        let service = try SessionStore()
+        var epochs: [UInt64] = []
+        for generation in 0..<6 as Range<UInt64> {
+            service.fill(20, generation: generation)
+            epochs.append(
+                try await repository.checkpoint(service.store, options: Self.holding).epoch)
+        }
+        let before = storage.files(in: "packs")
+        let plan = try await repository.prune(keeping: Retention(newest: 2), isDryRun: true)
+        #expect(plan.removed == Array(epochs[..<4]))
+        #expect(plan.files.isEmpty)
+        #expect(try await repository.epochs() == epochs)
+        try await repository.prune(keeping: Retention(newest: 2))
+        #expect(storage.files(in: "packs") == before)
+        #expect(try await repository.epochs() == Array(epochs[4...]))
+        await #expect(throws: RepositoryError(.notFound, "")) {
+            try await repository.restore(into: SessionStore().store, at: epochs[0])
+        }
+        let restored = try SessionStore()
+        try await repository.restore(into: restored.store, at: epochs[4])
+        #expect(restored.holds(20, generation: 4))
+        // The next checkpoint after the newest was removed is full.
+        try await repository.remove(at: epochs[5])
+        #expect(try await repository.epochs() == [epochs[4]])
+        let next = try await repository.checkpoint(service.store, options: Self.holding)
+        #expect(next.isFull)
+        #expect(next.epoch > epochs[5])
+    }
+}
