@@ -36,8 +36,9 @@ struct ChainFile: Sendable {
         var length: Int
         /// What is wrong with its first entry.
         var problem: FormatError
-        /// The largest epoch that a chunk behind its first entry leads to: that entry, at least, was one that
-        /// somebody was told of. Nil if there is no such chunk.
+        /// The largest epoch that a chunk behind its first entry leads to; nil if there is no such chunk.
+        ///
+        /// The first entry, at least, was one that somebody was told of then.
         var lostEpoch: UInt64?
     }
 

@@ -76,41 +76,36 @@ struct DeltaReader {
         let file = try file(entry.file)
         var offset = entry.offset
         for _ in 0..<entry.chunkCount {
-            try read(file, offset, min(255, file.size - offset))
-            let length = try withBuffer(entry) { (bytes) throws(FormatError) in
-                try unsafe ChunkHeader(reading: bytes, origin: offset).chunkLength
-            }
+            let length = try chunkLength(file, offset, entry)
             try read(file, offset, min(length, file.size - offset))
-            try withBuffer(
-                entry,
-                { (bytes) throws(FormatError) in
-                    try unsafe VerifiedChunk(verifying: bytes, origin: offset)
-                }, then: body)
+            try unsafe buffer.withUnsafeBufferPointer { (bytes) throws(RepositoryError) in
+                let chunk: VerifiedChunk
+                do throws(FormatError) {
+                    chunk = try unsafe VerifiedChunk(
+                        verifying: UnsafeRawBufferPointer(bytes), origin: offset)
+                } catch {
+                    throw problem(error, entry)
+                }
+                try body(chunk)
+            }
             offset += length
             bytesRead += length
         }
     }
 
-    /// Parses the buffer, and calls `body` while what was made of it is valid.
-    private func withBuffer<Parsed, Result>(
-        _ entry: ChainEntry, _ parse: (UnsafeRawBufferPointer) throws(FormatError) -> Parsed,
-        then body: (Parsed) throws(RepositoryError) -> Result
-    ) throws(RepositoryError) -> Result {
-        try unsafe buffer.withUnsafeBufferPointer { (bytes) throws(RepositoryError) in
-            let parsed: Parsed
-            do throws(FormatError) {
-                parsed = try unsafe parse(UnsafeRawBufferPointer(bytes))
-            } catch {
-                throw problem(error, entry)
+    private mutating func chunkLength(
+        _ file: any StorageReader, _ offset: Int, _ entry: ChainEntry
+    ) throws(RepositoryError) -> Int {
+        // A header's own length is one byte.
+        try read(file, offset, min(255, file.size - offset))
+        do throws(FormatError) {
+            return try unsafe buffer.withUnsafeBufferPointer { (bytes) throws(FormatError) in
+                try unsafe ChunkHeader(reading: UnsafeRawBufferPointer(bytes), origin: offset)
+                    .chunkLength
             }
-            return try body(parsed)
+        } catch {
+            throw problem(error, entry)
         }
-    }
-
-    private func withBuffer<Parsed>(
-        _ entry: ChainEntry, _ parse: (UnsafeRawBufferPointer) throws(FormatError) -> Parsed
-    ) throws(RepositoryError) -> Parsed {
-        try withBuffer(entry, parse, then: { $0 })
     }
 
     /// What is wrong with an entry, with its place.
