@@ -49,7 +49,7 @@ extension Repository {
         chain.hold(
             OngoingChain.Base(
                 held: HeldCut(cut), epoch: ancestor.epoch, state: ancestor.digest,
-                regions: ancestor.regions))
+                regions: ancestor.regions, created: .now))
         return true
     }
 }

@@ -68,13 +68,16 @@ extension Repository {
     }
 
     /// Takes a cut and writes it, between ``claim()`` and ``endCheckpoint()``.
+    ///
+    /// - Parameter isContinuous: Whether the caller shortens the chain by itself.
     func write(
-        _ store: Store, _ options: CheckpointOptions, _ cancellation: Cancellation
+        _ store: Store, _ options: CheckpointOptions, _ cancellation: Cancellation,
+        isContinuous: Bool = false
     ) throws(RepositoryError) -> Checkpoint {
         store.prepareForCut()
         let cut = store.cut()
         let base = chain.base(for: cut)
-        if let base, !chain.isLongEnough(for: options.policy) {
+        if let base, isContinuous || !chain.isLongEnough(for: options.policy) {
             do throws(DeltaRefusal) {
                 let checkpoint = try writeDelta(from: base, to: cut, options, cancellation)
                 return checkpoint
@@ -104,7 +107,10 @@ extension Repository {
         do throws(RepositoryError) {
             let manifest = try writeFull(cut, options, cancellation)
             chain.begin(fullBytes: manifest.storedBytes)
-            hold(cut, manifest.epoch, manifest.identity, manifest.regions.map(\.name), options)
+            hold(
+                OngoingChain.Base(
+                    held: HeldCut(cut), epoch: manifest.epoch, state: manifest.identity,
+                    regions: manifest.regions.map(\.name), created: manifest.created), options)
             return Checkpoint(manifest)
         } catch {
             cut.close()
@@ -113,16 +119,10 @@ extension Repository {
         }
     }
 
-    private func hold(
-        _ cut: Cut, _ epoch: UInt64, _ state: UInt64, _ regions: [String],
-        _ options: CheckpointOptions
-    ) {
-        guard options.holdsBase else {
-            cut.close()
-            return chain.end()
-        }
-        chain.hold(
-            OngoingChain.Base(held: HeldCut(cut), epoch: epoch, state: state, regions: regions))
+    /// Keeps a cut that has been saved open as the next base, or closes it.
+    private func hold(_ base: OngoingChain.Base, _ options: CheckpointOptions) {
+        chain.hold(base)
+        if !options.holdsBase { chain.end() }
     }
 
     // MARK: Deltas
@@ -176,7 +176,10 @@ extension Repository {
         cut.ancestor = Ancestor(
             place: storage.display(""), epoch: entry.epoch, digest: entry.commit.state,
             regions: base.regions, writeMark: cut.epoch.rawValue + 1)
-        hold(cut, entry.epoch, entry.commit.state, base.regions, options)
+        hold(
+            OngoingChain.Base(
+                held: HeldCut(cut), epoch: entry.epoch, state: entry.commit.state,
+                regions: base.regions, created: created), options)
         return Checkpoint(entry, regions: base.regions)
     }
 

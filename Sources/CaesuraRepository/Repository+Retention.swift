@@ -16,15 +16,23 @@ extension Repository {
         keeping retention: Retention, isDryRun: Bool = false
     ) async throws(RepositoryError) -> Pruning {
         try await OwnThread.run { () throws(RepositoryError) in
-            try self.maintaining { () throws(RepositoryError) in
-                let catalog = try Catalog(self.storage)
-                var checkpoints: [(epoch: UInt64, created: WallClock)] = []
-                for epoch in catalog.epochs {
-                    checkpoints.append((epoch, try self.created(epoch, catalog)))
-                }
-                let kept = retention.selection(of: checkpoints)
-                return try self.remove(allBut: kept, catalog, isDryRun: isDryRun)
+            try self.removeOld(keeping: retention, isDryRun: isDryRun)
+        }
+    }
+
+    /// ``prune(keeping:isDryRun:)``, blocking on the storage.
+    @discardableResult
+    func removeOld(
+        keeping retention: Retention, isDryRun: Bool = false
+    ) throws(RepositoryError) -> Pruning {
+        try maintaining { () throws(RepositoryError) in
+            let catalog = try Catalog(storage)
+            var checkpoints: [(epoch: UInt64, created: WallClock)] = []
+            for epoch in catalog.epochs {
+                checkpoints.append((epoch, try created(epoch, catalog)))
             }
+            let kept = retention.selection(of: checkpoints)
+            return try remove(allBut: kept, catalog, isDryRun: isDryRun)
         }
     }
 

@@ -178,7 +178,7 @@ public final class DeltaApplier: Sendable {
 
 extension TableCore {
     /// Whether something was written in this epoch or later.
-    fileprivate func isWritten(since epoch: UInt64) -> Bool {
+    func isWritten(since epoch: UInt64) -> Bool {
         (0..<partitionCount).contains { index in
             let partition = unsafe partition(index)
             return unsafe partition.withLock { unsafe partition.pointee.root.epoch >= epoch }

@@ -34,6 +34,13 @@ extension Store {
     /// The saved state that this store goes on from; nil for one that began anew.
     package var ancestor: Ancestor? { core.ancestor.withLock { $0 } }
 
+    /// Whether something was written in this epoch or later.
+    ///
+    /// - Complexity: O(partitions).
+    package func isWritten(since epoch: UInt64) -> Bool {
+        core.tables.contains { $0.isWritten(since: epoch) }
+    }
+
     /// As that of ``StoreCore``.
     package func adoptAncestor(
         place: String, epoch: UInt64, digest: UInt64, regions: [String], isRestored: Bool,

@@ -14,6 +14,8 @@ final class OngoingChain: @unchecked Sendable {
         var state: UInt64
         /// The names of its regions, in the order in which chunks number them.
         var regions: [String]
+        /// When it was begun.
+        var created: WallClock
 
         var cut: Cut { held.cut }
     }
@@ -25,7 +27,7 @@ final class OngoingChain: @unchecked Sendable {
     private var begun = ContinuousClock.now
     /// What has come since.
     private(set) var length = 0
-    private var deltaBytes = 0
+    private(set) var deltaBytes = 0
 
     /// The base, if it is one of the same store as a cut.
     func base(for cut: Cut) -> Base? {
@@ -58,10 +60,15 @@ final class OngoingChain: @unchecked Sendable {
     }
 
     /// Notes that a full checkpoint of one of its epochs has been made beside it.
+    ///
+    /// - Parameters:
+    ///   - fullBytes: Bytes of it.
+    ///   - length: How long the chain was up to that epoch.
+    ///   - deltaBytes: Bytes of the deltas up to that epoch.
     func shorten(fullBytes: Int, length: Int, deltaBytes: Int) {
         self.fullBytes = fullBytes
-        self.length = length
-        self.deltaBytes = deltaBytes
+        self.length = max(0, self.length - length)
+        self.deltaBytes = max(0, self.deltaBytes - deltaBytes)
         begun = .now
         // The next delta begins a file, so that the present one can be removed with what came before.
         writer = nil

@@ -22,8 +22,18 @@ final class Monitor<State>: @unchecked Sendable {
         self.state = state
         unsafe mutex.initialize(to: pthread_mutex_t())
         unsafe changed.initialize(to: pthread_cond_t())
-        let made =
-            unsafe pthread_mutex_init(mutex, nil) == 0 && pthread_cond_init(changed, nil) == 0
+        #if canImport(Darwin)
+            let isInitialized = unsafe pthread_cond_init(changed, nil) == 0
+        #else
+            var attributes = pthread_condattr_t()
+            // SAFETY: the attributes are ours; a clock that nobody sets is what waiting is measured by.
+            let isInitialized =
+                unsafe pthread_condattr_init(&attributes) == 0
+                && pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0
+                && pthread_cond_init(changed, &attributes) == 0
+            unsafe pthread_condattr_destroy(&attributes)
+        #endif
+        let made = unsafe isInitialized && pthread_mutex_init(mutex, nil) == 0
         precondition(made, "a mutex and a condition with default attributes can be made")
     }
 
@@ -57,5 +67,42 @@ final class Monitor<State>: @unchecked Sendable {
             if let result = body(&state) { return result }
             unsafe pthread_cond_wait(changed, mutex)
         }
+    }
+
+    /// As ``wait(_:)``, but for no longer than a time.
+    ///
+    /// - Returns: The result, or nil when the time is over.
+    func wait<Result>(
+        upTo time: Duration, _ body: (inout State) -> Result?
+    ) -> Result? {
+        let end = ContinuousClock.now + time
+        unsafe pthread_mutex_lock(mutex)
+        defer {
+            unsafe pthread_cond_broadcast(changed)
+            unsafe pthread_mutex_unlock(mutex)
+        }
+        while true {
+            if let result = body(&state) { return result }
+            let left = end - .now
+            guard left > .zero else { return nil }
+            wait(for: left)
+        }
+    }
+
+    /// Waits for a change, with the mutex held, for about so long at most.
+    private func wait(for time: Duration) {
+        let (seconds, attoseconds) = time.components
+        var limit = timespec()
+        #if canImport(Darwin)
+            limit.tv_sec = Int(seconds)
+            limit.tv_nsec = Int(attoseconds / 1_000_000_000)
+            _ = unsafe pthread_cond_timedwait_relative_np(changed, mutex, &limit)
+        #else
+            unsafe clock_gettime(CLOCK_MONOTONIC, &limit)
+            let nanoseconds = Int64(limit.tv_nsec) + attoseconds / 1_000_000_000
+            limit.tv_sec += Int(seconds + nanoseconds / 1_000_000_000)
+            limit.tv_nsec = Int(nanoseconds % 1_000_000_000)
+            _ = unsafe pthread_cond_timedwait(changed, mutex, &limit)
+        #endif
     }
 }

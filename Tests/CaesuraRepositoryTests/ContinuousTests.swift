@@ -1,0 +1,255 @@
+import Caesura
+import Synchronization
+import Testing
+
+@testable import CaesuraRepository
+
+/// Checkpoints taken again and again while the store serves.
+@Suite struct ContinuousTests {
+    /// What a service was told of, in order.
+    private final class Log: Sendable {
+        let events = Mutex<[ContinuousCheckpoints.Event]>([])
+
+        var checkpoints: [Checkpoint] {
+            events.withLock { events in
+                events.compactMap { if case .checkpoint(let taken) = $0 { taken } else { nil } }
+            }
+        }
+        var failures: [RepositoryError] {
+            events.withLock { events in
+                events.compactMap { if case .failed(let error) = $0 { error } else { nil } }
+            }
+        }
+    }
+
+    private func run(
+        _ checkpoints: ContinuousCheckpoints, while body: () async throws -> Void
+    ) async throws {
+        let running = Task { try await checkpoints.run() }
+        do {
+            try await body()
+        } catch {
+            running.cancel()
+            _ = await running.result
+            throw error
+        }
+        running.cancel()
+        try await running.value
+    }
+
+    /// The store of the process that comes after a crash in which nothing survived that was not synced.
+    private func afterCrash(_ storage: MemoryStorage) async throws -> SessionStore {
+        let image = storage.image { false }
+        let restored = try SessionStore()
+        try await Repository.open(.storage(image)).restore(into: restored.store)
+        return restored
+    }
+
+    @Test func `what durable was awaited for survives a crash at once`() async throws {
+        let storage = MemoryStorage()
+        let repository = try await Repository.open(.storage(storage))
+        let service = try SessionStore()
+        let checkpoints = repository.checkpoints(of: service.store, every: .seconds(3600))
+        try await run(checkpoints) {
+            for generation in 0..<20 as Range<UInt64> {
+                service.fill(30, generation: generation)
+                try await checkpoints.durable()
+                #expect(try await afterCrash(storage).holds(30, generation: generation))
+            }
+        }
+        // The first is full; the last one, when it is stopped, finds nothing new.
+        #expect(checkpoints.counts.checkpoints == 20)
+        #expect(storage.files(in: "manifests").count == 1)
+    }
+
+    @Test func `callers of durable share checkpoints, and each finds its own write on disk`()
+        async throws
+    {
+        let storage = MemoryStorage()
+        let repository = try await Repository.open(.storage(storage))
+        let service = try SessionStore()
+        let checkpoints = repository.checkpoints(of: service.store, every: .seconds(3600))
+        try await run(checkpoints) {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for caller in 0..<40 as Range<UInt64> {
+                    group.addTask {
+                        for round in 0..<5 as Range<UInt64> {
+                            let row = SessionStore.row(caller, round)
+                            service.sessions[caller] = row
+                            try await checkpoints.durable()
+                            let restored = try await self.afterCrash(storage)
+                            #expect(restored.sessions[caller] == row)
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+        }
+        #expect(checkpoints.counts.checkpoints < 200)
+    }
+
+    @Test func `an interval without a write writes nothing`() async throws {
+        let storage = MemoryStorage()
+        let repository = try await Repository.open(.storage(storage))
+        let service = try SessionStore()
+        service.fill(10)
+        let checkpoints = repository.checkpoints(of: service.store, every: .milliseconds(1))
+        try await run(checkpoints) {
+            try await checkpoints.durable()
+            let operations = storage.operations
+            for _ in 0..<10 { try await checkpoints.durable() }
+            #expect(storage.operations == operations)
+        }
+        #expect(checkpoints.counts.checkpoints == 1)
+        #expect(checkpoints.counts.skipped >= 10)
+    }
+
+    @Test func `the last checkpoint is taken when it is stopped`() async throws {
+        let storage = MemoryStorage()
+        let repository = try await Repository.open(.storage(storage))
+        let service = try SessionStore()
+        let checkpoints = repository.checkpoints(of: service.store, every: .seconds(3600))
+        try await run(checkpoints) {
+            try await checkpoints.durable()
+            service.fill(25, generation: 2)
+        }
+        #expect(try await afterCrash(storage).holds(25, generation: 2))
+        await #expect(throws: RepositoryError(.cancelled, "")) { try await checkpoints.durable() }
+    }
+
+    @Test func `a restored store goes on with deltas`() async throws {
+        let storage = MemoryStorage()
+        for start in 0..<3 as Range<UInt64> {
+            let repository = try await Repository.open(.storage(storage))
+            let service = try SessionStore()
+            let restored = try await repository.restore(into: service.store)
+            #expect((restored == nil) == (start == 0))
+            let checkpoints = repository.checkpoints(of: service.store, every: .seconds(3600))
+            let log = Log()
+            try await run(checkpoints) {
+                try await checkpoints.durable()
+                service.fill(20, generation: start)
+                try await checkpoints.durable()
+            }
+            _ = log
+            repository.close()
+        }
+        #expect(storage.files(in: "manifests").count == 1)
+    }
+
+    @Test func `a slow disk makes the next checkpoint later, and never two at a time`() async throws
+    {
+        let storage = MemoryStorage()
+        let syncs = Mutex((now: 0, most: 0))
+        let observed = ObservedStorage(
+            inner: storage,
+            beforeSync: { (_) throws(RepositoryError) in
+                syncs.withLock { syncs in
+                    syncs.now += 1
+                    syncs.most = max(syncs.most, syncs.now)
+                }
+                // The disk's own time.
+                let end = ContinuousClock.now + .milliseconds(3)
+                while ContinuousClock.now < end {}
+                syncs.withLock { $0.now -= 1 }
+            })
+        let repository = try await Repository.open(.storage(observed))
+        let service = try SessionStore()
+        let log = Log()
+        var options = ContinuousCheckpoints.Options()
+        options.observer = { event in log.events.withLock { $0.append(event) } }
+        let checkpoints = repository.checkpoints(
+            of: service.store, every: .milliseconds(1), options: options)
+        try await run(checkpoints) {
+            var generation: UInt64 = 0
+            while log.checkpoints.count < 8 {
+                generation += 1
+                service.fill(5, generation: generation)
+                await Task.yield()
+            }
+        }
+        #expect(checkpoints.counts.stretched >= 7)
+        #expect(syncs.withLock { $0.most } == 1)
+        let stretches = log.events.withLock { events in
+            events.compactMap { if case .stretched(let time) = $0 { time } else { nil } }
+        }
+        #expect(stretches.allSatisfy { $0 > .zero })
+        #expect(stretches.max() ?? .zero >= .milliseconds(3))
+    }
+
+    @Test
+    func `a full disk fails those that wait, and the next checkpoint has all when there is room`()
+        async throws
+    {
+        let storage = MemoryStorage()
+        let repository = try await Repository.open(.storage(storage))
+        let service = try SessionStore()
+        let log = Log()
+        var options = ContinuousCheckpoints.Options()
+        options.observer = { event in log.events.withLock { $0.append(event) } }
+        let checkpoints = repository.checkpoints(
+            of: service.store, every: .seconds(3600), options: options)
+        try await run(checkpoints) {
+            service.fill(10, generation: 1)
+            try await checkpoints.durable()
+            storage.plan(.full(from: 0))
+            service.fill(10, generation: 2)
+            await #expect(throws: RepositoryError(.outOfSpace, "")) {
+                try await checkpoints.durable()
+            }
+            #expect(try await afterCrash(storage).holds(10, generation: 1))
+            storage.refill()
+            try await checkpoints.durable()
+            #expect(try await afterCrash(storage).holds(10, generation: 2))
+        }
+        #expect(log.failures.count == 1)
+    }
+
+    @Test func `a long chain gets a full checkpoint beside it, and old ones go`() async throws {
+        let storage = MemoryStorage()
+        let repository = try await Repository.open(.storage(storage))
+        let service = try SessionStore()
+        let log = Log()
+        var options = ContinuousCheckpoints.Options()
+        options.checkpoint.policy.longest = 5
+        options.retention = Retention(newest: 3)
+        options.observer = { event in log.events.withLock { $0.append(event) } }
+        let checkpoints = repository.checkpoints(
+            of: service.store, every: .seconds(3600), options: options)
+        try await run(checkpoints) {
+            var generation: UInt64 = 0
+            while checkpoints.counts.full < 6 {
+                generation += 1
+                service.fill(30, generation: generation)
+                try await checkpoints.durable()
+                if generation % 10 == 0 {
+                    #expect(try await afterCrash(storage).holds(30, generation: generation))
+                }
+            }
+        }
+        let failures = log.events.withLock { events in
+            events.compactMap { if case .maintenanceFailed(let error) = $0 { error } else { nil } }
+        }
+        #expect(failures.isEmpty, "\(failures)")
+        // All but the first are deltas to begin with.
+        #expect(log.checkpoints.filter(\.isFull).count == 1)
+        #expect(storage.files(in: "manifests").count <= 3)
+        #expect(storage.files(in: "packs").count <= 8)
+        for epoch in try await repository.epochs() {
+            #expect(try await repository.verify(at: epoch).isGood)
+            try await repository.restore(into: SessionStore().store, at: epoch)
+        }
+    }
+
+    @Test func `a store of another history is refused`() async throws {
+        let storage = MemoryStorage()
+        let first = try await Repository.open(.storage(storage))
+        let service = try SessionStore()
+        service.fill(10)
+        try await first.checkpoint(service.store)
+        let other = try SessionStore()
+        other.fill(3)
+        let checkpoints = first.checkpoints(of: other.store, every: .milliseconds(1))
+        await #expect(throws: RepositoryError(.exists, "")) { try await checkpoints.run() }
+    }
+}
