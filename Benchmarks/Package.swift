@@ -12,12 +12,17 @@ let package = Package(
     ],
     targets: [
         .target(name: "CMachine"),
+        .systemLibrary(
+            name: "CSQLite", pkgConfig: "sqlite3",
+            providers: [.apt(["libsqlite3-dev"]), .brew(["sqlite"])]),
         .executableTarget(
             name: "caesura-bench",
             dependencies: [
                 "CMachine",
+                "CSQLite",
                 .product(name: "Caesura", package: "caesura"),
                 .product(name: "CaesuraFormat", package: "caesura"),
+                .product(name: "CaesuraRepository", package: "caesura"),
                 .product(name: "HashTreeCollections", package: "swift-collections"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),

@@ -3,7 +3,7 @@ import Foundation
 /// The benchmarks of docs/BENCHMARKS.md: one subcommand an experiment, `all` for the table.
 @main
 enum CaesuraBench {
-    static func main() {
+    static func main() async {
         do {
             let arguments = CommandLine.arguments.dropFirst()
             let options = try Options(arguments.dropFirst())
@@ -12,12 +12,16 @@ enum CaesuraBench {
             case "encode": try EncodeBenchmark.run(options)
             case "pause": try PauseBenchmark.run(options)
             case "delta": try DeltaBenchmark.run(options)
+            case "continuous": try await ContinuousBenchmark.run(options)
+            case "durable": try await DurableBenchmark.run(options)
+            case "chain": try await ChainBenchmark.run(options)
             case "latency": try LatencyBenchmark.run(options)
             case "redis": try RedisPeer.run(options)
             case "all": try Report.run(options)
             default:
                 throw Failure(
-                    "usage: caesura-bench all | table | encode | delta | pause | latency | redis")
+                    "usage: caesura-bench all | table | encode | delta | continuous | durable | chain | pause | "
+                        + "latency | redis")
             }
         } catch {
             FileHandle.standardError.write(Data("caesura-bench: error: \(error)\n".utf8))

@@ -173,16 +173,11 @@ struct ChainScan {
         let magic = ChunkHeader.magicBytes
         while start + magic.count <= file.size {
             let block = try bytes(at: start, upTo: Self.windowBytes)
-            var index = 0
-            while index + magic.count <= block.count {
-                if block[index] == magic[0],
-                    block[index..<index + magic.count].elementsEqual(magic)
-                {
-                    return start + index
-                }
-                index += 1
+            let last = block.endIndex - magic.count
+            for index in block.startIndex...last where block[index] == magic[0] {
+                if block[index...].starts(with: magic) { return start + index - block.startIndex }
             }
-            start += index
+            start += block.count - magic.count + 1
         }
         return nil
     }
