@@ -207,7 +207,8 @@ import Testing
                     try await reader.restore(into: copy.store, at: epoch)
                     #expect(copy.holds(Self.rows, generation: UInt64(index)), "offset \(offset)")
                 } catch {
-                    #expect([.damaged, .notFound].contains(error.code), "offset \(offset): \(error)")
+                    #expect(
+                        [.damaged, .notFound].contains(error.code), "offset \(offset): \(error)")
                     let entry = chain.entries[index - 1]
                     #expect(offset < entry.offset + entry.length)
                 }

@@ -58,4 +58,70 @@ import Testing
             }
         }
     }
+
+    /// Restores, then goes on with continuous checkpoints of which some are awaited, and a chain that is made
+    /// short and pruned all the time, until it is killed.
+    ///
+    /// Each generation that it was told is durable leaves a file named after it in `told`.
+    private static func serveContinuously(
+        _ path: String, killedAfter microseconds: UInt32
+    ) async throws {
+        let told = try DirectoryStorage(path + "/told", creating: true)
+        let repository = try await Repository.open(.directory(path + "/state"))
+        let service = try SessionStore()
+        try await repository.restore(into: service.store)
+        var generation = service.sessions[0]?.visits ?? 0
+        OwnThread.start {
+            // Not a wait for something to happen: the length is the random instant of the kill.
+            usleep(microseconds)
+            kill(getpid(), SIGKILL)
+        }
+        var options = ContinuousCheckpoints.Options()
+        options.checkpoint.policy.longest = 3
+        options.retention = Retention(newest: 2)
+        let checkpoints = repository.checkpoints(
+            of: service.store, every: .milliseconds(1), options: options)
+        async let running: Void = checkpoints.run()
+        while true {
+            generation += 1
+            // Whole generations only: the row of number 0 is the last to be set.
+            for i in (0..<rows).reversed() {
+                service.sessions[i] = SessionStore.row(i, generation)
+            }
+            try await checkpoints.durable()
+            _ = try told.create(String(generation))
+        }
+        try await running
+    }
+
+    @Test func `a service killed at any instant has all that durable was awaited for`() async throws
+    {
+        let path = directory.path
+        for round in 0..<12 {
+            let delay = UInt32.random(in: 0..<250_000)
+            await #expect(processExitsWith: .signal(SIGKILL)) {
+                [path = path as String, delay = delay as UInt32] in
+                try await Self.serveContinuously(path, killedAfter: delay)
+            }
+            let note = "round \(round), killed after \(delay) us"
+            let told = try DirectoryStorage(path + "/told").list("").compactMap { UInt64($0) }.max()
+            let repository = try await Repository.open(.directory(path + "/state"))
+            let restored = try SessionStore()
+            let checkpoint = try await repository.restore(into: restored.store)
+            guard let told else { continue }
+            #expect(checkpoint != nil, "\(note)")
+            // A checkpoint may fall between two rows of a generation that was not finished.
+            let generations = Set(
+                (0..<Self.rows).compactMap { restored.sessions[$0]?.visits })
+            #expect(restored.sessions.count == Int(Self.rows), "\(note)")
+            #expect(
+                generations.allSatisfy { $0 == told || $0 == told + 1 }, "\(note): \(generations)")
+            for epoch in try await repository.epochs() {
+                let report = try await repository.verify(at: epoch)
+                #expect(report.isGood, "\(note), epoch \(epoch): \(report.problems)")
+            }
+            let files = try DirectoryStorage(path + "/state/packs").list("")
+            #expect(files.count < 40, "\(note): \(files.count) files")
+        }
+    }
 }

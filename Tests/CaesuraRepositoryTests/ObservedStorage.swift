@@ -7,6 +7,8 @@ import Synchronization
 struct ObservedStorage: Storage {
     let inner: any Storage
     var locks = true
+    /// Whether temporary names stay, as where another machine does not see them yet.
+    var keepsTemporaryNames = false
     /// Called before each sync of a file; what it throws, the sync throws.
     var beforeSync: @Sendable (String) throws(RepositoryError) -> Void = { _ in }
     /// Called before each link.
@@ -23,7 +25,10 @@ struct ObservedStorage: Storage {
         beforeLink(name)
         try inner.link(path, as: name)
     }
-    func remove(_ path: String) throws(RepositoryError) { try inner.remove(path) }
+    func remove(_ path: String) throws(RepositoryError) {
+        if keepsTemporaryNames, path.hasSuffix(Layout.temporarySuffix) { return }
+        try inner.remove(path)
+    }
     func syncDirectory(_ path: String) throws(RepositoryError) { try inner.syncDirectory(path) }
     func list(_ path: String) throws(RepositoryError) -> [String] { try inner.list(path) }
     func lock(_ path: String) throws(RepositoryError) -> any StorageLock {
