@@ -70,7 +70,14 @@ import Testing
         try expectRefusal(beyond, by: followed, .malformed)
         let applier = try DeltaApplier(followed.copy)
         let worker = DeltaApplier.Worker(for: applier)
-        // The last row.
+        var wrong = right
+        wrong.baseRowCount = 8
+        wrong.epochs = 9
+        #expect(throws: StoreError(.wrongBase, "")) {
+            try FollowedTable<UInt64, SampleRow>.apply(
+                wrong.chunk(for: followed.copy), applier, worker)
+        }
+        // The last row, with the same applier: what was refused is forgotten, its epoch too.
         try FollowedTable<UInt64, SampleRow>.apply(
             right.chunk(for: followed.copy), applier, worker)
         let copied = try followed.copied

@@ -119,7 +119,10 @@ public final class DeltaApplier: Sendable {
                 header.range, chunk.offset)
             try application.run(hashKey: store.core.hashKey)
         } catch {
-            progress.withLock { $0.chunks.removeAll { $0.identity == header.identity } }
+            progress.withLock { progress in
+                progress.chunks.removeAll { $0.identity == header.identity }
+                if progress.chunks.isEmpty { progress.targetEpoch = nil }
+            }
             throw error
         }
         return .applied
