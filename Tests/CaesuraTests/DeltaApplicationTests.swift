@@ -283,6 +283,20 @@ import Testing
         try followed.expectSameSnapshots()
     }
 
+    @Test func `a delta ends at the epoch that its chunks lead to`() throws {
+        let (followed, keys) = try sample()
+        followed.table.update(keys[0]) { $0.visits += 1 }
+        let delta = try followed.delta()
+        let applier = try DeltaApplier(followed.copy)
+        let worker = DeltaApplier.Worker(for: applier)
+        try FollowedTable<UInt64, SampleRow>.apply(delta.chunks[0], applier, worker)
+        #expect(throws: StoreError(.inconsistentData, "")) {
+            try applier.finish(delta.end, at: delta.epoch + 1)
+        }
+        try applier.finish(delta.end, at: delta.epoch)
+        #expect(followed.copy.ancestor?.epoch == delta.epoch)
+    }
+
     // MARK: What no delta says
 
     @Test func `a change that a delta cannot say is refused by its writer`() throws {

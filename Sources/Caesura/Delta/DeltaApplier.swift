@@ -160,10 +160,17 @@ public final class DeltaApplier: Sendable {
     ///   - epoch: The target epoch, which the end chunk's header states.
     /// - Throws: ``StoreError``, `inconsistentData`, when chunks are missing.
     public func finish(_ end: StreamEnd, at epoch: UInt64) throws(StoreError) {
-        let chunks = progress.withLock { progress in
-            progress.chunks.sorted {
-                ($0.region, $0.range.first) < ($1.region, $1.range.first)
-            }
+        let (chunks, targetEpoch) = progress.withLock { progress in
+            (
+                progress.chunks.sorted {
+                    ($0.region, $0.range.first) < ($1.region, $1.range.first)
+                }, progress.targetEpoch
+            )
+        }
+        guard targetEpoch ?? epoch == epoch else {
+            throw StoreError(
+                .inconsistentData, "the delta's chunks lead to another epoch than its end",
+                epoch: Epoch(rawValue: epoch))
         }
         let digest = chunks.reduce(base.digest) { Checksum.of($0, $1.identity) }
         guard epoch > base.epoch, UInt64(chunks.count) == end.chunkCount, digest == end.digest
