@@ -132,7 +132,10 @@ public final class DeltaApplier: Sendable {
             defer { progress.withLock { $0.writeCount &+= writes } }
             try application.run(hashKey: store.core.hashKey, writeCount: &writes)
         } catch {
-            progress.withLock { $0.chunks.removeAll { $0.identity == header.identity } }
+            progress.withLock { progress in
+                progress.chunks.removeAll { $0.identity == header.identity }
+                if progress.chunks.isEmpty { progress.targetEpoch = nil }
+            }
             throw error
         }
         return .applied
@@ -172,11 +175,16 @@ public final class DeltaApplier: Sendable {
     ///   the store, or tried to, while the delta was applied: the delta is in the store then, and so is what was
     ///   written, and the store takes no further delta.
     public func finish(_ end: StreamEnd, at epoch: UInt64) throws(StoreError) {
-        let (chunks, expected) = progress.withLock { progress in
+        let (chunks, expected, targetEpoch) = progress.withLock { progress in
             let chunks = progress.chunks.sorted {
                 ($0.region, $0.range.first) < ($1.region, $1.range.first)
             }
-            return (chunks, progress.writeCount)
+            return (chunks, progress.writeCount, progress.targetEpoch)
+        }
+        guard targetEpoch ?? epoch == epoch else {
+            throw StoreError(
+                .inconsistentData, "the delta's chunks lead to another epoch than its end",
+                epoch: Epoch(rawValue: epoch))
         }
         let digest = chunks.reduce(base.digest) { Checksum.of($0, $1.identity) }
         guard epoch > base.epoch, UInt64(chunks.count) == end.chunkCount, digest == end.digest
