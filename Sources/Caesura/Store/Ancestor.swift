@@ -76,6 +76,9 @@ extension StoreCore {
             for table in tables where table.isWritten(after: isRestored ? epoch : .max) {
                 adopted.isExact = false
             }
+            for log in logs where log.isWritten(since: isRestored ? epoch + 1 : .max) {
+                adopted.isExact = false
+            }
             ancestor.withLock { $0 = adopted }
         }
     }
@@ -89,7 +92,7 @@ extension TableCore {
             let partition = unsafe partition(index)
             let range = HashRange(partition: index, bits: partitionBits)
             let here = unsafe partition.withLock {
-                unsafe partition.pointee.isWritten(in: range, after: epoch)
+                unsafe !isInitial && partition.pointee.isWritten(in: range, after: epoch)
             }
             isWritten = isWritten || here
         }
