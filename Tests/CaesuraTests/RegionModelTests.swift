@@ -235,9 +235,11 @@ struct Counters: Equatable {
         for stream in streams { #expect(stream == streams[0]) }
     }
 
-    static func restore(_ bytes: [UInt8], into store: Store) throws {
+    static func restore(_ bytes: [UInt8], piece: Int = .max, into store: Store) throws {
         var restorer = StreamRestorer(into: store)
-        try restorer.push(bytes)
+        for start in stride(from: 0, to: bytes.count, by: min(piece, bytes.count)) {
+            try restorer.push(Array(bytes[start..<min(start &+ piece, bytes.count)]))
+        }
         try restorer.finish()
     }
 
