@@ -4,6 +4,13 @@
 /// same bytes because of them. The properties are a reader's own choice: lower them for a small machine,
 /// raise them for a trusted writer. See `docs/FORMAT.md`, "Limits".
 public struct Limits: Sendable, Hashable {
+    /// The most positions of a log: 2 to the power 63, so that sums of them do not overflow.
+    public static let logPositions: UInt64 = 1 << 63
+
+    /// Positions of one stretch of a log: as many rows as a chunk has at most, for a chunk has rows of one
+    /// stretch.
+    public static let positionsPerStretch = UInt64(rowsPerChunk)
+
     /// The largest value in bytes (string, bytes, array) that a column holds itself.
     ///
     /// A larger one travels in segment chunks, so that one value cannot make a chunk large.

@@ -227,8 +227,13 @@ extension Repository {
         let start = ContinuousClock.now
         let created = WallClock.now
         let source = try Self.source(cut, as: cut.epoch.rawValue, options)
-        let manifest = Manifest(
+        var manifest = Manifest(
             metadata: source.metadata, created: created, writer: Manifest.thisWriter)
+        var heads = source.heads.makeIterator()
+        for index in manifest.regions.indices
+        where manifest.regions[index].schema.kind == .log {
+            manifest.regions[index].head = heads.next() ?? 0
+        }
         try checkDescent(of: cut)
         let writer = try beginCheckpoint(manifest)
         do throws(RepositoryError) {
@@ -282,7 +287,7 @@ extension Repository {
             encodeTime.withLock { $0 += OwnThread.processorTime }
         } alongside: {
             do throws(RepositoryError) {
-                try drain(queue, source.metadata, to: writer)
+                try drain(queue, source, to: writer)
             } catch {
                 queue.fail(error)
             }
@@ -314,9 +319,10 @@ extension Repository {
     }
 
     private static func drain(
-        _ queue: ChunkQueue, _ metadata: StreamMetadata, to writer: CheckpointWriter
+        _ queue: ChunkQueue, _ source: SnapshotSource, to writer: CheckpointWriter
     ) throws(RepositoryError) {
-        var stream = try StreamWriter(metadata: metadata, to: CheckpointSink(writer))
+        var stream = try StreamWriter(
+            metadata: source.metadata, heads: source.heads, to: CheckpointSink(writer))
         var chunk: [UInt8]?
         while let next = try queue.next(after: chunk) {
             try unsafe next.withUnsafeBufferPointer { (bytes) throws(RepositoryError) in

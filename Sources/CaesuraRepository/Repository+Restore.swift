@@ -12,7 +12,7 @@ extension Repository {
     /// A checkpoint that is a delta is restored from the full one before it and the deltas up to it.
     ///
     /// - Parameters:
-    ///   - store: A store without rows; its tables have the fields of the checkpoint's, or are not there.
+    ///   - store: A store without rows; its regions have the fields of the checkpoint's, or are not there.
     ///   - epoch: The checkpoint; the newest one if nil.
     /// - Returns: What was restored; nil if no epoch was asked for and the repository has no checkpoint.
     /// - Throws: `damaged` with file, chunk, offset, what is still good, and which other checkpoints
@@ -310,7 +310,9 @@ final class Restoration: Sendable {
     /// Ends the restore: no more rows come.
     func finish() throws(RepositoryError) {
         do throws(FormatError) {
-            try applier.finish()
+            // A log whose rows were lost goes on behind them: no position is given twice.
+            let logs = reader.manifest.regions.filter { $0.schema.kind == .log }
+            try applier.finish(heads: logs.map { $0.head + UInt64($0.rows) })
         } catch {
             throw RepositoryError(.damaged, error.message, epoch: reader.manifest.epoch)
         }

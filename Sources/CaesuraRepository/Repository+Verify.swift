@@ -155,7 +155,12 @@ struct Verification {
             sequence = 0
             return
         }
-        sequence += 1
+        // A log's chunks are counted anew in each stretch; a segment's own chunk of rows may follow it.
+        let region = facts.region.map { reader.manifest.regions[$0] }
+        let beginsStretch =
+            region?.schema.kind == .log && facts.range.first % Limits.positionsPerStretch == 0
+            && facts.range != chunks[index - 1].facts.range
+        sequence = beginsStretch ? 0 : sequence + 1
     }
 
     private func verifyChunk(_ index: Int) throws(RepositoryError) {
@@ -199,6 +204,7 @@ extension Manifest {
     /// What the stream's end chunk says: FORMAT.md, "End body".
     var streamEnd: StreamEnd {
         var end = StreamEnd(regionCount: regions.count)
+        end.heads = heads
         for chunk in chunks.dropLast() {
             end.chunkCount += 1
             end.byteCount += UInt64(chunk.facts.length)
@@ -211,6 +217,9 @@ extension Manifest {
         }
         return end
     }
+
+    /// The positions of the first rows of the logs, in the order of the regions.
+    var heads: [UInt64] { regions.filter { $0.schema.kind == .log }.map(\.head) }
 
     /// The identity of the state that the checkpoint holds.
     var identity: UInt64 { state ?? streamEnd.digest }

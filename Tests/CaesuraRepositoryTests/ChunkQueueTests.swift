@@ -7,7 +7,7 @@ import Testing
     func `an encoder that waits for its turn is woken when the job before it ends`() {
         // Too many bytes wait already, those of job 2. The encoder of job 1 waits until job 0 is over, which
         // its encoder says after the writer has taken all of it.
-        for _ in 0..<2_000 {
+        for _ in 0..<500 {
             let queue = ChunkQueue(encoders: 3, limit: 1)
             let order = Monitor<[UInt8]>([])
             Self.add(2, to: queue)

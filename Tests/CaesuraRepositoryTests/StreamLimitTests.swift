@@ -23,7 +23,7 @@ import Testing
         var configuration = Store.Configuration()
         configuration.partitionBits = 0
         let store = Store(configuration)
-        for region in regions { try store.declareTable(region) }
+        for region in regions { try store.declare(region) }
         let storage = MemoryStorage()
         let repository = try await Repository.open(.storage(storage))
         do {

@@ -213,7 +213,7 @@ struct PlainSale: Equatable {
             try store.table("sales", key: UInt64.self, row: PlainSale.self)
         }
         // A tool that knows only the schema takes the table as it is.
-        try store.declareTable(table.schema)
+        try store.declare(table.schema)
         #expect(try store.table("sales", key: UInt64.self, row: Sale.self)[7] == Sale(7))
     }
 

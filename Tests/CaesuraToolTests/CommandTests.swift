@@ -134,7 +134,7 @@ struct CommandTests {
             #expect(other.exitCode == 64)
             #expect(
                 other.errors == """
-                    caesura: error: epoch 1 has no table peers
+                    caesura: error: epoch 1 has no region peers
                     caesura: hint: it has routes
 
                     """)

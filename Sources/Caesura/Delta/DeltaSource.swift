@@ -101,6 +101,10 @@ public final class DeltaSource: Sendable {
         self.isReversible = isReversible
         self.compression = compression
         tables = target.tables.sorted { $0.table.schema.name.utf8Precedes($1.table.schema.name) }
+        guard target.logs.isEmpty else {
+            throw StoreError(
+                .noDelta, "the store has logs; take a snapshot", epoch: target.epoch)
+        }
         guard base.tables.count == tables.count,
             tables.allSatisfy({ table in base.tables.contains { $0.table === table.table } })
         else {

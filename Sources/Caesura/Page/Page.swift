@@ -92,6 +92,9 @@ struct SlotSet: Sequence, IteratorProtocol, BitwiseCopyable {
 ///   two overlap. Bytes no reference points at are garbage until the page is rebuilt.
 /// - Once a cut sees the page it is never written again.
 ///
+/// The rows of a log stand in its pages in their order from slot 0 on: tags mean nothing there, all slots may be
+/// used, and a cut that sees rows of the page reads no part of the header that appending changes.
+///
 /// It is not for values that grow by appending: each write of a longer value takes new heap space, and a
 /// page whose heap is full is rebuilt.
 @safe
@@ -226,6 +229,12 @@ struct Page {
         return slot
     }
 
+    /// Takes a slot for the row of a log that stands there: its entry.
+    func takeSlot(inOrder slot: Int, stride: Int) -> UnsafeMutableRawPointer {
+        unsafe header.pointee.usedSlots.insert(slot)
+        return unsafe entries + slot * stride
+    }
+
     /// Notes that the row in a slot has changed.
     @usableFromInline static func noteChange(_ slot: Int, of base: UnsafeMutableRawPointer) {
         unsafe Page(base: base).header.pointee.changes.slots.insert(slot)
@@ -341,6 +350,20 @@ struct PageLayout: Sendable {
 
     func deallocate() {
         referenceOffsets.deallocate()
+    }
+
+    /// Calls `body` with each value outside the page that a row of the page refers to.
+    func forEachLargeValue(of page: Page, _ body: (LargeValue) -> Void) {
+        guard unsafe page.header.pointee.hasOutOfLine else { return }
+        let heap = unsafe HeapView(page: UnsafeRawPointer(page.base))
+        for slot in page.usedSlots {
+            let entry = unsafe page.entries + slot * stride
+            for offset in referenceOffsets {
+                let reference = unsafe entry.load(
+                    fromByteOffset: offset, as: HeapReference.self)
+                if reference.isOutOfLine { body(heap.largeValue(reference)) }
+            }
+        }
     }
 }
 

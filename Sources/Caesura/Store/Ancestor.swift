@@ -39,6 +39,9 @@ extension Store {
     /// - Complexity: O(partitions).
     package func isWritten(since epoch: UInt64) -> Bool {
         core.tables.contains { $0.isWritten(since: epoch) }
+            || core.logs.contains { log in
+                log.withLock { unsafe log.body.pointee.extent.epoch >= epoch }
+            }
     }
 
     /// As that of ``StoreCore``.
@@ -87,6 +90,9 @@ extension StoreCore {
                     table.waitForWriters()
                 }
             }
+            for log in logs where log.isWritten(since: isRestored ? epoch + 1 : .max) {
+                adopted.isExact = false
+            }
             ancestor.withLock { $0 = adopted }
         }
     }
@@ -105,7 +111,7 @@ extension TableCore {
             let partition = unsafe partition(index)
             let range = HashRange(partition: index, bits: partitionBits)
             let here = unsafe partition.withLock {
-                unsafe partition.pointee.isWritten(in: range, after: epoch)
+                unsafe !isInitial && partition.pointee.isWritten(in: range, after: epoch)
             }
             isWritten = isWritten || here
         }
@@ -117,6 +123,7 @@ extension Cut {
     /// Whether something was written in this epoch of the store or later.
     package func isWritten(since epoch: UInt64) -> Bool {
         tables.contains { table in table.roots.contains { $0.epoch >= epoch } }
+            || logs.contains { $0.extent.epoch >= epoch }
     }
 
     /// Whether both are cuts of one store.

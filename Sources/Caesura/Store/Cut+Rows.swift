@@ -10,7 +10,7 @@ extension Cut {
     public func forEach<Key: TableKey, Row: SchemaStruct>(
         in table: Table<Key, Row>, _ body: (Key, borrowing Row.Reader) throws -> Void
     ) throws {
-        let frozen = try self.frozen(table)
+        let frozen = try self.frozen(table.core)
         for root in frozen.roots { try forEach(below: root, in: table.core, body, Row.self) }
     }
 
@@ -49,7 +49,7 @@ extension Cut {
     public func read<Key: TableKey, Row: SchemaStruct, Result>(
         _ key: Key, in table: Table<Key, Row>, _ body: (borrowing Row.Reader) throws -> Result
     ) throws -> Result? {
-        let frozen = try self.frozen(table)
+        let frozen = try self.frozen(table.core)
         let hash = key.hash(with: store.hashKey)
         let bits = table.core.partitionBits
         let root = frozen.roots[bits == 0 ? 0 : Int(hash >> UInt64(64 - bits))]
@@ -59,12 +59,25 @@ extension Cut {
             }, cancelled: { $0 })
     }
 
-    private func frozen<Key: TableKey, Row: SchemaStruct>(
-        _ table: Table<Key, Row>
-    ) throws(StoreError) -> FrozenTable {
-        guard let frozen = tables.first(where: { $0.table === table.core }) else {
+    /// Reads a cell's value as it was at the cut.
+    ///
+    /// - Throws: As ``forEach(in:_:)`` does.
+    public func read<Value: SchemaStruct, Result>(
+        _ cell: Cell<Value>, _ body: (borrowing Value.Reader) throws -> Result
+    ) throws -> Result {
+        let root = try frozen(cell.core).roots[0]
+        return try read(
+            { () throws(any Error) in
+                let result = try root.read(NoKey(), NoKey.hash, depth: 0, as: Value.self, body)
+                guard let result else { preconditionFailure("a cell has a value") }
+                return result
+            }, cancelled: { $0 })
+    }
+
+    private func frozen(_ table: TableCore) throws(StoreError) -> FrozenTable {
+        guard let frozen = tables.first(where: { $0.table === table }) else {
             throw StoreError(
-                .unknownRegion, "the cut is older than the table, or of another store",
+                .unknownRegion, "the cut is older than the region, or of another store",
                 region: table.schema.name, epoch: epoch)
         }
         return frozen

@@ -14,13 +14,18 @@ public final class Cut: Sendable {
     /// How long taking the cut took, from the epoch's end until the last writer of that epoch was done.
     public let pause: Duration
     let tables: [FrozenTable]
+    let logs: [FrozenLog]
     let store: StoreCore
     private let access: CutAccess
 
-    init(access: CutAccess, tables: [FrozenTable], pause: Duration, store: StoreCore) {
+    init(
+        access: CutAccess, tables: [FrozenTable], logs: [FrozenLog], pause: Duration,
+        store: StoreCore
+    ) {
         epoch = Epoch(rawValue: access.epoch)
         self.access = access
         self.tables = tables
+        self.logs = logs
         self.pause = pause
         self.store = store
     }
@@ -40,14 +45,15 @@ public final class Cut: Sendable {
     /// Whether the cut was given up because it kept too much memory.
     public var isCancelled: Bool { access.isCancelled }
 
-    /// The number of rows of a table at the cut.
+    /// The number of rows of a region at the cut.
     public func rowCount(of region: String) -> Int? {
         tables.first { $0.table.schema.name.utf8Equals(region) }?.rowCount
+            ?? logs.first { $0.log.schema.name.utf8Equals(region) }?.extent.count
     }
 
     /// The store's regions at the cut, sorted by name.
     public var regions: [RegionSchema] {
-        tables.map(\.table.schema).sorted { $0.name < $1.name }
+        (tables.map(\.table.schema) + logs.map(\.log.schema)).sorted { $0.name < $1.name }
     }
 
     /// Runs `body` while no page of the cut can change.

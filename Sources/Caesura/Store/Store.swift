@@ -1,10 +1,12 @@
 public import CaesuraFormat
 import Synchronization
 
-/// All the state of one service process: a set of named tables that a cut freezes together.
+/// All the state of one service process: a set of named tables, logs and cells that a cut freezes together.
 ///
 ///     let store = Store()
 ///     let sessions = try store.table("sessions", key: UUID.self, row: Session.self)
+///     let visits = try store.log("visits", row: Visit.self)
+///     let limits = try store.cell("limits", initial: Limits())
 ///     let cut = store.cut()
 public final class Store: Sendable {
     /// What is fixed when a store is created.
@@ -73,30 +75,73 @@ public final class Store: Sendable {
         return Table(core: core)
     }
 
-    /// The table of a schema whose Swift types are not known, created if the store has none.
+    /// The log of that name, created if the store has none.
     ///
-    /// For tools: its rows come from a stream and go to one.
-    public func declareTable(_ schema: RegionSchema) throws(StoreError) {
-        _ = try core.table(schema, RowLayout(region: schema), isTyped: false)
+    /// As with tables, it may also be declared when a restore has brought its rows already.
+    ///
+    /// - Throws: As ``table(_:key:row:)``.
+    public func log<Row: SchemaStruct>(
+        _ name: String, row: Row.Type
+    ) throws(StoreError) -> Log<Row> {
+        let schema = RegionSchema(name: name, kind: .log, key: nil, row: Row.schema)
+        return Log(core: try core.log(schema, RowLayout(row: row), isTyped: true))
+    }
+
+    /// The cell of that name, created if the store has none.
+    ///
+    /// - Parameters:
+    ///   - name: The region's name.
+    ///   - initial: The value that it has until another is set or restored, and when the store was emptied. The
+    ///     first declaration's stays.
+    /// - Throws: As ``table(_:key:row:)``.
+    public func cell<Value: SchemaStruct>(
+        _ name: String, initial: Value
+    ) throws(StoreError) -> Cell<Value> {
+        let schema = RegionSchema(name: name, kind: .cell, key: nil, row: Value.schema)
+        let core = try core.table(
+            schema, RowLayout(row: Value.self), isTyped: true,
+            putInitialValue: { cell in
+                var staged = StagedValues()
+                unsafe withUnsafeMutablePointer(to: &staged) {
+                    unsafe cell.partition(0).set(initial, for: NoKey(), NoKey.hash, staged: $0)
+                }
+            })
+        return Cell(core: core)
+    }
+
+    /// The region of a schema whose Swift types are not known, created if the store has none.
+    ///
+    /// For tools: its rows come from a stream and go to one. A cell has no value until one comes.
+    public func declare(_ schema: RegionSchema) throws(StoreError) {
+        let layout = RowLayout(region: schema)
+        switch schema.kind {
+        case .table, .cell: _ = try core.table(schema, layout, isTyped: false)
+        case .log: _ = try core.log(schema, layout, isTyped: false)
+        }
     }
 
     /// The regions, sorted by name.
     public var regions: [RegionSchema] {
-        core.tables.map(\.schema).sorted { $0.name < $1.name }
+        (core.tables.map(\.schema) + core.logs.map(\.schema)).sorted { $0.name < $1.name }
     }
 
     /// The number of rows of a region, or nil when there is none of that name.
-    public func rowCount(of region: String) -> Int? { core.table(named: region)?.count }
+    public func rowCount(of region: String) -> Int? {
+        core.table(named: region)?.count ?? core.log(named: region)?.extent.count
+    }
 
     /// The present epoch: what writes are stamped with.
     public var epoch: Epoch {
         unsafe Epoch(rawValue: core.control.pointee.epoch.load(ordering: .acquiring))
     }
 
-    /// Removes all rows of all tables, as one change: a cut sees them all or none.
+    /// Removes all rows of all tables and logs, and gives cells their initial values, as one change: a cut sees all
+    /// of it or nothing.
     ///
     /// What a restore that failed has left is gone with it, and the next one can begin. A restore that is under
-    /// way fails. Tables stay declared, epochs go on, and cuts that are open keep their rows.
+    /// way fails. Regions stay declared, epochs go on, and cuts that are open keep their rows. The positions of a
+    /// log go on too: none is given twice, so that whoever has a position or rows of it is not misled. A restore
+    /// brings the positions of its logs along.
     ///
     /// - Complexity: O(partitions) while writers wait, then O(pages) beside them.
     public func removeAll() { core.removeAll() }
@@ -106,7 +151,7 @@ public final class Store: Sendable {
     /// The cut sees each write (and each transaction) whole or not at all, and of two writes the later only
     /// with the earlier. Writers do not stop: from the flip of the epoch on they copy a page before they
     /// change it for the first time. The call passes once through each partition's lock, to wait for writes
-    /// that began before the flip.
+    /// that began before the flip. Logs and cells have a lock each.
     ///
     /// - Complexity: O(partitions), whatever the amount of state. No bytes are copied. Before the flip the call
     ///   frees what a cut that was cancelled, or closed inside a closure, has left behind.

@@ -88,7 +88,9 @@ extension StoreCore {
             }
         }
         busy.removeAll { reclaim($0) }
-        return busy.isEmpty
+        let logs = logs
+        let busyLogs = logs.filter { !reclaim($0) }.filter { !reclaim($0) }
+        return busy.isEmpty && busyLogs.isEmpty
     }
 
     private func reclaim(_ partition: LockedPartition) -> Bool {
@@ -97,6 +99,22 @@ extension StoreCore {
         partition.unlock()
         unsafe free(list, areCounted: true)
         return true
+    }
+
+    private func reclaim(_ log: LogCore) -> Bool {
+        guard unsafe log.body.pointee.tryLock() else { return false }
+        let list = unsafe log.body.pointee.takeRetired()
+        unsafe log.body.pointee.lock.unlock()
+        unsafe free(list, areCounted: true)
+        return true
+    }
+
+    /// Takes over what was taken out of a log that is to go.
+    func takeRetired(of log: LogCore) {
+        reclaiming.lock.withLock {
+            unsafe free(log.withLock { unsafe log.body.pointee.takeRetired() }, areCounted: true)
+        }
+        reclaimWhatIsDue()
     }
 
     /// Frees the blocks of a list that no open cut sees and keeps the others.

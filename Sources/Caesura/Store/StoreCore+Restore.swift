@@ -17,27 +17,41 @@ extension StoreCore {
         }
         cutting.lock()
         defer { cutting.unlock() }
-        let (tables, hasOpenCuts) = registry.withLock { ($0.tables, !$0.openCuts.isEmpty) }
+        let (tables, logs, hasOpenCuts) = registry.withLock {
+            ($0.tables, $0.logs, !$0.openCuts.isEmpty)
+        }
         guard !hasOpenCuts else {
             throw StoreError(.notEmpty, "close the store's cuts before a restore")
         }
-        lock(tables)
-        defer { unlock(tables) }
-        for table in tables {
+        for log in logs { log.trimming.lock() }
+        defer { for log in logs { log.trimming.unlock() } }
+        lock(tables, logs)
+        func refuse(_ region: RegionSchema) -> StoreError {
+            unlock(tables, logs)
+            return StoreError(
+                .notEmpty, "restore into a store that has no rows, or empty it with removeAll()",
+                region: region.name)
+        }
+        for table in tables where !table.isInitial {
             for index in 0..<table.partitionCount
             where unsafe table.partition(index).pointee.rowCount != 0 {
-                throw StoreError(
-                    .notEmpty,
-                    "restore into a store that has no rows, or empty it with removeAll()",
-                    region: table.schema.name)
+                throw refuse(table.schema)
             }
         }
+        for log in logs where unsafe log.body.pointee.extent.count != 0 {
+            throw refuse(log.schema)
+        }
         unsafe control.pointee.setHashKey(hashKey)
-        for table in tables { table.forgetDirectories() }
+        // A cell may have its initial value, which has the same place under any hash key.
+        for table in tables where table.schema.kind == .table { table.forgetDirectories() }
+        let emptied = logs.map { ($0, $0.detachAll()) }
+        for log in logs { unsafe log.body.pointee.lastWrite = 0 }
         let present = unsafe control.pointee.epoch.load(ordering: .relaxed)
         unsafe control.pointee.epoch.store(max(present, epoch + 1), ordering: .releasing)
         restorations += 1
         restoration.store(restorations, ordering: .releasing)
+        unlock(tables, logs)
+        for (log, extents) in emptied { log.retire(extents.old, in: extents.new) }
         return restorations
     }
 
@@ -47,7 +61,7 @@ extension StoreCore {
             expected: number, desired: 0, ordering: .acquiringAndReleasing)
     }
 
-    /// Takes all rows out of all tables at one instant; cuts that are open keep them.
+    /// Takes all rows out of all tables and logs at one instant, and gives cells their initial values; cuts that are open keep them.
     ///
     /// - Parameter number: Does nothing unless this restore is the one under way; nil if that is all the same.
     func removeAll(ending number: UInt64? = nil) {
@@ -55,18 +69,24 @@ extension StoreCore {
         if let number, restoration.load(ordering: .acquiring) != number {
             return cutting.unlock()
         }
-        let tables = tables
-        lock(tables)
+        let (tables, logs) = registry.withLock { ($0.tables, $0.logs) }
+        for log in logs { log.trimming.lock() }
+        lock(tables, logs)
         restoration.store(0, ordering: .releasing)
         // `cutting` is held, so all partitions change in one epoch.
         let epoch = unsafe control.pointee.epoch.load(ordering: .acquiring)
         var roots: [(table: TableCore, root: DirectoryEntry)] = []
         for table in tables {
+            if table.schema.kind == .cell {
+                roots.append((table, table.resetCell()))
+                continue
+            }
             for index in 0..<table.partitionCount {
                 unsafe roots.append((table, table.partition(index).pointee.detachAll()))
             }
         }
-        unlock(tables)
+        let emptied = logs.map { ($0, $0.detachAll()) }
+        unlock(tables, logs)
         cutting.unlock()
         // Nobody but open cuts reaches what was below the roots: writers need not wait for the rest.
         for (table, root) in roots {
@@ -74,15 +94,21 @@ extension StoreCore {
             table.retireAll(below: root, withValues: true, into: &list)
             giveUp(list)
         }
-    }
-
-    private func lock(_ tables: [TableCore]) {
-        for table in tables {
-            for index in 0..<table.partitionCount { unsafe table.partition(index).lock() }
+        for (log, extents) in emptied {
+            log.retire(extents.old, in: extents.new)
+            log.trimming.unlock()
         }
     }
 
-    private func unlock(_ tables: [TableCore]) {
+    private func lock(_ tables: [TableCore], _ logs: [LogCore]) {
+        for table in tables {
+            for index in 0..<table.partitionCount { unsafe table.partition(index).lock() }
+        }
+        for log in logs { unsafe log.body.pointee.lock.lock() }
+    }
+
+    private func unlock(_ tables: [TableCore], _ logs: [LogCore]) {
+        for log in logs { unsafe log.body.pointee.lock.unlock() }
         for table in tables {
             for index in 0..<table.partitionCount { unsafe table.partition(index).unlock() }
         }

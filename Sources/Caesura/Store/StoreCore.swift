@@ -27,7 +27,9 @@ final class StoreCore: @unchecked Sendable {
     let ancestor = Guarded<Ancestor?>(nil)
 
     struct Registry {
+        /// Tables, and cells, which are tables of one row.
         var tables: [TableCore] = []
+        var logs: [LogCore] = []
         var openCuts: [CutAccess] = []
     }
 
@@ -46,6 +48,7 @@ final class StoreCore: @unchecked Sendable {
     // MARK: Regions
 
     var tables: [TableCore] { registry.withLock { $0.tables } }
+    var logs: [LogCore] { registry.withLock { $0.logs } }
 
     func table(named name: String) -> TableCore? {
         registry.withLock { registry in
@@ -53,54 +56,115 @@ final class StoreCore: @unchecked Sendable {
         }
     }
 
-    /// The table of that name, created if there is none.
+    func log(named name: String) -> LogCore? {
+        registry.withLock { registry in
+            registry.logs.first { $0.schema.name.utf8Equals(name) }
+        }
+    }
+
+    /// The region of that name.
+    func region(named name: String) -> RegionCore? {
+        if let table = table(named: name) { return .table(table) }
+        return log(named: name).map { .log($0) }
+    }
+
+    private func conflict(_ name: String) -> StoreError {
+        StoreError(
+            .regionConflict,
+            "the store has a region of this name with another schema; choose another name",
+            region: name)
+    }
+
+    /// The table or cell of that name, created if there is none.
     ///
     /// A table that was declared without its Swift types takes those of the first declaration that has
     /// some, as if that had come first.
+    ///
+    /// - Parameter putInitialValue: What gives a cell its first value.
     func table(
-        _ schema: RegionSchema, _ layout: RowLayout, isTyped: Bool
+        _ schema: RegionSchema, _ layout: RowLayout, isTyped: Bool,
+        putInitialValue: ((TableCore) -> Void)? = nil
     ) throws(StoreError) -> TableCore {
         try TableCore.check(schema, layout)
         // The table is made outside the lock, and dropped if another thread was first.
         let new = TableCore(schema: schema, layout: layout, store: self)
         return try cutting.withLock { () throws(StoreError) in
-            guard let present = table(named: schema.name) else {
-                new.isTyped = isTyped
-                registry.withLock { registry in
-                    new.ordinal = registry.tables.count
-                    registry.tables.append(new)
+            guard log(named: schema.name) == nil else { throw conflict(schema.name) }
+            let table = try table(new, isTyped: isTyped)
+            if let putInitialValue, table.putInitialValue == nil {
+                table.putInitialValue = putInitialValue
+                let partition = unsafe table.partition(0)
+                unsafe partition.withLock {
+                    if unsafe partition.pointee.rowCount == 0 { table.resetCell() }
                 }
+            }
+            return table
+        }
+    }
+
+    /// The table that is in the store in place of a new one, under the lock of cuts.
+    private func table(_ new: TableCore, isTyped: Bool) throws(StoreError) -> TableCore {
+        let schema = new.schema
+        guard let present = table(named: schema.name) else {
+            new.isTyped = isTyped
+            registry.withLock { registry in
+                new.ordinal = registry.tables.count
+                registry.tables.append(new)
+            }
+            return new
+        }
+        if present.schema == schema, !isTyped || present.layout.matches(new.layout) {
+            present.isTyped = present.isTyped || isTyped
+            return present
+        }
+        try checkAdoption(of: present.schema, present.isTyped, schema, isTyped: isTyped)
+        try new.takeRows(of: present)
+        new.isTyped = true
+        new.ordinal = present.ordinal
+        registry.withLock { $0.tables[new.ordinal] = new }
+        return new
+    }
+
+    /// The log of that name, created if there is none; as ``table(_:_:isTyped:putInitialValue:)`` in all else.
+    func log(
+        _ schema: RegionSchema, _ layout: RowLayout, isTyped: Bool
+    ) throws(StoreError) -> LogCore {
+        try TableCore.check(schema, layout)
+        let new = LogCore(schema: schema, layout: layout, store: self)
+        return try cutting.withLock { () throws(StoreError) in
+            guard table(named: schema.name) == nil else { throw conflict(schema.name) }
+            guard let present = log(named: schema.name) else {
+                new.isTyped = isTyped
+                registry.withLock { $0.logs.append(new) }
                 return new
             }
             if present.schema == schema, !isTyped || present.layout.matches(layout) {
                 present.isTyped = present.isTyped || isTyped
                 return present
             }
-            try checkAdoption(of: present, schema, isTyped: isTyped)
+            try checkAdoption(of: present.schema, present.isTyped, schema, isTyped: isTyped)
             try new.takeRows(of: present)
             new.isTyped = true
-            new.ordinal = present.ordinal
-            registry.withLock { $0.tables[new.ordinal] = new }
+            registry.withLock { registry in
+                registry.logs = registry.logs.map { $0 === present ? new : $0 }
+            }
             return new
         }
     }
 
-    /// Checks that a table has no Swift types yet and may take those of a declaration.
+    /// Checks that a region has no Swift types yet and may take those of a declaration.
     private func checkAdoption(
-        of present: TableCore, _ schema: RegionSchema, isTyped: Bool
+        of present: RegionSchema, _ presentIsTyped: Bool, _ schema: RegionSchema, isTyped: Bool
     ) throws(StoreError) {
         func refuse(_ message: String) -> StoreError {
             StoreError(.regionConflict, message, region: schema.name)
         }
-        guard isTyped, present.schema.wireFingerprint == schema.wireFingerprint,
-            !present.isTyped || present.schema == schema
-        else {
+        guard isTyped, present.wireFingerprint == schema.wireFingerprint,
+            !presentIsTyped || present == schema
+        else { throw conflict(schema.name) }
+        guard !presentIsTyped else {
             throw refuse(
-                "the store has a table of this name with another schema; choose another name")
-        }
-        guard !present.isTyped else {
-            throw refuse(
-                "the table has rows of another Swift type whose memory looks different; use one type"
+                "the region has rows of another Swift type whose memory looks different; use one type"
             )
         }
         guard restoration.load(ordering: .acquiring) == 0 else {
@@ -117,8 +181,10 @@ final class StoreCore: @unchecked Sendable {
         // A cancelled cut whose holder has not noticed yet must not cost this one its life.
         if isOverLimit || reclaiming.isDue.load(ordering: .relaxed) { forgetGoneCuts() }
         return cutting.withLock {
-            let tables = tables
-            var frozen = tables.map { FrozenTable(table: $0) }
+            var tables = tables.map { FrozenTable(table: $0) }
+            let logs = logs
+            var frozenLogs: [FrozenLog] = []
+            frozenLogs.reserveCapacity(logs.count)
             let epoch = unsafe control.pointee.epoch.load(ordering: .relaxed)
             let access = CutAccess(epoch: epoch)
             registry.withLock { registry in
@@ -130,9 +196,11 @@ final class StoreCore: @unchecked Sendable {
             // be writing in this epoch; passing through each lock once waits for those, and only for
             // those, on this thread.
             unsafe control.pointee.epoch.store(epoch + 1, ordering: .sequentiallyConsistent)
-            for index in frozen.indices { frozen[index].freeze(at: epoch) }
+            for index in tables.indices { tables[index].freeze(at: epoch) }
+            for log in logs { frozenLogs.append(FrozenLog(log, at: epoch)) }
             let pause = ContinuousClock.now - start
-            return Cut(access: access, tables: frozen, pause: pause, store: self)
+            return Cut(
+                access: access, tables: tables, logs: frozenLogs, pause: pause, store: self)
         }
     }
 

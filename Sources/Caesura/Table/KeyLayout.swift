@@ -12,6 +12,8 @@ struct KeyLayout: @unchecked Sendable {
         case fixed(offset: Int, width: Int)
         /// One leaf of bytes or an array.
         case bytes(offset: Int)
+        /// No leaf: all rows have the hash of ``NoKey``.
+        case none
         case leaves([RowLayout.Leaf])
     }
 
@@ -25,6 +27,7 @@ struct KeyLayout: @unchecked Sendable {
         switch (leaves.count, leaves.first?.kind) {
         case (1, .fixed(let scalar)): shape = .fixed(offset: leaves[0].offset, width: scalar.width)
         case (1, .bytes), (1, .array): shape = .bytes(offset: leaves[0].offset)
+        case (0, _): shape = .none
         default: shape = .leaves(leaves)
         }
     }
@@ -41,6 +44,7 @@ struct KeyLayout: @unchecked Sendable {
         case .bytes(let offset):
             let reference = unsafe entry.load(fromByteOffset: offset, as: HeapReference.self)
             return unsafe heap.withBytes(of: reference) { unsafe hashKey.hash(bytes: $0) }
+        case .none: return NoKey.hash
         case .leaves(let leaves):
             var hasher = KeyHasher(key: hashKey)
             unsafe absorb(leaves, entry, heap, into: &hasher)

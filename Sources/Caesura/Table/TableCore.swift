@@ -31,6 +31,15 @@ final class TableCore: @unchecked Sendable {
     ///
     /// Used under the store's lock of cuts.
     var isTyped = false
+    /// What gives a cell its first value, and gives it again to a store that is emptied; nil for a table, and for a
+    /// cell of which only the schema is known.
+    ///
+    /// Set before anybody else sees the cell, or under the store's lock of cuts.
+    var putInitialValue: ((TableCore) -> Void)?
+    /// Whether the row is a cell's initial value, which nobody has written.
+    ///
+    /// Used under the partition's lock.
+    @usableFromInline var isInitial = false
     /// Whether another table has taken all rows, and this one has none any more but in cuts.
     ///
     /// Set under all the partitions' locks, read under any of them.
@@ -53,8 +62,9 @@ final class TableCore: @unchecked Sendable {
         self.layout = layout
         keys = unsafe KeyLayout(layout, control: store.control)
         pageLayout = PageLayout(layout)
-        partitionBits = store.partitionBits
-        partitionCount = 1 << store.partitionBits
+        // A cell is a table of one row without a key.
+        partitionBits = schema.kind == .table ? store.partitionBits : 0
+        partitionCount = 1 << partitionBits
         unsafe self.store = store
         pool = store.pool
         precondition(
@@ -108,15 +118,7 @@ final class TableCore: @unchecked Sendable {
 
     /// Calls `body` with each value outside the page that a row of the page refers to.
     func forEachLargeValue(of page: Page, _ body: (LargeValue) -> Void) {
-        for slot in page.usedSlots {
-            let entry = unsafe page.entries + slot * pageLayout.stride
-            let heap = unsafe HeapView(page: UnsafeRawPointer(page.base))
-            for offset in pageLayout.referenceOffsets {
-                let reference = unsafe entry.load(
-                    fromByteOffset: offset, as: HeapReference.self)
-                if reference.isOutOfLine { body(heap.largeValue(reference)) }
-            }
-        }
+        pageLayout.forEachLargeValue(of: page, body)
     }
 
     /// Which partition a hash belongs to.

@@ -23,6 +23,7 @@ struct BatchHasher: ~Copyable {
     ) throws(FormatError) {
         let first = batch.columns[0]
         switch (keyLeafCount, first.kind) {
+        case (0, _): unsafe hashes.initialize(repeating: NoKey.hash, count: batch.rowCount)
         case (1, .fixed(let scalar)) where scalar.width == 8:
             for row in 0..<batch.rowCount {
                 // SAFETY: the column has `rowCount` values of 8 bytes; `hashes` has room for a chunk's rows.

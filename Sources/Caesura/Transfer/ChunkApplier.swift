@@ -4,7 +4,7 @@ import Synchronization
 /// Brings a stream's chunks into an empty store.
 ///
 ///     let applier = try ChunkApplier(store, metadata: metadata)
-///     // for each chunk, any number of threads, but those of one partition in their order:
+///     // for each chunk, any number of threads, but those of one partition, of one log in their order:
 ///     try applier.apply(chunk, with: worker)
 ///     try applier.finish()
 ///
@@ -19,12 +19,15 @@ public final class ChunkApplier: Sendable {
     /// What the stream says of itself.
     public let metadata: StreamMetadata
     private let store: StoreCore
-    private let tables: [TableCore]
+    private let regions: [RegionCore]
     private let layouts: [RegionLayout]
     /// Which of the store's restores this is.
     private let number: UInt64
     private let pending = Guarded<[Place: PendingSegments]>([:])
     private let rows = Atomic<Int>(0)
+
+    /// For each log where its next chunk must begin, once one has come.
+    private let nextPositions = Guarded<[Int: UInt64]>([:])
 
     private struct Place: Hashable {
         var region: Int
@@ -43,13 +46,15 @@ public final class ChunkApplier: Sendable {
         /// - Parameter limits: What a chunk may ask for.
         public init(for applier: ChunkApplier, limits: Limits = Limits()) {
             decoder = ChunkDecoder(limits: limits)
-            batches = Array(repeating: nil, count: applier.tables.count)
+            batches = Array(repeating: nil, count: applier.regions.count)
         }
     }
 
     /// Prepares a store.
     ///
-    /// - Throws: `notEmpty` when the store has rows or an open cut; `schemaMismatch` when a table of the
+    /// A cell that has the value it was declared with is as good as empty: the value that comes takes its place.
+    ///
+    /// - Throws: `notEmpty` when the store has rows or an open cut; `schemaMismatch` when a region of the
     ///   store has other fields than the stream's; `unsupportedSchema`.
     public init(_ store: Store, metadata: StreamMetadata) throws(StoreError) {
         self.metadata = metadata
@@ -58,58 +63,59 @@ public final class ChunkApplier: Sendable {
         number = try store.core.beginRestore(epoch: metadata.epoch, hashKey: metadata.hashKey)
         do throws(StoreError) {
             // Once more: until the restore began, a declaration could replace a table by one of its own types.
-            (tables, layouts) = try Self.resolve(metadata, in: store, declaring: true)
+            (regions, layouts) = try Self.resolve(metadata, in: store, declaring: true)
         } catch {
             store.core.endRestore(number)
             throw error
         }
     }
 
-    /// The store's tables for the stream's regions, and how to decode them.
+    /// The store's regions for the stream's, and how to decode them.
     ///
     /// - Parameter isDeclaring: Whether regions that the store lacks are declared; without, all is checked and
-    ///   nothing changed, and their tables are missing.
+    ///   nothing changed, and they are missing.
     private static func resolve(
         _ metadata: StreamMetadata, in store: Store, declaring isDeclaring: Bool
-    ) throws(StoreError) -> (tables: [TableCore], layouts: [RegionLayout]) {
-        var tables: [TableCore] = []
+    ) throws(StoreError) -> (regions: [RegionCore], layouts: [RegionLayout]) {
+        var regions: [RegionCore] = []
         var layouts: [RegionLayout] = []
-        for region in metadata.regions {
-            let table = try table(for: region, in: store, declaring: isDeclaring)
-            if let table { tables.append(table) }
+        for schema in metadata.regions {
+            let region = try region(for: schema, in: store, declaring: isDeclaring)
+            if let region { regions.append(region) }
             do throws(FormatError) {
                 // The program's schema: its enumerations say which values may stand in its rows.
-                layouts.append(try RegionLayout(table?.schema ?? region))
+                layouts.append(try RegionLayout(region?.schema ?? schema))
             } catch {
-                throw StoreError(.unsupportedSchema, error.message, region: region.name)
+                throw StoreError(.unsupportedSchema, error.message, region: schema.name)
             }
         }
-        return (tables, layouts)
+        return (regions, layouts)
     }
 
-    private static func table(
-        for region: RegionSchema, in store: Store, declaring isDeclaring: Bool
-    ) throws(StoreError) -> TableCore? {
-        guard region.kind == .table else {
-            throw StoreError(
-                .unsupportedSchema, "it is not a table; use a newer version of this program",
-                region: region.name)
+    private static func region(
+        for schema: RegionSchema, in store: Store, declaring isDeclaring: Bool
+    ) throws(StoreError) -> RegionCore? {
+        if isDeclaring, store.core.region(named: schema.name) == nil {
+            try store.declare(schema)
         }
-        if isDeclaring, store.core.table(named: region.name) == nil {
-            try store.declareTable(region)
-        }
-        guard let table = store.core.table(named: region.name) else {
-            try TableCore.check(region, RowLayout(region: region))
+        guard let region = store.core.region(named: schema.name) else {
+            try TableCore.check(schema, RowLayout(region: schema))
             return nil
         }
-        guard table.schema.wireFingerprint == region.wireFingerprint else {
+        guard region.schema.kind == schema.kind else {
             throw StoreError(
                 .schemaMismatch,
-                "the data has the fields of version \(region.row.version), the program those of "
-                    + "version \(table.schema.row.version), and they differ; restore with the "
-                    + "program that wrote it", region: region.name)
+                "the data has a \(schema.kind) of this name, and the program a \(region.schema.kind)",
+                region: schema.name)
         }
-        return table
+        guard region.schema.wireFingerprint == schema.wireFingerprint else {
+            throw StoreError(
+                .schemaMismatch,
+                "the data has the fields of version \(schema.row.version), the program those of "
+                    + "version \(region.schema.row.version), and they differ; restore with the "
+                    + "program that wrote it", region: schema.name)
+        }
+        return region
     }
 
     deinit {
@@ -122,21 +128,22 @@ public final class ChunkApplier: Sendable {
     /// The number of rows applied so far.
     public var rowCount: Int { rows.load(ordering: .relaxed) }
 
-    /// Applies a core or segment chunk whose checksums were verified.
+    /// Applies a chunk of rows or a segment chunk whose checksums were verified.
     ///
-    /// Chunks of one partition must come in their order and one at a time; those of different partitions
-    /// may come side by side.
+    /// Chunks of one partition, or of one log, must come in their order and one at a time; others may come side by
+    /// side.
     ///
     /// - Throws: ``FormatError``, `malformed` and others with the chunk's offset, when the bytes break the
     ///   format's rules; ``StoreError``, `restoreDisturbed`, when something else wrote to the store.
     public func apply(_ chunk: VerifiedChunk, with worker: Worker) throws {
         let header = chunk.header
-        guard header.region < tables.count else {
+        guard header.region < regions.count else {
             throw FormatError(.malformed, "a chunk of a region there is not", at: chunk.offset)
         }
-        guard header.partition < 1 << metadata.partitionBits,
-            HashRange(partition: header.partition, bits: metadata.partitionBits)
-                .contains(header.range)
+        let region = regions[header.region]
+        let bits = region.schema.kind == .table ? metadata.partitionBits : 0
+        guard header.partition < 1 << bits,
+            HashRange(partition: header.partition, bits: bits).contains(header.range)
         else {
             throw FormatError(
                 .malformed, "a chunk's hash range is not in its partition", at: chunk.offset)
@@ -152,7 +159,7 @@ public final class ChunkApplier: Sendable {
                 return present
             }
             try segments.append(segment, at: chunk.offset)
-        case .core:
+        case region.schema.kind.rowRole:
             let batch = worker.batches[header.region] ?? ColumnBatch(leaves: layout.leaves)
             worker.batches[header.region] = batch
             try worker.decoder.decode(core: chunk, layout: layout, into: batch)
@@ -160,27 +167,56 @@ public final class ChunkApplier: Sendable {
                 pending.withLock { $0.removeValue(forKey: place) } ?? PendingSegments()
             defer { segments.discard() }
             try segments.settle(batch, at: chunk.offset)
-            try apply(batch, to: tables[header.region], header.range, segments, chunk.offset)
+            switch region {
+            case .table(let table):
+                try apply(batch, to: table, header.range, segments, chunk.offset)
+            case .log(let log):
+                try apply(batch, to: log, header, segments, chunk.offset)
+            }
             rows.add(batch.rowCount, ordering: .relaxed)
         default:
             throw FormatError(
-                .unsupported, "a snapshot has no chunks of role \(header.role)", at: chunk.offset)
+                .malformed, "a \(header.role) chunk of a region that is a \(region.schema.kind)",
+                at: chunk.offset)
         }
     }
 
     /// Ends the restore.
     ///
+    /// - Parameter heads: Where logs go on that had no rows, in the order of the regions: ``StreamEnd/heads``. What
+    ///   it says of others is not looked at. Without it they begin at position 0.
     /// - Throws: `malformed` when segments came whose rows did not.
-    public func finish() throws(FormatError) {
+    public func finish(heads: [UInt64] = []) throws(FormatError) {
         if pending.withLock({ !$0.isEmpty }) {
             throw FormatError(.malformed, "the data ends between a large value and its row", at: 0)
+        }
+        let logs = regions.enumerated().compactMap { index, region in
+            if case .log(let log) = region { (index, log) } else { nil }
+        }
+        for (place, (index, log)) in logs.enumerated() {
+            let head = place < heads.count ? heads[place] : 0
+            guard head <= Limits.logPositions else {
+                throw FormatError(.malformed, "a log begins at position \(head)", at: 0)
+            }
+            if nextPositions.withLock({ $0[index] }) == nil { begin(log, at: head) }
         }
         store.endRestore(number)
     }
 
+    /// Makes a log that is still empty begin at a position, as long as the restore is under way.
+    private func begin(_ log: LogCore, at position: UInt64) {
+        log.withLock {
+            guard store.restoration.load(ordering: .acquiring) == number,
+                unsafe log.body.pointee.extent.pages.isEmpty
+            else { return }
+            unsafe log.body.pointee.beginBringing()
+            unsafe log.body.pointee.begin(at: position)
+        }
+    }
+
     /// Ends the restore of a whole stream: the store goes on from it, and takes its deltas.
     func finish(with end: StreamEnd) throws(FormatError) {
-        try finish()
+        try finish(heads: end.heads)
         store.adoptAncestor(
             place: "", epoch: metadata.epoch, digest: end.digest,
             regions: metadata.regions.map(\.name), isRestored: true)
@@ -218,6 +254,41 @@ public final class ChunkApplier: Sendable {
         }
     }
 
+    /// Puts a log's next rows behind those that came before.
+    private func apply(
+        _ batch: ColumnBatch, to log: LogCore, _ header: ChunkHeader, _ segments: PendingSegments,
+        _ offset: Int
+    ) throws {
+        let position = header.range.first
+        let expected = nextPositions.withLock { $0[header.region] }
+        guard expected == nil || expected == position else {
+            throw FormatError(
+                .malformed,
+                "rows of a log from position \(position) on where \(expected ?? 0) must be",
+                at: offset)
+        }
+        let pages = LogPages(log, batch, segments, epoch: metadata.epoch).build()
+        let isBrought = log.withLock {
+            guard store.restoration.load(ordering: .acquiring) == number else { return false }
+            let extent = unsafe log.body.pointee.extent
+            guard expected == nil ? extent.pages.isEmpty : extent.end == position else {
+                return false
+            }
+            unsafe log.body.pointee.beginBringing()
+            if expected == nil { unsafe log.body.pointee.begin(at: position) }
+            unsafe log.body.pointee.bring(pages)
+            return true
+        }
+        guard isBrought else {
+            for (page, _) in pages { log.discard(page) }
+            throw StoreError(
+                .restoreDisturbed,
+                "rows were appended or trimmed while they were restored, or the restore has ended; let "
+                    + "nothing write until it has", region: log.schema.name)
+        }
+        nextPositions.withLock { $0[header.region] = position + UInt64(batch.rowCount) }
+    }
+
     /// What keeps pages from being attached.
     private enum Obstacle {
         case format(String)
@@ -231,11 +302,26 @@ public final class ChunkApplier: Sendable {
         // Ascending, as everybody does who takes several locks.
         let partitions =
             table.partitionIndex(of: range.first)...table.partitionIndex(of: range.last)
+        var replaced: (root: DirectoryEntry, epoch: UInt64)?
         for index in partitions { unsafe table.partition(index).lock() }
-        defer { for index in partitions { unsafe table.partition(index).unlock() } }
+        defer {
+            for index in partitions { unsafe table.partition(index).unlock() }
+            if let replaced {
+                var list = RetiredList(epoch: replaced.epoch)
+                table.retireAll(below: replaced.root, withValues: true, into: &list)
+                store.giveUp(list)
+            }
+        }
         guard store.restoration.load(ordering: .acquiring) == number else {
             return .store(
                 "the restore has ended, or another one has begun; have one restore at a time")
+        }
+        if table.isInitial {
+            // Nobody sees the cell without a value: the lock is held.
+            replaced = unsafe (
+                table.partition(0).pointee.detachAll(), table.partition(0).pointee.writeEpoch
+            )
+            table.isInitial = false
         }
         for page in pages {
             let partition = unsafe table.partition(table.partitionIndex(of: page.range.first))

@@ -79,6 +79,11 @@ struct PageFiller: ~Copyable {
         unsafe entries[index] = unsafe page.entries + slot &* layout.stride
     }
 
+    /// As ``takeSlot(of:index:tag:epoch:)``, of a page of a log: its rows stand in their order.
+    mutating func takeSlot(inOrder index: Int, of page: Page) {
+        unsafe entries[index] = unsafe page.takeSlot(inOrder: index, stride: layout.stride)
+    }
+
     /// Moves the next `count` rows, which start at `row` of the batch, into the slots that were taken.
     ///
     /// - Parameters:

@@ -47,6 +47,39 @@ struct PageGatherer: ~Copyable {
             unsafe rowBound += Int(page.header.pointee.rowCount)
             unsafe heapBound += Int(page.header.pointee.heapTop)
         }
+        begin(batch, rowBound: rowBound, heapBound: heapBound)
+        for (place, page) in pages.enumerated() {
+            let ahead = PageAhead(
+                place + 1 < pages.count ? pages[place + 1] : nil, steps: layout.leaves.count)
+            append(sort(page, range), of: page, ahead: ahead, heapBound: heapBound, to: batch)
+        }
+        end(batch)
+    }
+
+    /// Appends the rows of a log among some positions.
+    mutating func gather(
+        _ extent: LogExtent, _ positions: Range<UInt64>, into batch: ColumnBatch
+    ) {
+        var heapBound = 0
+        // Where a page's heap ends is the appending thread's to know; a block's size never changes.
+        extent.forEachPage(in: positions) { page, _, _ in
+            unsafe heapBound += Int(page.header.pointee.blockSize)
+        }
+        begin(batch, rowBound: positions.count, heapBound: heapBound)
+        extent.forEachPage(in: positions) { page, slots, _ in
+            let entries = unsafe page.entries
+            for (index, slot) in slots.enumerated() {
+                unsafe rows[index] = unsafe UnsafeRawPointer(entries + slot &* layout.stride)
+            }
+            append(
+                slots.count, of: page, ahead: PageAhead(nil, steps: layout.leaves.count),
+                heapBound: heapBound, to: batch)
+        }
+        end(batch)
+    }
+
+    /// Makes room in a batch for so many rows and bytes of heaps.
+    private mutating func begin(_ batch: ColumnBatch, rowBound: Int, heapBound: Int) {
         for (index, leaf) in layout.leaves.enumerated() {
             let column = batch.columns[index]
             column.reserveCapacity(column.count + rowBound)
@@ -57,19 +90,25 @@ struct PageGatherer: ~Copyable {
             unsafe cursors[index] = LeafCursor(
                 leaf, of: layout, column, after: column.count, column.contentByteCount)
         }
-        let leafCount = layout.leaves.count
-        for (place, page) in pages.enumerated() {
-            var ahead = PageAhead(
-                place + 1 < pages.count ? pages[place + 1] : nil, steps: leafCount)
-            let count = sort(page, range)
-            for index in 0..<leafCount {
-                ahead.step()
-                unsafe append(&cursors[index], count, page) { value, cursor in
-                    Self.append(value, &cursor, batch.columns[index], heapBound)
-                }
+    }
+
+    /// Appends the first of ``rows``, which are a page's.
+    @inline(__always)
+    private mutating func append(
+        _ count: Int, of page: Page, ahead: PageAhead, heapBound: Int, to batch: ColumnBatch
+    ) {
+        var ahead = ahead
+        for index in 0..<layout.leaves.count {
+            ahead.step()
+            unsafe append(&cursors[index], count, page) { value, cursor in
+                Self.append(value, &cursor, batch.columns[index], heapBound)
             }
-            batch.rowCount += count
         }
+        batch.rowCount += count
+    }
+
+    /// Tells the columns how far they are filled.
+    private mutating func end(_ batch: ColumnBatch) {
         for (index, column) in batch.columns.enumerated() {
             unsafe cursors[index].settle(column)
         }

@@ -24,6 +24,8 @@ public struct RowStreamWriter<Row: SchemaStruct, Sink: ByteSink & ~Copyable>: ~C
     private var header: ChunkHeader
     private var rowCount = 0
     private var weight = 0
+    /// The position of the next row.
+    private var position: UInt64 = 0
 
     /// Begins a stream.
     ///
@@ -63,8 +65,8 @@ public struct RowStreamWriter<Row: SchemaStruct, Sink: ByteSink & ~Copyable>: ~C
         gatherer = PageGatherer(layout)
         batch = ColumnBatch(leaves: regionLayout.leaves)
         header = ChunkHeader(
-            role: .log, region: 0, fingerprint: regionLayout.wireFingerprint, partition: 0,
-            range: .all, sequence: 0, targetEpoch: 1)
+            role: .log, region: 0, fingerprint: regionLayout.wireFingerprint, position: 0,
+            sequence: 0)
     }
 
     /// Writes the next row.
@@ -75,11 +77,13 @@ public struct RowStreamWriter<Row: SchemaStruct, Sink: ByteSink & ~Copyable>: ~C
         let rowWeight =
             regionLayout.fixedRowWeight
             + Row.heapByteCount(of: row, upTo: Limits.inlineValueBytes)
-        if rowCount > 0,
-            rowCount == Limits.rowsPerChunk || weight + rowWeight > Limits.rowBytesPerChunk
-        {
+        let beginsStretch = position % Limits.positionsPerStretch == 0
+        if rowCount > 0, beginsStretch || weight + rowWeight > Limits.rowBytesPerChunk {
             try writeChunk()
         }
+        if rowCount == 0 { header.range = .position(position) }
+        if beginsStretch { header.sequence = 0 }
+        position += 1
         var limit = Page.valueLimit
         var needed = Row.heapByteCount(of: row, upTo: limit)
         if needed > scratch.heapCapacity {

@@ -27,7 +27,8 @@ extension Cut {
         }
         var writer: StreamWriter<Sink>
         do throws(Sink.Failure) {
-            writer = try StreamWriter(metadata: source.metadata, to: sink)
+            writer = try StreamWriter(
+                metadata: source.metadata, heads: source.heads, to: sink)
         } catch {
             throw .sink(error)
         }

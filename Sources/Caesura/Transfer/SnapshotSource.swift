@@ -8,7 +8,7 @@ public import CaesuraFormat
 ///         try source.encode(job, with: worker, emit: { header, bytes in ... }, refused: { $0 })
 ///     }
 ///
-/// ``next()`` hands out jobs in the order of the stream; each gives one core chunk and the segment chunks
+/// ``next()`` hands out jobs in the order of the stream; each gives one chunk of rows and the segment chunks
 /// before it. Jobs can be encoded on several threads, each with its own ``Worker``; the chunks have to be
 /// written in the order of the jobs. Memory: the plan of one partition, and each worker's columns.
 public final class SnapshotSource: Sendable {
@@ -16,20 +16,45 @@ public final class SnapshotSource: Sendable {
     public let cut: Cut
     /// The stream's metadata: what its first chunk holds.
     public let metadata: StreamMetadata
-    private let tables: [FrozenTable]
+    /// The position of the first row of each log, in the order of the regions; of an empty log that of the next row.
+    ///
+    /// What ``StreamWriter`` wants to know.
+    public let heads: [UInt64]
+    private let regions: [FrozenRegion]
     private let layouts: [RegionLayout]
+    private let kept: [String: Range<UInt64>]
     private let cursor = Guarded(Cursor())
+
+    private enum FrozenRegion {
+        case table(FrozenTable)
+        case log(FrozenLog)
+
+        var schema: RegionSchema {
+            switch self {
+            case .table(let frozen): frozen.table.schema
+            case .log(let frozen): frozen.log.schema
+            }
+        }
+
+        var layout: RowLayout {
+            switch self {
+            case .table(let frozen): frozen.table.layout
+            case .log(let frozen): frozen.log.layout
+            }
+        }
+    }
 
     private struct Cursor {
         var region = 0
         var partition = -1
         var planner: ChunkPlanner?
+        var logPlanner: LogPlanner?
         var nextChunk = 0
         var sequence: UInt64 = 0
         var nextOrdinal = 0
     }
 
-    /// One core chunk to encode, with the segments before it.
+    /// One chunk of rows to encode, with the segments before it.
     public struct Job: @unchecked Sendable {
         // @unchecked: the pages are frozen while the cut is open, and read only inside Cut.read.
 
@@ -39,11 +64,17 @@ public final class SnapshotSource: Sendable {
         public let region: Int
         /// The partition.
         public let partition: Int
-        /// The hashes of the rows.
+        /// The hashes of the rows; of a log the position of the first row, ``HashRange/position(_:)``.
         public let range: HashRange
         let sequence: UInt64
-        let pages: [Page]
-        let isPartOfPage: Bool
+        let rows: Rows
+    }
+
+    /// Where a job's rows are.
+    enum Rows {
+        /// In pages of a table; those outside the job's range are not meant where it is only part of a page.
+        case table([Page], isPartOfPage: Bool)
+        case log(Range<UInt64>)
     }
 
     /// The memory that encoding reuses.
@@ -52,13 +83,13 @@ public final class SnapshotSource: Sendable {
     public final class Worker {
         var encoder: ChunkEncoder
         var batches: [ColumnBatch?]
-        /// Bytes of each leaf in the last core chunk.
+        /// Bytes of each leaf in the last chunk of rows.
         public var leafByteCounts: [Int] { encoder.leafByteCounts }
 
         /// Creates a worker for a source's regions.
         public init(for source: SnapshotSource) {
             encoder = ChunkEncoder(compression: source.metadata.compression)
-            batches = Array(repeating: nil, count: source.tables.count)
+            batches = Array(repeating: nil, count: source.regions.count)
         }
     }
 
@@ -69,17 +100,26 @@ public final class SnapshotSource: Sendable {
     ///   - epoch: The epoch under which it is saved, when that is not the cut's: after a restore, a cut that
     ///     nothing was written before equals what was restored.
     ///   - compression: What bodies are compressed with.
+    ///   - kept: For logs, by name, the positions whose chunks the receiver has from an earlier cut of this store
+    ///     with the same regions and options. Of stretches that lie within them whole no chunks are made: those
+    ///     would be the same, to the byte. What comes is then no whole stream; the receiver puts it together.
     public init(
-        _ cut: Cut, as epoch: UInt64? = nil, compression: Compression = .none
+        _ cut: Cut, as epoch: UInt64? = nil, compression: Compression = .none,
+        keeping kept: [String: Range<UInt64>] = [:]
     ) throws(FormatError) {
         self.cut = cut
-        tables = cut.tables.sorted { $0.table.schema.name.utf8Precedes($1.table.schema.name) }
+        self.kept = kept
+        regions = (cut.tables.map { .table($0) } + cut.logs.map { .log($0) })
+            .sorted { (a: FrozenRegion, b) in a.schema.name.utf8Precedes(b.schema.name) }
+        heads = regions.compactMap { region in
+            if case .log(let frozen) = region { frozen.extent.head } else { nil }
+        }
         var layouts: [RegionLayout] = []
-        for table in tables { layouts.append(try RegionLayout(table.table.schema)) }
+        for region in regions { layouts.append(try RegionLayout(region.schema)) }
         self.layouts = layouts
         metadata = try StreamMetadata(
             epoch: epoch ?? cut.epoch.rawValue, hashKey: cut.store.hashKey,
-            partitionBits: cut.store.partitionBits, regions: tables.map(\.table.schema),
+            partitionBits: cut.store.partitionBits, regions: regions.map(\.schema),
             compression: compression)
     }
 
@@ -104,37 +144,74 @@ public final class SnapshotSource: Sendable {
     }
 
     private func next(_ cursor: inout Cursor) throws(StoreError) -> Job? {
-        while cursor.region < tables.count {
-            let table = tables[cursor.region]
+        while cursor.region < regions.count {
+            let job =
+                switch regions[cursor.region] {
+                case .table(let frozen): try next(&cursor, of: frozen)
+                case .log(let frozen): try next(&cursor, of: frozen)
+                }
+            if let job {
+                cursor.nextOrdinal += 1
+                return job
+            }
+            cursor.region += 1
+            cursor.partition = -1
+            cursor.planner = nil
+            cursor.logPlanner = nil
+        }
+        return nil
+    }
+
+    private func next(
+        _ cursor: inout Cursor, of frozen: FrozenLog
+    ) throws(StoreError) -> Job? {
+        guard frozen.extent.end <= Limits.logPositions else {
+            // Only data that was restored can have brought it there.
+            throw StoreError(
+                .inconsistentData, "the log has rows at positions from 2 to the power 63 on",
+                region: frozen.log.schema.name, epoch: cut.epoch)
+        }
+        var planner =
+            cursor.logPlanner
+            ?? LogPlanner(
+                frozen, fixedRowWeight: layouts[cursor.region].fixedRowWeight,
+                keeping: kept[frozen.log.schema.name] ?? 0..<0)
+        // Not held twice while it changes.
+        cursor.logPlanner = nil
+        defer { cursor.logPlanner = planner }
+        guard let chunk = planner.nextChunk() else { return nil }
+        return Job(
+            ordinal: cursor.nextOrdinal, region: cursor.region, partition: 0,
+            range: .position(chunk.positions.lowerBound), sequence: chunk.sequence,
+            rows: .log(chunk.positions))
+    }
+
+    private func next(
+        _ cursor: inout Cursor, of frozen: FrozenTable
+    ) throws(StoreError) -> Job? {
+        let table = frozen.table
+        while true {
             if let planner = cursor.planner, cursor.nextChunk < planner.chunks.count {
                 let chunk = planner.chunks[cursor.nextChunk]
                 cursor.nextChunk += 1
-                defer { cursor.nextOrdinal += 1 }
                 let sequence = cursor.sequence
-                cursor.sequence += 1 + segmentCount(chunk, planner, table.table)
+                cursor.sequence += 1 + segmentCount(chunk, planner, table)
                 return Job(
                     ordinal: cursor.nextOrdinal, region: cursor.region, partition: cursor.partition,
                     range: chunk.range, sequence: sequence,
-                    pages: Array(planner.pages[chunk.pages]),
-                    isPartOfPage: chunk.isPartOfPage)
+                    rows: .table(
+                        Array(planner.pages[chunk.pages]), isPartOfPage: chunk.isPartOfPage))
             }
             cursor.partition += 1
             cursor.nextChunk = 0
             cursor.sequence = 0
-            if cursor.partition == table.table.partitionCount {
-                cursor.region += 1
-                cursor.partition = -1
-                cursor.planner = nil
-                continue
-            }
+            if cursor.partition == table.partitionCount { return nil }
             var planner =
                 cursor.planner
-                ?? ChunkPlanner(
-                    table.table, fixedRowWeight: layouts[cursor.region].fixedRowWeight)
-            try planner.plan(partition: cursor.partition, root: table.roots[cursor.partition])
+                ?? ChunkPlanner(table, fixedRowWeight: layouts[cursor.region].fixedRowWeight)
+            try planner.plan(partition: cursor.partition, root: frozen.roots[cursor.partition])
             cursor.planner = planner
         }
-        return nil
     }
 
     /// The number of segment chunks before a core chunk.
@@ -170,64 +247,84 @@ public final class SnapshotSource: Sendable {
         emit: (ChunkHeader, UnsafeRawBufferPointer) throws(Failure) -> Void,
         refused: (StoreError) -> Failure
     ) throws(Failure) {
-        let table = tables[job.region].table
+        let region = regions[job.region]
         let batch =
             worker.batches[job.region] ?? ColumnBatch(leaves: layouts[job.region].leaves)
         worker.batches[job.region] = batch
         batch.removeAll()
-        let hasOutOfLine = try cut.read(
+        try cut.read(
             { () throws(Failure) in
-                var gatherer = PageGatherer(table)
-                gatherer.gather(job.pages, in: job.isPartOfPage ? job.range : nil, into: batch)
-                return job.pages.contains { unsafe $0.header.pointee.hasOutOfLine }
+                switch (region, job.rows) {
+                case (.table(let frozen), .table(let pages, let isPartOfPage)):
+                    var gatherer = PageGatherer(frozen.table)
+                    gatherer.gather(pages, in: isPartOfPage ? job.range : nil, into: batch)
+                case (.log(let frozen), .log(let positions)):
+                    var gatherer = PageGatherer(frozen.log.layout)
+                    gatherer.gather(frozen.extent, positions, into: batch)
+                default: preconditionFailure("a job of another region")
+                }
             }, cancelled: refused)
         var header = ChunkHeader(
-            role: .core, region: job.region, fingerprint: layouts[job.region].wireFingerprint,
+            role: .segment, region: job.region, fingerprint: layouts[job.region].wireFingerprint,
             partition: job.partition, range: job.range, sequence: job.sequence,
-            targetEpoch: metadata.epoch)
-        if hasOutOfLine {
-            header.role = .segment
-            try unsafe encodeSegments(
-                of: batch, job, table, &header, worker, emit: emit, refused: refused)
-            header.role = .core
+            targetEpoch: region.schema.kind == .log ? 0 : metadata.epoch)
+        let segmented = batch.segmentedValues
+        if !segmented.isEmpty {
+            let values = try cut.read(
+                { () throws(Failure) in largeValues(of: job, in: region) }, cancelled: refused)
+            try unsafe encode(
+                segmented, values, &header, worker, emit: emit, refused: refused)
         }
+        header.role = region.schema.kind.rowRole
         worker.encoder.encode(core: batch, header: header)
         try unsafe emit(worker.encoder.header, worker.encoder.bytes)
     }
 
-    private func encodeSegments<Failure: Error>(
-        of batch: ColumnBatch, _ job: Job, _ table: TableCore, _ header: inout ChunkHeader,
+    /// The values outside the pages of a job's rows, by the row's number in the batch and the leaf.
+    private func largeValues(of job: Job, in region: FrozenRegion) -> [Int: LargeValue] {
+        var values: [Int: LargeValue] = [:]
+        func note(_ row: Int, _ entry: UnsafeRawPointer, _ heap: HeapView) {
+            for (leaf, described) in region.layout.leaves.enumerated() {
+                switch described.kind {
+                case .presence, .fixed: continue
+                case .bytes, .array: break
+                }
+                let reference = unsafe entry.load(
+                    fromByteOffset: described.offset, as: HeapReference.self)
+                guard reference.isOutOfLine else { continue }
+                values[row << 10 | leaf] = heap.largeValue(reference)
+            }
+        }
+        switch (region, job.rows) {
+        case (.table(let frozen), .table(let pages, let isPartOfPage)):
+            var gatherer = PageGatherer(frozen.table)
+            var row = 0
+            for page in pages {
+                let heap = unsafe HeapView(page: UnsafeRawPointer(page.base))
+                unsafe row += gatherer.forEachRow(of: page, in: isPartOfPage ? job.range : nil) {
+                    index, entry in
+                    unsafe note(row + index, entry, heap)
+                }
+            }
+        case (.log(let frozen), .log(let positions)):
+            frozen.extent.forEachPage(in: positions) { page, slots, start in
+                let heap = unsafe HeapView(page: UnsafeRawPointer(page.base))
+                let row = Int(start - positions.lowerBound)
+                for (index, slot) in slots.enumerated() {
+                    let entry = unsafe page.entries + slot * region.layout.stride
+                    unsafe note(row + index, UnsafeRawPointer(entry), heap)
+                }
+            }
+        default: preconditionFailure("a job of another region")
+        }
+        return values
+    }
+
+    private func encode<Failure: Error>(
+        _ segmented: [SegmentedValue], _ values: [Int: LargeValue], _ header: inout ChunkHeader,
         _ worker: Worker, emit: (ChunkHeader, UnsafeRawBufferPointer) throws(Failure) -> Void,
         refused: (StoreError) -> Failure
     ) throws(Failure) {
-        let segmented = batch.segmentedValues
-        guard !segmented.isEmpty else { return }
-        // The large values in the order of the batch's rows.
-        let values = try cut.read(
-            { () throws(Failure) in
-                var gatherer = PageGatherer(table)
-                var values: [Int: LargeValue] = [:]
-                var row = 0
-                for page in job.pages {
-                    let heap = unsafe HeapView(page: UnsafeRawPointer(page.base))
-                    unsafe row += gatherer.forEachRow(
-                        of: page, in: job.isPartOfPage ? job.range : nil
-                    ) {
-                        index, entry in
-                        for (leaf, described) in table.layout.leaves.enumerated() {
-                            switch described.kind {
-                            case .presence, .fixed: continue
-                            case .bytes, .array: break
-                            }
-                            let reference = unsafe entry.load(
-                                fromByteOffset: described.offset, as: HeapReference.self)
-                            guard reference.isOutOfLine else { continue }
-                            values[(row + index) << 10 | leaf] = heap.largeValue(reference)
-                        }
-                    }
-                }
-                return values
-            }, cancelled: refused)
         let piece = UnsafeMutableRawBufferPointer.allocate(
             byteCount: Limits.segmentBytes, alignment: 64)
         defer { unsafe piece.deallocate() }

@@ -21,14 +21,14 @@ public struct ChunkDecoder: ~Copyable {
         columns = ColumnDecoder(limits: limits)
     }
 
-    /// Decodes the rows of a core or log chunk and replaces what `batch` holds.
+    /// Decodes the rows of a core, log or cell chunk and replaces what `batch` holds.
     ///
     /// Checked here: the fingerprint, the directory, the columns, that presence values and Bools are 0
     /// or 1, that text is UTF-8, that enumerations hold their cases, the rows' weight. Left to who knows
     /// the hash key: that the rows are in hash order and in the chunk's range.
     ///
     /// - Parameters:
-    ///   - chunk: A core chunk, or a log chunk where the region is a log.
+    ///   - chunk: A core chunk; a log chunk where the region is a log, a cell chunk where it is a cell.
     ///   - layout: The region's layout.
     ///   - wanted: For each leaf whether its values are wanted; the columns of others are empty. Presence
     ///     leaves are always decoded.
@@ -116,7 +116,7 @@ extension ChunkDecoder {
     private mutating func decodeRows(
         of chunk: VerifiedChunk, layout: RegionLayout, wanted: [Bool]?, into batch: ColumnBatch
     ) throws(FormatError) {
-        try Self.expect(layout.schema.kind == .log ? .log : .core, chunk, layout)
+        try Self.expect(layout.schema.kind.rowRole, chunk, layout)
         var reader = try bodyReader(of: chunk)
         try decodeRows(
             of: &reader, rowCount: chunk.header.rowCount, layout: layout, wanted: wanted,

@@ -32,15 +32,17 @@ public struct ChunkEncoder: ~Copyable {
         unsafe UnsafeRawBufferPointer(rebasing: output.bytes[start...])
     }
 
-    /// Encodes the rows of a hash range.
+    /// Encodes the rows of a hash range, of a stretch of a log, or of a cell.
     ///
     /// - Parameters:
-    ///   - batch: The rows in hash order, 1...8,192 of them.
-    ///   - header: Role `.core`, region, fingerprint, partition, range, sequence and epoch; the rest is
+    ///   - batch: The rows in hash order, or in that of positions, 1...8,192 of them.
+    ///   - header: Role `.core`, `.log` or `.cell`, region, fingerprint, partition, range, sequence and epoch; the rest is
     ///     filled in.
     /// - Complexity: O(values); no allocation once warm.
     public mutating func encode(core batch: ColumnBatch, header: ChunkHeader) {
-        precondition(header.role == .core || header.role == .log, "the header of a chunk of rows")
+        precondition(
+            header.role == .core || header.role == .log || header.role == .cell,
+            "the header of a chunk of rows")
         precondition(
             (1...Limits.rowsPerChunk).contains(batch.rowCount), "a chunk of \(batch.rowCount) rows")
         let leafCount = batch.columns.count

@@ -112,8 +112,16 @@ extension ChunkHeader {
             return baseEpoch == 0 ? nil : (.malformed, "a core chunk with a base epoch")
         case .log:
             if rowCount == 0 { return (.malformed, "a log chunk without rows") }
-            if partition != 0 || range != .all { return (.malformed, "a log chunk of a range") }
-            return baseEpoch == 0 ? nil : (.malformed, "a log chunk with a base epoch")
+            if partition != 0 || range.prefixBits != 64 {
+                return (.malformed, "a log chunk without a position")
+            }
+            let stretch = Limits.positionsPerStretch
+            if range.first >= Limits.logPositions
+                || range.first % stretch + UInt64(rowCount) > stretch
+            {
+                return (.malformed, "a log chunk with rows of two stretches")
+            }
+            return targetEpoch == 0 ? nil : (.malformed, "a log chunk with an epoch")
         case .segment:
             if rowCount != 0 { return (.malformed, "a segment chunk with rows") }
             return baseEpoch == 0 ? nil : (.malformed, "a segment chunk with a base epoch")
@@ -123,7 +131,9 @@ extension ChunkHeader {
             return baseEpoch > 0 && baseEpoch < targetEpoch
                 ? nil : (.malformed, "a delta chunk whose base is not before its target")
         case .cell:
-            return (.unsupported, "a chunk has role \(role), of a newer format")
+            if rowCount != 1 { return (.malformed, "a cell chunk with \(rowCount) rows") }
+            if partition != 0 || range != .all { return (.malformed, "a cell chunk of a range") }
+            return baseEpoch == 0 ? nil : (.malformed, "a cell chunk with a base epoch")
         }
     }
 }

@@ -6,9 +6,9 @@ public enum ChunkRole: UInt8, Hashable, Sendable {
     case core = 2
     /// What changed in a hash range between two cuts.
     case delta = 3
-    /// The columns of the next rows of a log, in their order.
+    /// The columns of consecutive rows of a log.
     case log = 4
-    /// Reserved: the value of a cell.
+    /// The columns of the one row of a cell.
     case cell = 5
     /// A piece of one large value.
     case segment = 6
@@ -42,13 +42,13 @@ public struct ChunkHeader: Hashable, Sendable {
     public var region = 0
     /// The partition that the range lies in.
     public var partition = 0
-    /// The hashes the chunk covers.
+    /// The hashes the chunk covers; of a log the position of its first row, ``HashRange/position(_:)``.
     public var range = HashRange.all
-    /// The chunk's number among those of its region and partition, from 0.
+    /// The chunk's number among those of its region and partition, of a log's stretch, from 0.
     public var sequence: UInt64 = 0
     /// The epoch that a delta builds on; 0 otherwise.
     public var baseEpoch: UInt64 = 0
-    /// The epoch of the cut.
+    /// The epoch of the cut; 0 in a log's chunks, which are the same in all cuts.
     public var targetEpoch: UInt64
     /// The number of rows in the body.
     public var rowCount = 0
@@ -96,6 +96,22 @@ public struct ChunkHeader: Hashable, Sendable {
         self.range = range
         self.sequence = sequence
         self.targetEpoch = targetEpoch
+    }
+
+    /// Creates the header of a chunk of a log to be encoded.
+    ///
+    /// - Parameters:
+    ///   - role: `.log` or `.segment`.
+    ///   - region: The region's index in the stream's metadata.
+    ///   - fingerprint: The region's wire fingerprint.
+    ///   - position: The position of the first row of the chunk of rows.
+    ///   - sequence: The chunk's number among those of its stretch.
+    public init(
+        role: ChunkRole, region: Int, fingerprint: Fingerprint, position: UInt64, sequence: UInt64
+    ) {
+        self.init(
+            role: role, region: region, fingerprint: fingerprint, partition: 0,
+            range: .position(position), sequence: sequence, targetEpoch: 0)
     }
 
     /// Bytes of the whole chunk.

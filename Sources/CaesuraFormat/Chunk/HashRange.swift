@@ -14,6 +14,11 @@ public struct HashRange: Hashable, Sendable, CustomStringConvertible {
     /// Every hash.
     public static let all = HashRange(prefixBits: 0, first: 0)
 
+    /// What the header of a log's chunk has in place of hashes: the position of its first row, as ``first``.
+    public static func position(_ position: UInt64) -> HashRange {
+        HashRange(prefixBits: 64, first: position)
+    }
+
     private init(prefixBits: Int, first: UInt64) {
         self.prefixBits = prefixBits
         self.first = first

@@ -58,9 +58,21 @@ public struct Schema: Hashable, Sendable {
 
 /// What a region is.
 public enum RegionKind: UInt8, Hashable, Sendable {
+    /// Rows by key, which change.
     case table = 1
+    /// Rows by position: appended, never changed, trimmed from the first on.
     case log = 2
+    /// One value.
     case cell = 3
+
+    /// The role of the chunks that hold its rows.
+    public var rowRole: ChunkRole {
+        switch self {
+        case .table: .core
+        case .log: .log
+        case .cell: .cell
+        }
+    }
 }
 
 /// A region's name, kind and schemas: everything a reader needs to decode its chunks.

@@ -19,6 +19,9 @@ public struct StreamEnd: Hashable, Sendable {
     public var digest: UInt64
     /// What each region had, in the order of the metadata.
     public var regions: [Totals]
+    /// The position of the first row of each region that is a log, in the order of the metadata; of an empty
+    /// log, that of the next row.
+    public var heads: [UInt64] = []
 
     /// The totals of a stream without chunks.
     ///
@@ -52,6 +55,7 @@ public struct StreamEnd: Hashable, Sendable {
             writer.append(varint: region.rows)
             writer.append(varint: region.chunks)
         }
+        for head in heads { writer.append(varint: head) }
     }
 
     /// Reads the body of an end chunk.
@@ -68,5 +72,13 @@ public struct StreamEnd: Hashable, Sendable {
             regions.append(totals)
         }
         self.regions = regions
+        // How many there must be is known to who has the metadata.
+        while reader.remaining > 0 {
+            let head = try reader.varint("the head of a log")
+            guard head <= Limits.logPositions, heads.count < regions.count else {
+                throw reader.error(.malformed, "the head of a log is \(head)")
+            }
+            heads.append(head)
+        }
     }
 }

@@ -15,7 +15,7 @@ public struct StreamReader: ~Copyable {
     public enum Item {
         /// The stream has begun.
         case metadata(StreamMetadata)
-        /// A core or segment chunk, valid until the reader is next called.
+        /// A chunk of rows or a segment chunk, valid until the reader is next called.
         case chunk(VerifiedChunk)
         /// The stream is whole.
         case end(StreamEnd)
@@ -118,7 +118,7 @@ public struct StreamReader: ~Copyable {
         _ end: StreamEnd, against totals: StreamEnd, at offset: Int
     ) throws(FormatError) {
         guard end.chunkCount == totals.chunkCount, end.byteCount == totals.byteCount,
-            end.regions == totals.regions
+            end.regions == totals.regions, order?.hasHeads(end.heads) == true
         else {
             throw FormatError(.malformed, "the stream is not what its end chunk says", at: offset)
         }

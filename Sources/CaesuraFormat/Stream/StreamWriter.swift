@@ -24,11 +24,18 @@ public struct StreamWriter<Sink: ByteSink & ~Copyable>: ~Copyable {
 
     /// Writes the metadata chunk.
     ///
+    /// - Parameters:
+    ///   - metadata: What the stream says of itself.
+    ///   - heads: The position of the first row of each log, in the order of the regions; of an empty log that of
+    ///     the next row. Where it is nil, logs begin with the first chunk that comes, or at 0.
+    ///   - sink: Where the bytes go.
     /// - Throws: What the sink throws.
-    public init(metadata: StreamMetadata, to sink: consuming Sink) throws(Sink.Failure) {
+    public init(
+        metadata: StreamMetadata, heads: [UInt64]? = nil, to sink: consuming Sink
+    ) throws(Sink.Failure) {
         var encoder = ChunkEncoder(compression: metadata.compression)
         encoder.encode(metadata: metadata)
-        order = StreamOrder(metadata: metadata, header: encoder.header)
+        order = StreamOrder(metadata: metadata, header: encoder.header, heads: heads)
         epoch = metadata.epoch
         baseEpoch = metadata.baseEpoch
         var sink = sink

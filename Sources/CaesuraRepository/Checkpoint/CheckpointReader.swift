@@ -76,7 +76,8 @@ public final class CheckpointReader: Sendable {
                 throw problem(error, index)
             }
             guard ChunkFacts(verified.header) == chunk.facts,
-                verified.header.targetEpoch == manifest.epoch, verified.header.baseEpoch == 0
+                verified.header.targetEpoch == manifest.epoch(of: chunk.facts.region),
+                verified.header.baseEpoch == 0
             else {
                 throw problem(
                     FormatError(

@@ -187,6 +187,7 @@ extension Manifest.Region {
         var kind: RegionKind?
         var rows: Int?
         var storedBytes: Int?
+        var head: UInt64?
         var wire: UInt64?
         var resolution: UInt64?
         var schema: RegionSchema?
@@ -200,6 +201,7 @@ extension Manifest.Region {
                 }
             case "rows": rows = try json.integer(upTo: .max)
             case "storedBytes": storedBytes = try json.integer(upTo: .max)
+            case "head": head = try json.unsigned(upTo: Limits.logPositions)
             case "wireFingerprint": wire = try json.hexadecimalNumber()
             case "resolutionFingerprint": resolution = try json.hexadecimalNumber()
             case "schemaBytes": schema = try Self.schema(&json)
@@ -216,6 +218,7 @@ extension Manifest.Region {
         self.init(schema: known)
         self.rows = try json.require(rows, "rows")
         self.storedBytes = try json.require(storedBytes, "storedBytes")
+        if known.kind == .log { self.head = try json.require(head, "head") }
     }
 
     private static func schema(_ json: inout JSONReader) throws(RepositoryError) -> RegionSchema {

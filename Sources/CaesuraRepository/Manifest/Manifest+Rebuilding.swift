@@ -82,16 +82,12 @@ private struct PackScan {
 
     /// Verifies the chunk in the buffer and adds it.
     private mutating func take(pack: Int, _ offset: Int) throws(FormatError) {
-        let epoch = epoch
         let isFirst = manifest == nil
         var metadata: StreamMetadata?
         var end: StreamEnd?
         let header = try unsafe buffer.withUnsafeBufferPointer { (bytes) throws(FormatError) in
             let chunk = try unsafe VerifiedChunk(
                 verifying: UnsafeRawBufferPointer(bytes), origin: offset)
-            guard chunk.header.targetEpoch == epoch, chunk.header.baseEpoch == 0 else {
-                throw FormatError(.malformed, "a chunk of another epoch", at: offset)
-            }
             var decoder = ChunkDecoder()
             if isFirst { metadata = try decoder.decode(metadata: chunk) }
             if chunk.header.role == .end { end = try decoder.decode(end: chunk) }
@@ -101,6 +97,9 @@ private struct PackScan {
             throw FormatError(.malformed, "a chunk behind the end", at: offset)
         }
         if let metadata {
+            guard metadata.epoch == epoch else {
+                throw FormatError(.malformed, "a chunk of another epoch", at: offset)
+            }
             manifest = Manifest(
                 metadata: metadata, created: WallClock(microseconds: 0),
                 writer: "rebuilt from packs")
@@ -114,13 +113,22 @@ private struct PackScan {
             manifest?.regions[region].rows += facts.rows
             manifest?.regions[region].storedBytes += facts.length
         }
+        guard header.targetEpoch == manifest?.epoch(of: facts.region), header.baseEpoch == 0 else {
+            throw FormatError(.malformed, "a chunk of another epoch", at: offset)
+        }
         manifest?.chunks.append(Manifest.Chunk(pack: pack, offset: offset, facts: facts))
     }
 
     func finish() throws(RepositoryError) -> Manifest {
-        guard let manifest, let end, end == manifest.streamEnd else {
-            throw problem("they are not a whole stream", storage.display(Layout.packs), nil)
-        }
+        guard var manifest, let end else { throw incomplete }
+        let logs = manifest.regions.indices.filter { manifest.regions[$0].schema.kind == .log }
+        // The file that is made of it is read again, and then heads are compared with chunks.
+        for (region, head) in zip(logs, end.heads) { manifest.regions[region].head = head }
+        guard end == manifest.streamEnd else { throw incomplete }
         return manifest
+    }
+
+    private var incomplete: RepositoryError {
+        problem("they are not a whole stream", storage.display(Layout.packs), nil)
     }
 }

@@ -11,6 +11,7 @@ extension Manifest {
         try check.packNames(parts.packs?.map(\.name) ?? [])
         try check.tiling()
         try check.order()
+        try check.positions()
         try check.sums(parts)
     }
 }
@@ -131,8 +132,16 @@ private struct SoundnessCheck {
         }
         let bits = kind == .table ? manifest.partitionBits : 0
         let prefixBits = facts.range.prefixBits
-        guard prefixBits >= bits else {
-            throw fail("\(member).prefixBits", "is \(prefixBits), less than \(bits)")
+        switch kind {
+        case .table:
+            guard prefixBits >= bits else {
+                throw fail("\(member).prefixBits", "is \(prefixBits), less than \(bits)")
+            }
+        case .log, .cell:
+            let only = kind == .log ? 64 : 0
+            guard prefixBits == only else {
+                throw fail("\(member).prefixBits", "is \(prefixBits), not \(only)")
+            }
         }
         // A shift by 64 gives 0: without partition bits there is one partition, number 0.
         guard UInt64(facts.partition) == facts.range.first >> UInt64(64 - bits) else {
@@ -141,8 +150,22 @@ private struct SoundnessCheck {
         if facts.role == .segment, facts.rows != 0 {
             throw fail("\(member).rows", "is \(facts.rows), and a segment has none")
         }
-        if facts.role == .core, !(1...Limits.rowsPerChunk).contains(facts.rows) {
+        if facts.role == .core || facts.role == .log,
+            !(1...Limits.rowsPerChunk).contains(facts.rows)
+        {
             throw fail("\(member).rows", "is \(facts.rows), not 1 to \(Limits.rowsPerChunk)")
+        }
+        if facts.role == .cell, facts.rows != 1 {
+            throw fail("\(member).rows", "is \(facts.rows), and a cell has 1")
+        }
+        if kind == .log { try position(facts, member) }
+    }
+
+    /// The rows of a log's chunk have positions, all of one stretch.
+    private func position(_ facts: ChunkFacts, _ member: String) throws(RepositoryError) {
+        let (first, stretch) = (facts.range.first, Limits.positionsPerStretch)
+        guard first < Limits.logPositions, first % stretch + UInt64(facts.rows) <= stretch else {
+            throw fail("\(member).prefix", "is \(first), with rows of two stretches")
         }
     }
 
@@ -160,9 +183,24 @@ private struct SoundnessCheck {
         guard previous.region! <= facts.region! else {
             throw fail("\(member).region", "is \(facts.region!), before the one of the last chunk")
         }
-        let isHashed = manifest.regions[facts.region!].schema.kind == .table
-        guard !sameRegion || !isHashed || previous.range.last < facts.range.first else {
+        guard !sameRegion || previous.range.last < facts.range.first else {
             throw fail("\(member).prefix", "overlaps or precedes the range of the last chunk")
+        }
+    }
+
+    /// The chunks of each log leave no position out, from its head on.
+    func positions() throws(RepositoryError) {
+        var next = manifest.regions.map(\.head)
+        for (index, chunk) in manifest.chunks.enumerated() {
+            guard let region = chunk.facts.region, manifest.regions[region].schema.kind == .log
+            else { continue }
+            guard chunk.facts.range.first == next[region] else {
+                throw fail(
+                    "chunks[\(index)].prefix",
+                    "is \(chunk.facts.range.first), and the log goes on at \(next[region])")
+            }
+            // No sum overflows: `position` was checked.
+            next[region] += UInt64(chunk.facts.rows)
         }
     }
 

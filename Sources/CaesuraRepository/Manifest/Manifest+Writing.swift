@@ -61,6 +61,7 @@ extension Manifest.Region {
         json.string("kind", schema.kind.word)
         json.number("rows", rows)
         json.number("storedBytes", storedBytes)
+        if schema.kind == .log { json.number("head", head) }
         json.string("wireFingerprint", schema.wireFingerprint.description)
         json.string("resolutionFingerprint", schema.resolutionFingerprint.description)
         json.array("schema") { json in

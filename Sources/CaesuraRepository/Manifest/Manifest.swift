@@ -75,6 +75,11 @@ public struct Manifest: Hashable, Sendable {
         }
     }
 
+    /// The target epoch of the chunks of a region: those of a log are the same in all checkpoints and have none.
+    func epoch(of region: Int?) -> UInt64 {
+        if let region, regions[region].schema.kind == .log { 0 } else { epoch }
+    }
+
     /// Rows of all regions.
     public var rows: Int { regions.reduce(0) { $0 + $1.rows } }
 
@@ -91,6 +96,8 @@ extension Manifest {
         public var rows = 0
         /// Bytes of its chunks in the packs.
         public var storedBytes = 0
+        /// Of a log, the position of its first row; if it has none, that of the next one.
+        public var head: UInt64 = 0
 
         /// Creates a region that has no rows yet.
         public init(schema: RegionSchema) { self.schema = schema }

@@ -10,13 +10,15 @@ struct Export: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Print the rows of a checkpoint.",
         discussion: """
-            Rows come in the order of their keys' hashes. Fields marked sensitive are left out. Integers are \
+            Rows of a table come in the order of their keys' hashes, those of a log in their own. Fields marked sensitive are left out. Integers are \
             printed in full: some JSON readers round those above 2^53.
             """)
 
     @OptionGroup var checkpoint: CheckpointArguments
-    @Option(help: ArgumentHelp("The table, if there are several.", valueName: "name"))
-    var table: String?
+    @Option(
+        name: [.long, .customLong("table")],
+        help: ArgumentHelp("The table, log or cell, if there are several.", valueName: "name"))
+    var region: String?
     @Option(help: ArgumentHelp("jsonl or csv.", valueName: "format"))
     var format: RowPrinter.Format = .jsonl
     @Flag(help: "Print sensitive fields too.")
@@ -32,7 +34,7 @@ struct Export: AsyncParsableCommand {
 
     func run() async throws {
         let reader = try await checkpoint.open().reader(at: checkpoint.at)
-        let index = try region(of: reader.manifest)
+        let index = try index(in: reader.manifest)
         var rows = try CheckpointRows(
             reader, region: index,
             RowPrinter(
@@ -49,12 +51,12 @@ struct Export: AsyncParsableCommand {
         }
     }
 
-    private func region(of manifest: Manifest) throws(ToolError) -> Int {
+    private func index(in manifest: Manifest) throws(ToolError) -> Int {
         let names = manifest.regions.map(\.name)
-        if let table {
-            guard let index = names.firstIndex(of: table) else {
+        if let region {
+            guard let index = names.firstIndex(of: region) else {
                 throw ToolError(
-                    "epoch \(manifest.epoch) has no table \(table)",
+                    "epoch \(manifest.epoch) has no region \(region)",
                     hint: names.isEmpty ? nil : "it has \(names.joined(separator: ", "))",
                     exitCode: .usage)
             }
@@ -63,10 +65,10 @@ struct Export: AsyncParsableCommand {
         guard names.count == 1 else {
             throw ToolError(
                 names.isEmpty
-                    ? "epoch \(manifest.epoch) has no table"
-                    : "epoch \(manifest.epoch) has \(names.count) tables",
+                    ? "epoch \(manifest.epoch) has no region"
+                    : "epoch \(manifest.epoch) has \(names.count) regions",
                 hint: names.isEmpty
-                    ? nil : "name one with --table: \(names.joined(separator: ", "))",
+                    ? nil : "name one with --region: \(names.joined(separator: ", "))",
                 exitCode: names.isEmpty ? .failure : .usage)
         }
         return 0

@@ -109,7 +109,7 @@ struct Inspection: Codable {
         byteCount: Int, file: String, offset: Int
     ) {
         if let region {
-            if role == .core || role == .log { regions[region].rows += rows }
+            if role == .core || role == .log || role == .cell { regions[region].rows += rows }
             regions[region].byteCount += byteCount
             regions[region].chunkCount += 1
         }
@@ -118,7 +118,10 @@ struct Inspection: Codable {
             Chunk(
                 index: index, role: "\(role)",
                 region: region.map { regions[$0].name },
-                partition: region.map { _ in partition }, range: region.map { _ in "\(range)" },
+                partition: region.map { _ in partition },
+                range: region.map {
+                    regions[$0].kind == "log" ? "position \(range.first)" : "\(range)"
+                },
                 rows: rows, byteCount: byteCount, file: file, offset: offset))
     }
 }
@@ -189,7 +192,7 @@ extension Inspection {
 
     private static func table(_ chunks: [Chunk]) -> TextTable {
         var table = TextTable([
-            "chunk", "role", "region", "partition", "rows", "bytes", "offset", "hashes",
+            "chunk", "role", "region", "partition", "rows", "bytes", "offset", "hashes or position",
         ])
         for chunk in chunks {
             table.append([

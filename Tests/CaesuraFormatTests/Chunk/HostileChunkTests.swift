@@ -81,13 +81,52 @@ import Testing
         // A delta chunk has a base, changes, and no partition.
         #expect(try error(role: 3) { $0.base = 0 }?.code == .malformed)
         #expect(try error(role: 3) { $0.base = 7 }?.code == .malformed)
-        // A log chunk has no range.
-        #expect(try error(role: 4) { _ in }?.code == .malformed)
+        // A cell chunk has one row and no range.
+        #expect(try error(role: 5) { _ in }?.code == .malformed)
+        #expect(
+            try error(role: 5) {
+                $0.rows = 1; $0.prefixBits = 64
+            }?.code == .malformed)
+        #expect(
+            try error(role: 5) {
+                $0.rows = 1; $0.base = 1
+            }?.code == .malformed)
         #expect(try error(tail: [0]) { _ in }?.code == .malformed)
     }
 
+    @Test func `a log chunk has a position, rows of one stretch, and no epoch`() throws {
+        func error(_ change: (inout Fields) -> Void) throws -> FormatError? {
+            try self.error(role: 4) { fields in
+                fields.prefixBits = 64
+                fields.prefix = 8_190
+                fields.target = 0
+                fields.rows = 2
+                change(&fields)
+            }
+        }
+        // Only that the region of this suite is a table is wrong.
+        #expect(try error { _ in }?.message == "a log chunk where a core chunk must be")
+        for change: (inout Fields) -> Void in [
+            { $0.rows = 3 }, { $0.rows = 0 },
+            {
+                $0.prefixBits = 0; $0.prefix = 0
+            },
+            { $0.prefixBits = 63 }, { $0.partition = 1 }, { $0.target = 7 },
+            {
+                $0.base = 3; $0.target = 2
+            }, { $0.prefix = 1 << 63 }, { $0.prefix = .max },
+            { $0.prefix = 1 << 63 - 1 }, { $0.prefix = 8_191 },
+        ] {
+            #expect(try error(change)?.code == .malformed)
+        }
+        #expect(
+            try error {
+                $0.prefix = 1 << 63 - 2
+            }?.message == "a log chunk where a core chunk must be")
+    }
+
     @Test func `what is reserved is unsupported`() throws {
-        for role in [0, 5, 8, 255] as [UInt8] {
+        for role in [0, 9, 255] as [UInt8] {
             #expect(try error(role: role) { _ in }?.code == .unsupported)
         }
         #expect(try error(flags: 1) { _ in }?.code == .unsupported)

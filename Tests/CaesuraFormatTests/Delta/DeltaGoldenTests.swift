@@ -103,14 +103,12 @@ import Testing
         }
 
         /// The old values of the changed rows for a leaf, as whoever has the base gathers them.
-        func before(_ leaf: Int, _ batch: DeltaBatch) -> ColumnBuffer {
-            let column = ColumnBuffer(kind: batch.changes[leaf].new.kind)
+        func appendBase(_ leaf: Int, _ batch: DeltaBatch, to column: ColumnBuffer) {
             let updated = changes.filter { $0.change.new != nil }
             for (index, change) in updated.enumerated()
             where batch.masks.contains(leaf, in: Int(batch.masks.codes[index])) {
                 append(leafValues(change.change.old)[leaf], to: column)
             }
-            return column
         }
     }
 
@@ -221,8 +219,9 @@ import Testing
         #expect(batch.masks.words == wanted.masks.words && batch.masks.codes == wanted.masks.codes)
         for leaf in batch.leaves.indices where batch.changes[leaf].new.count > 0 {
             let mode = batch.changes[leaf].mode
-            let old = delta.before(leaf, batch)
-            try batch.changes[leaf].resolve(against: old, of: batch.leaves[leaf], at: 0)
+            let old = batch.changes[leaf].base
+            delta.appendBase(leaf, batch, to: old)
+            try batch.changes[leaf].resolve(of: batch.leaves[leaf], at: 0)
             #expect(batch.changes[leaf].new.holds(wanted.changes[leaf].new), "leaf \(leaf)")
             if delta.isReversible, mode == .value {
                 #expect(batch.changes[leaf].old.holds(old), "leaf \(leaf)")

@@ -1,0 +1,396 @@
+import CaesuraFormat
+import Synchronization
+
+/// A log without its Swift type: schema, layout, and the rows under one lock.
+///
+///     append ─► stage large values ─► lock ─► epoch ─► the tail's page, or a new one ─► end + 1
+///
+/// Rows stand in pages in their order, slot by slot, with no hash and no unused slot between them. An append
+/// writes behind what is there and changes nothing before it: pages are never copied, and a cut notes only the
+/// log's ``LogExtent``. What a trim takes out of the log it keeps for the cuts that see it.
+@safe
+@usableFromInline
+final class LogCore: @unchecked Sendable {
+    // @unchecked: what `body` points at is under its lock. `ordinal` is not used before it is set; `isTyped` is
+    // under the store's lock of cuts.
+
+    let schema: RegionSchema
+    let leaves: [LeafColumn]
+    let layout: RowLayout
+    let pageLayout: PageLayout
+    /// Whose log it is.
+    ///
+    /// The store owns the log; whoever uses a log holds its store.
+    unowned(unsafe) let store: StoreCore
+    /// The memory of its pages, which lives as long as the log.
+    let pool: PagePool
+    /// Held while pages are taken out, which walks the directory beside writers: one such walk at a time.
+    let trimming = Lock()
+    /// Whether somebody has access to its rows as Swift values, so that their layout must stay.
+    ///
+    /// Used under the store's lock of cuts.
+    var isTyped = false
+    /// Whether another log has taken all rows, and this one has none any more but in cuts.
+    ///
+    /// Used under the log's lock.
+    var isReplaced = false
+    @usableFromInline let body: UnsafeMutablePointer<LogBody>
+
+    init(schema: RegionSchema, layout: RowLayout, store: StoreCore) {
+        self.schema = schema
+        leaves = schema.leaves
+        self.layout = layout
+        pageLayout = PageLayout(layout)
+        unsafe self.store = store
+        pool = store.pool
+        unsafe body = .allocate(capacity: 1)
+        unsafe body.initialize(to: LogBody(layout: pageLayout, store: store))
+    }
+
+    deinit {
+        unsafe free(body.pointee.takeRetired())
+        // Pages and nodes go with the pool.
+        let extent = unsafe body.pointee.extent
+        extent.forEachForgotten(in: LogExtent(), page: freeValues, node: { _ in })
+        unsafe body.deinitialize(count: 1)
+        unsafe body.deallocate()
+        pageLayout.deallocate()
+    }
+
+    /// Frees the blocks of a list.
+    private func free(_ list: UnsafeMutableRawPointer?) {
+        var next = unsafe list
+        var blocks = FreedBlocks()
+        while let block = unsafe next {
+            unsafe next = unsafe block.assumingMemoryBound(to: Retirable.self).pointee.next
+            unsafe blocks.append(block)
+        }
+        pool.free(retired: blocks)
+    }
+
+    private func freeValues(of page: Page) {
+        pageLayout.forEachLargeValue(of: page) { $0.deallocate() }
+    }
+
+    /// Frees a page that was never part of the log, with what it refers to.
+    func discard(_ page: Page) {
+        freeValues(of: page)
+        unsafe pool.free(page.base, byteCount: Int(page.header.pointee.blockSize))
+    }
+
+    /// Runs `action` under the log's lock.
+    func withLock<Result, Failure: Error>(
+        _ action: () throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        unsafe body.pointee.lock.lock()
+        defer { unsafe body.pointee.lock.unlock() }
+        return try action()
+    }
+
+    /// The rows that the log keeps now.
+    var extent: LogExtent { withLock { unsafe body.pointee.extent } }
+
+    /// Whether something appended or trimmed in this epoch or later; what a restore or a delta brings does not
+    /// count.
+    func isWritten(since epoch: UInt64) -> Bool {
+        withLock { unsafe body.pointee.lastWrite >= epoch }
+    }
+
+    // MARK: Trimming
+
+    /// Forgets the rows before a position.
+    func trim(before position: UInt64) {
+        trimming.lock()
+        defer { trimming.unlock() }
+        let (old, new) = withLock { unsafe body.pointee.trim(before: position) }
+        retire(old, in: new)
+    }
+
+    /// Frees what only `old` has, as far as no cut sees it.
+    ///
+    /// The caller holds ``trimming``, and nobody reaches it but cuts.
+    ///
+    /// - Parameter withValues: Whether the rows' large values go too.
+    func retire(_ old: LogExtent, in new: LogExtent, withValues: Bool = true) {
+        // Read after the epoch of the trim: a cut that sees what was trimmed has been noted before.
+        let protected = unsafe store.control.pointee.protected.load(ordering: .acquiring)
+        var kept = RetiredList(epoch: new.epoch)
+        var keptBytes = 0
+        var gone = RetiredList(epoch: new.epoch)
+        func retire(_ block: UnsafeMutableRawPointer, _ birth: UInt64) {
+            unsafe block.assumingMemoryBound(to: Retirable.self).pointee.birth = birth
+            if birth <= protected {
+                unsafe keptBytes += Retirable.byteCount(of: block)
+                unsafe kept.append(block)
+            } else {
+                unsafe gone.append(block)
+            }
+        }
+        old.forEachForgotten(
+            in: new,
+            page: { page in
+                let birth = unsafe page.header.pointee.retirable.birth
+                if withValues {
+                    pageLayout.forEachLargeValue(of: page) { unsafe retire($0.base, birth) }
+                }
+                unsafe retire(page.base, birth)
+            },
+            node: { node in
+                unsafe retire(
+                    node.base,
+                    node.base.assumingMemoryBound(to: Retirable.self).pointee.birth)
+            })
+        unsafe free(gone.first)
+        guard unsafe kept.first != nil else { return }
+        withLock { unsafe body.pointee.keep(kept) }
+        unsafe store.retained(keptBytes)
+    }
+
+    /// Takes all rows out, under the lock; the position of the next one stays.
+    ///
+    /// The caller holds ``trimming`` and gives `old` to ``retire(_:in:)``.
+    func detachAll() -> (old: LogExtent, new: LogExtent) {
+        unsafe body.pointee.beginWriting()
+        return unsafe body.pointee.detachAll()
+    }
+}
+
+/// What a log's lock protects.
+@safe
+@usableFromInline
+struct LogBody: ~Copyable {
+    @usableFromInline let lock = Lock()
+    /// The rows that the log keeps.
+    var extent = LogExtent()
+    /// The extent at the end of the epoch before that of the last write.
+    private var frozen = LogExtent()
+    /// The epoch of the last write that was not a restore's or a delta's.
+    var lastWrite: UInt64 = 0
+    /// The page that rows are appended to.
+    @usableFromInline var tail: LogTail
+    /// What was taken out and a cut may still see: a list through ``Retirable``.
+    private var retiredHead: UnsafeMutableRawPointer?
+    unowned(unsafe) private let pool: PagePool
+    private let control: UnsafeMutablePointer<StoreControl>
+
+    init(layout: PageLayout, store: StoreCore) {
+        unsafe pool = store.pool
+        unsafe control = unsafe store.control
+        tail = LogTail(layout)
+        unsafe retiredHead = nil
+    }
+
+    /// Takes the lock unless it stays taken for longer than an append takes; whether it did.
+    func tryLock() -> Bool {
+        for _ in 0..<64 where lock.tryLock() { return true }
+        return false
+    }
+
+    /// Notes the epoch that the writer who has just taken the lock writes in.
+    @usableFromInline mutating func beginWriting() {
+        beginBringing()
+        lastWrite = extent.epoch
+    }
+
+    /// Does what ``beginWriting()`` does for a restore or a delta.
+    mutating func beginBringing() {
+        let epoch = unsafe control.pointee.epoch.load(ordering: .acquiring)
+        if extent.epoch == epoch { return }
+        frozen = extent
+        extent.epoch = epoch
+    }
+
+    /// The log as it stood at the end of `epoch`, which has ended.
+    func frozen(at epoch: UInt64) -> LogExtent { extent.epoch > epoch ? frozen : extent }
+
+    // MARK: Appending
+
+    /// The position of the next row.
+    @usableFromInline var end: UInt64 { extent.end }
+
+    /// Counts a row that was written to the tail, and gives its position.
+    @usableFromInline mutating func noteRow() -> UInt64 {
+        defer { extent.end += 1 }
+        return extent.end
+    }
+
+    /// Puts a new page at the end, for a row whose values take `heap` bytes of it.
+    @usableFromInline mutating func addPage(heap: Int) {
+        let page = unsafe tail.makePage(heap: heap, birth: extent.epoch, pool: pool)
+        unsafe extent.append(page, at: extent.end, pool: pool)
+    }
+
+    /// Puts pages that were made elsewhere at the end; rows go on in the last of them.
+    mutating func append(_ pages: [(page: Page, rowCount: Int)], tail: LogTail) {
+        bring(pages)
+        self.tail = tail
+    }
+
+    /// Puts pages that were made elsewhere at the end; rows go on in a page of their own.
+    mutating func bring(_ pages: [(page: Page, rowCount: Int)]) {
+        for (page, rowCount) in pages {
+            unsafe extent.append(page, at: extent.end, pool: pool)
+            extent.end += UInt64(rowCount)
+        }
+        tail.leave()
+    }
+
+    /// Makes an empty log begin at a position.
+    mutating func begin(at position: UInt64) {
+        precondition(extent.pages.isEmpty, "a log that has pages begins where it does")
+        extent.head = position
+        extent.end = position
+    }
+
+    // MARK: Reading
+
+    /// The row of a position: its entry and its page; nil if it is not kept.
+    @usableFromInline func find(
+        _ position: UInt64
+    ) -> (entry: UnsafeRawPointer, page: UnsafeRawPointer)? {
+        guard position >= extent.head, position < extent.end else { return nil }
+        let (page, _, first) = extent.place(of: position)
+        return unsafe (
+            UnsafeRawPointer(page.entries + Int(position - first) * tail.layout.stride),
+            UnsafeRawPointer(page.base)
+        )
+    }
+
+    // MARK: Trimming
+
+    /// Forgets the rows before a position; what was kept before and what is kept now.
+    mutating func trim(before position: UInt64) -> (old: LogExtent, new: LogExtent) {
+        beginWriting()
+        let old = extent
+        let position = min(position, extent.end)
+        guard position > extent.head else { return (old, old) }
+        // Of a page whose rows all go, large values would stay for as long as it takes to fill.
+        extent.forget(
+            before: position, keepsTail: unsafe tail.page != nil && tail.outside == 0)
+        if extent.pages.isEmpty { tail.leave() }
+        return (old, extent)
+    }
+
+    /// Forgets all rows; the position of the next one stays.
+    mutating func detachAll() -> (old: LogExtent, new: LogExtent) {
+        let old = extent
+        extent.forget(before: extent.end, keepsTail: false)
+        tail.leave()
+        return (old, extent)
+    }
+
+    /// Keeps what was taken out for the cuts that see it.
+    mutating func keep(_ list: RetiredList) {
+        var next = unsafe list.first
+        while let block = unsafe next {
+            let retirable = unsafe block.assumingMemoryBound(to: Retirable.self)
+            unsafe next = unsafe retirable.pointee.next
+            unsafe retirable.pointee.next = unsafe retiredHead
+            unsafe retiredHead = unsafe block
+        }
+    }
+
+    /// Takes the list of what was taken out, for whoever frees it outside the lock.
+    mutating func takeRetired() -> UnsafeMutableRawPointer? {
+        defer { unsafe retiredHead = nil }
+        return unsafe retiredHead
+    }
+}
+
+/// The page that rows are appended to, of a log or of a batch of rows that is not yet part of one.
+@safe
+@frozen @usableFromInline
+struct LogTail {
+    /// The page; nil when a row needs a new one.
+    @usableFromInline var page: UnsafeMutableRawPointer?
+    /// Rows in the page.
+    @usableFromInline var rowCount = 0
+    /// Rows that fit in the page.
+    @usableFromInline var slotCount = 0
+    /// Bytes that lie outside the page.
+    @usableFromInline var outside = 0
+    /// Heap bytes that a row took in the page before.
+    private var heapPerRow = 0
+    @usableFromInline let layout: PageLayout
+
+    /// A page with so many bytes outside it takes no more rows: what lies outside is freed with the page, so
+    /// trimming would keep much for long.
+    @usableFromInline static let outsideLimit = 65_536
+
+    init(_ layout: PageLayout) {
+        self.layout = layout
+        unsafe page = nil
+    }
+
+    /// Whether the page takes one more row whose values take `heap` bytes of it.
+    @inlinable func hasRoom(heap: Int) -> Bool {
+        guard let page = unsafe page else { return false }
+        return unsafe rowCount < slotCount && outside < Self.outsideLimit
+            && Page(base: page).heapRoom >= heap
+    }
+
+    /// Begins a new page.
+    mutating func makePage(heap: Int, birth: UInt64, pool: PagePool) -> Page {
+        if let page = unsafe page, rowCount > 0 {
+            let header = unsafe page.assumingMemoryBound(to: PageHeader.self)
+            let fixed = Page.byteCount(slotCount: slotCount, stride: layout.stride, heap: 0)
+            unsafe heapPerRow = (Int(header.pointee.heapTop) - fixed + rowCount - 1) / rowCount
+        }
+        let most =
+            (Page.maximumSize - Page.byteCount(slotCount: 0, stride: 0, heap: heap) - 16)
+            / (layout.stride + 2)
+        slotCount = min(layout.maximumSlots, most)
+        let fixed = Page.byteCount(slotCount: slotCount, stride: layout.stride, heap: 0)
+        // As much as the rows will likely take and an eighth more; a row's own heap is at most half of the
+        // soft size, or a record for each value.
+        let likely = slotCount * max(heap, heapPerRow) * 9 / 8
+        let size = max(heap, min(likely, Page.softSize - fixed))
+        let page = Page.make(
+            slotCount: slotCount, depth: 0, heap: layout.referenceOffsets.isEmpty ? 0 : size,
+            birth: birth, layout: layout, pool: pool)
+        unsafe self.page = unsafe page.base
+        rowCount = 0
+        outside = 0
+        return page
+    }
+
+    /// Takes the next slot: its entry.
+    @inlinable mutating func takeEntry() -> UnsafeMutableRawPointer {
+        guard let base = unsafe page else { preconditionFailure("a page was made") }
+        let page = unsafe Page(base: base)
+        let entry = unsafe page.entries + rowCount &* layout.stride
+        unsafe page.header.pointee.usedSlots.insert(rowCount)
+        rowCount &+= 1
+        return unsafe entry
+    }
+
+    /// Writes no more to the page.
+    mutating func leave() { unsafe page = nil }
+}
+
+extension LogTail {
+    /// Heap bytes that a row takes in a page, and the size from which its values go outside.
+    @inlinable static func heap<Row: SchemaStruct>(of row: Row) -> (byteCount: Int, limit: Int) {
+        if Row.isInline { return (0, Page.valueLimit) }
+        let byteCount = Row.heapByteCount(of: row, upTo: Page.valueLimit)
+        // Many values that would each fit: a page must hold more than one such row.
+        return byteCount > Page.softSize / 2
+            ? (Row.heapByteCount(of: row, upTo: 0), 0) : (byteCount, Page.valueLimit)
+    }
+
+    /// Writes a row to the page, which has room for it.
+    @inlinable mutating func append<Row: SchemaStruct>(
+        _ row: Row, heap: Int, limit: Int, staged: UnsafeMutablePointer<StagedValues>?
+    ) {
+        let entry = unsafe takeEntry()
+        guard let page = unsafe page else { preconditionFailure("a page was made") }
+        // A log's values have no birth of their own: they come and go with their page.
+        var writer = unsafe HeapWriter(page: page, limit: limit, staged: staged, partition: nil)
+        unsafe entry.storeBytes(
+            of: Row.place(row, in: &writer), toByteOffset: EntryShape<NoKey, Row>.rowOffset,
+            as: Row.Stored.self)
+        if unsafe !Row.isInline && Page(base: page).header.pointee.hasOutOfLine {
+            outside &+= Row.heapByteCount(of: row, upTo: .max) &- heap
+        }
+    }
+}
