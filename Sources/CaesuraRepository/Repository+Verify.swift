@@ -16,42 +16,63 @@ extension Repository {
             let epoch = try self.resolve(epoch)
             let catalog = try Catalog(self.storage)
             if let entry = catalog.entry(epoch), !catalog.isFull(epoch) {
-                return try self.verify(entry, catalog)
+                // That what it builds on can be had is part of it.
+                do throws(RepositoryError) {
+                    _ = try catalog.path(to: epoch, in: self.storage)
+                } catch  where error.code == .damaged {
+                    var report = VerifyReport(epoch: epoch)
+                    report.problems = [error]
+                    return report
+                }
+                var deltas = DeltaVerification(self.storage, catalog)
+                return try deltas.verify(entry)
             }
-            let reader: CheckpointReader
-            do throws(RepositoryError) {
-                reader = try CheckpointReader(storage: self.storage, epoch: epoch)
-            } catch  where error.code == .damaged {
-                var report = VerifyReport(epoch: epoch)
-                report.problems = [error]
-                return report
-            }
-            var verification = Verification(reader)
-            return try verification.run(cancellation, progress)
+            return try self.verifyFull(epoch, cancellation, progress)
         }
     }
 
-    /// Verifies a delta: its own bytes, and that what it builds on is there.
-    private func verify(
-        _ entry: ChainEntry, _ catalog: Catalog
-    ) throws(RepositoryError) -> VerifyReport {
-        var report = VerifyReport(epoch: entry.epoch)
-        var deltas = DeltaReader(storage)
-        do throws(RepositoryError) {
-            let path = try catalog.path(to: entry.epoch, in: storage)
-            let manifest = try? CheckpointReader(storage: storage, epoch: path.full).manifest
-            report.regions = Checkpoint(entry, regions: manifest?.regions.map(\.name) ?? [])
-                .regions.map { VerifyReport.RegionHealth(name: $0.name, rows: $0.rows) }
-            let base = path.deltas.dropLast().last?.commit.state ?? manifest?.identity
-            try deltas.verify(entry, base: base)
-            for index in report.regions.indices {
-                report.regions[index].goodRows = report.regions[index].rows
+    /// Reads all checkpoints whole and compares every byte with what was written.
+    ///
+    /// - Parameters:
+    ///   - progress: Called with the bytes read so far of all of them.
+    ///   - report: Called with each report, oldest first. Both on a thread of the repository's own.
+    public func verifyAll(
+        progress: (@Sendable (Int) -> Void)? = nil,
+        report: @escaping @Sendable (VerifyReport) -> Void
+    ) async throws(RepositoryError) {
+        try await OwnThread.run { (cancellation) throws(RepositoryError) in
+            let catalog = try Catalog(self.storage)
+            var deltas = DeltaVerification(self.storage, catalog)
+            var bytesRead = 0
+            for epoch in catalog.epochs {
+                try cancellation.check()
+                let before = bytesRead
+                let next: VerifyReport
+                if let entry = catalog.entry(epoch), !catalog.isFull(epoch) {
+                    next = try deltas.verify(entry)
+                } else {
+                    next = try self.verifyFull(epoch, cancellation) { progress?(before + $0) }
+                }
+                bytesRead += next.bytesRead
+                progress?(bytesRead)
+                report(next)
             }
-        } catch  where error.code == .damaged {
-            report.problems = [error]
         }
-        report.bytesRead = deltas.bytesRead
-        return report
+    }
+
+    private func verifyFull(
+        _ epoch: UInt64, _ cancellation: Cancellation, _ progress: ((Int) -> Void)?
+    ) throws(RepositoryError) -> VerifyReport {
+        let reader: CheckpointReader
+        do throws(RepositoryError) {
+            reader = try CheckpointReader(storage: storage, epoch: epoch)
+        } catch  where error.code == .damaged {
+            var report = VerifyReport(epoch: epoch)
+            report.problems = [error]
+            return report
+        }
+        var verification = Verification(reader)
+        return try verification.run(cancellation, progress)
     }
 
     /// What shows that checkpoints are missing that somebody was told of.
