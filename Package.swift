@@ -10,10 +10,13 @@ let package = Package(
         .library(name: "Caesura", targets: ["Caesura"]),
         .library(name: "CaesuraFormat", targets: ["CaesuraFormat"]),
         .library(name: "CaesuraRepository", targets: ["CaesuraRepository"]),
+        .library(name: "CaesuraService", targets: ["CaesuraService"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/swiftlang/swift-syntax", from: "603.0.1"),
     ],
     targets: [
@@ -50,6 +53,12 @@ let package = Package(
             ]),
         .target(name: "CaesuraRepository", dependencies: ["Caesura", "CaesuraFormat", "CXXHash"]),
         .target(name: "CaesuraRoutes", dependencies: ["Caesura"]),
+        .target(
+            name: "CaesuraService",
+            dependencies: [
+                "CaesuraRepository",
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]),
         .executableTarget(
             name: "CaesuraTool",
             dependencies: [
@@ -75,6 +84,13 @@ let package = Package(
             name: "CaesuraRepositoryTests",
             dependencies: ["Caesura", "CaesuraFormat", "CaesuraRepository"]),
         .testTarget(name: "CaesuraRoutesTests", dependencies: ["Caesura", "CaesuraRoutes"]),
+        .testTarget(
+            name: "CaesuraServiceTests",
+            dependencies: [
+                "Caesura", "CaesuraRepository", "CaesuraService",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]),
         .testTarget(
             name: "CaesuraToolTests",
             dependencies: [
