@@ -82,13 +82,15 @@ struct ReplayReport: Codable, Sendable {
         var epoch: UInt64
         /// Rows in it.
         var rows: Int
+        /// Rows that changed since the one before; nil if it is a full one.
+        var changes: Int?
         /// How long the cut took, in nanoseconds.
         var pause: UInt64
         /// Time spent encoding, all threads together, in nanoseconds.
         var encode: UInt64
         /// From the cut until it was durable, in nanoseconds.
         var total: UInt64
-        /// Bytes of its packs.
+        /// Bytes that it takes in files.
         var byteCount: Int
         /// Whether updates were applied meanwhile.
         var wasUnderLoad: Bool
@@ -132,13 +134,17 @@ extension ReplayReport {
 
     private var checkpointTable: String {
         var table = TextTable([
-            "checkpoint", "rows", "pause", "encode", "in all", "size", "a row", "updates meanwhile",
+            "checkpoint", "rows", "changed", "pause", "encode", "in all", "size", "a changed row",
+            "updates meanwhile",
         ])
         for checkpoint in checkpoints {
-            let perRow = Double(checkpoint.byteCount) / Double(max(checkpoint.rows, 1))
+            // Of a full one, all rows count as changed.
+            let changed = checkpoint.changes ?? checkpoint.rows
+            let perRow = Double(checkpoint.byteCount) / Double(max(changed, 1))
             table.append([
                 "epoch \(checkpoint.epoch)", checkpoint.rows.grouped,
-                durationText(checkpoint.pause), durationText(checkpoint.encode),
+                checkpoint.changes.map(\.grouped) ?? "all", durationText(checkpoint.pause),
+                durationText(checkpoint.encode),
                 durationText(checkpoint.total), byteText(checkpoint.byteCount),
                 perRow.fixed(1) + " B", checkpoint.wasUnderLoad ? "yes" : "no",
             ])

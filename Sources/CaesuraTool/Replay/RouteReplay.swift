@@ -156,10 +156,13 @@ final class RouteReplay {
 
     private func checkpoint(underLoad: () -> Bool) async throws {
         let wasUnderLoad = underLoad()
-        let checkpoint = try await repository.checkpoint(table.store)
+        var options = CheckpointOptions()
+        options.holdsBase = true
+        let checkpoint = try await repository.checkpoint(table.store, options: options)
         checkpoints.append(
             ReplayReport.Checkpoint(
-                epoch: checkpoint.epoch, rows: checkpoint.rows, pause: checkpoint.timings.pause,
+                epoch: checkpoint.epoch, rows: checkpoint.rows, changes: checkpoint.changes,
+                pause: checkpoint.timings.pause,
                 encode: checkpoint.timings.encode, total: checkpoint.timings.total,
                 byteCount: checkpoint.storedBytes, wasUnderLoad: wasUnderLoad))
     }
