@@ -18,7 +18,10 @@ let package = Package(
 // `Fuzz/run` sets this and links libFuzzer; without it nothing here needs it.
 if Context.environment["CAESURA_LIBFUZZER"] != nil {
     package.targets.append(.executableTarget(name: "Fuzzer", dependencies: ["FuzzTargets"]))
-    package.targets[0].dependencies.append(.product(name: "CaesuraRepository", package: "caesura"))
+    package.targets[0].dependencies += [
+        .product(name: "Caesura", package: "caesura"),
+        .product(name: "CaesuraRepository", package: "caesura"),
+    ]
     package.targets[0].swiftSettings = [.define("CAESURA_LIBFUZZER")]
 }
 

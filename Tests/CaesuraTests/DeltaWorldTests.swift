@@ -163,6 +163,7 @@ struct Leaflet: Equatable {
 
     /// The places of keys.
     struct Places {
+        var hashKey = DeltaWorldTests.hashKey
         var partitionBits: Int
         var keys: [UInt64]
         /// Keys of rows that stay as they are.
@@ -172,7 +173,9 @@ struct Leaflet: Equatable {
     static let hashKey = HashKey(k0: 1, k1: 2)
 
     /// The first keys whose hashes fulfil a condition.
-    static func keys(_ count: Int, where isWanted: @escaping (UInt64) -> Bool) -> [UInt64] {
+    static func keys(
+        _ count: Int, of hashKey: HashKey = hashKey, where isWanted: @escaping (UInt64) -> Bool
+    ) -> [UInt64] {
         Array((0...).lazy.filter { isWanted(hashKey.hash($0)) }.prefix(count))
     }
 
@@ -186,6 +189,16 @@ struct Leaflet: Equatable {
     static let lastTag = Places(
         partitionBits: 0,
         keys: keys(2) { $0 >> 48 == 0xFFFF } + keys(2) { $0 >> 48 == 0xFFFE })
+
+    /// In one page, and one of them looks like an unused slot: it is all zero, and its tag is theirs.
+    static let zero: Places = {
+        let hashKey = (0...).lazy.map { HashKey(k0: $0, k1: 2) }.first {
+            $0.hash(0) >> 48 == 0xFFFF
+        }!
+        return Places(
+            hashKey: hashKey, partitionBits: 0,
+            keys: keys(2, of: hashKey) { $0 >> 48 == 0xFFFF })
+    }()
 
     /// In one page, two with the same hash, found by following h(h(…)) to where two ways meet, and one of their tag.
     static let oneHash: Places = {
@@ -225,7 +238,7 @@ struct Leaflet: Equatable {
         init(_ worlds: ArraySlice<World>, _ places: Places) throws {
             self.worlds = worlds
             self.places = places
-            store = SnapshotTests.store(places.partitionBits, key: hashKey)
+            store = SnapshotTests.store(places.partitionBits, key: places.hashKey)
             tables = try Self.tables(worlds.count, in: store)
             models = worlds.map { [$0.isThere.map { _ in nil }] }
         }
@@ -335,7 +348,7 @@ struct Leaflet: Equatable {
         /// Restores one of the cuts.
         init(_ batch: Batch, at cut: Int) throws {
             self.batch = batch
-            store = SnapshotTests.store(batch.places.partitionBits, key: hashKey)
+            store = SnapshotTests.store(batch.places.partitionBits, key: batch.places.hashKey)
             tables = try Batch.tables(batch.worlds.count, in: store)
             var restorer = StreamRestorer(into: store)
             try restorer.push(batch.cuts[cut].write(to: ByteArraySink()).bytes)
@@ -456,6 +469,11 @@ struct Leaflet: Equatable {
 
     @Test func `two keys of the tag that unused slots have`() throws {
         try Self.check(World.all(keys: 2, .medium, .all), Self.lastTag)
+    }
+
+    @Test func `a key that looks like an unused slot`() throws {
+        #expect(Self.zero.keys[0] == 0)
+        try Self.check(World.all(keys: 2, .medium, .all), Self.zero)
     }
 
     @Test func `two keys of one hash`() throws {

@@ -16,6 +16,7 @@ public struct FuzzTarget: Sendable {
         var all: [FuzzTarget] = [.schema, .column, .chunk, .stream]
         #if CAESURA_LIBFUZZER
             all.append(.manifest)
+            all.append(.delta)
         #endif
         return all
     }()
