@@ -194,6 +194,100 @@ import Testing
         #expect(copy.table[4_711]?.visits == 1)
     }
 
+    @Test func `a page that is compared row by row is counted by its cause`() throws {
+        let original = try Original(partitionBits: 0, hashKey: HashKey(k0: 1, k1: 2))
+        func set(_ keys: Range<UInt64>) {
+            for key in keys {
+                original.table[key] = SampleRow(user: key, token: "t", visits: 0, note: nil)
+            }
+        }
+        set(0..<3)
+        _ = try original.copy()
+        original.table.remove(0)
+        var counts = try original.delta().counts
+        #expect(counts.removedOrRestored == 1 && counts.comparedByRows == 1)
+        // A cut between two writes of a page.
+        original.table.update(1) { $0.visits += 1 }
+        original.store.cut().close()
+        original.table.update(1) { $0.visits += 1 }
+        counts = try original.delta().counts
+        #expect(counts.laterEpoch == 1 && counts.comparedByRows == 1)
+        set(0..<100)
+        counts = try original.delta().counts
+        #expect(counts.splitOrMerged == 1 && counts.comparedByRows == 1)
+        for key in 0..<100 as Range<UInt64> { original.table.remove(key) }
+        let emptied = try original.delta().counts
+        #expect(emptied.filledOrEmptied > 1)
+        #expect(emptied.filledOrEmptied == emptied.comparedByRows && emptied.comparedBySlots == 0)
+        set(0..<1)
+        counts = try original.delta().counts
+        #expect(counts.filledOrEmptied == 1 && counts.comparedByRows == 1)
+        original.table.update(0) { $0.visits += 1 }
+        counts = try original.delta().counts
+        #expect(counts.comparedBySlots == 1 && counts.comparedByRows == 0)
+    }
+
+    @Test func `a write beside a delta is noticed at its end`() throws {
+        let original = try Original(partitionBits: 2, hashKey: HashKey(k0: 1, k1: 2))
+        for key in 0..<1_000 as Range<UInt64> {
+            original.table[key] = SampleRow(user: key, token: "t", visits: 0, note: nil)
+        }
+        let copy = try original.copy()
+        original.table.update(4) { $0.visits += 1 }
+        let delta = try original.delta()
+        let applier = try DeltaApplier(copy.store)
+        let worker = DeltaApplier.Worker(for: applier)
+        copy.table.update(5) { $0.visits += 7 }
+        for chunk in delta.chunks { _ = try copy.apply(chunk, applier, worker) }
+        let error = #expect(throws: StoreError.self) {
+            try applier.finish(delta.end, at: delta.epoch)
+        }
+        #expect(error?.code == .wrongBase)
+        #expect(copy.store.ancestor?.isExact == false)
+        original.table.update(4) { $0.visits += 1 }
+        let next = try original.delta()
+        #expect(throws: StoreError(.wrongBase, "")) { try copy.apply(next) }
+    }
+
+    @Test func `a chunk that was refused does not count as a write beside the delta`() throws {
+        let original = try Original(partitionBits: 0, hashKey: HashKey(k0: 1, k1: 2))
+        for key in 0..<10 as Range<UInt64> {
+            original.table[key] = SampleRow(user: key, token: "t", visits: 0, note: nil)
+        }
+        let copy = try original.copy()
+        original.table.update(4) { $0.visits += 1 }
+        let delta = try original.delta()
+        let applier = try DeltaApplier(copy.store)
+        let worker = DeltaApplier.Worker(for: applier)
+        // The same chunk, said to be of a base with one row less.
+        let chunk = delta.chunks[0]
+        let header = try unsafe chunk.withUnsafeBytes {
+            try unsafe VerifiedChunk(verifying: $0).header
+        }
+        let batch = DeltaBatch(leaves: copy.table.schema.leaves)
+        var decoder = ChunkDecoder()
+        let layout = try RegionLayout(copy.table.schema)
+        try unsafe chunk.withUnsafeBytes {
+            try decoder.decode(
+                delta: try unsafe VerifiedChunk(verifying: $0), layout: layout, into: batch)
+        }
+        batch.baseRowCount -= 1
+        batch.updated = [0]
+        for change in batch.changes { change.mode = .value }
+        for change in batch.changes where change.new.count > 0 {
+            change.old.reserveCapacity(1)
+            unsafe change.old.values.storeBytes(of: 0, as: UInt32.self)
+            change.old.count = 1
+        }
+        var encoder = ChunkEncoder()
+        encoder.encode(delta: batch, header: header)
+        let wrong = unsafe [UInt8](encoder.bytes)
+        #expect(throws: StoreError(.wrongBase, "")) { try copy.apply(wrong, applier, worker) }
+        #expect(try copy.apply(chunk, applier, worker) == .applied)
+        try applier.finish(delta.end, at: delta.epoch)
+        #expect(copy.table[4]?.visits == 1 && copy.table.count == 10)
+    }
+
     @Test func `a delta again, or an older one, changes nothing and says so`() throws {
         var random = Random(state: 7)
         let original = try Original(partitionBits: 2, hashKey: HashKey(k0: 1, k1: 2))

@@ -22,11 +22,13 @@ struct Application {
     private var table: TableCore { patcher.table }
 
     /// Applies the chunk under the locks of its range's partitions.
-    func run(hashKey: HashKey) throws {
-        var hasher = BatchHasher(hashKey: hashKey, keyLeafCount: table.layout.keyLeafCount)
+    ///
+    /// - Parameter writeCount: How often it has had a partition's lock is added to it, whatever comes of it.
+    func run(hashKey: HashKey, writeCount: inout Int) throws {
+        var hasher: InsertedHashes?
         if batch.inserted.rowCount > 0 {
             try checkInserted()
-            try hasher.hash(batch.inserted, in: range, at: offset) { _, _ in nil }
+            hasher = try InsertedHashes(batch, table, hashKey, range, offset)
         }
         // Ascending, as everybody does who takes several locks.
         let partitions =
@@ -37,6 +39,7 @@ struct Application {
             unsafe table.partition(index).lock()
             unsafe table.partition(index).pointee.beginWriting()
         }
+        writeCount &+= partitions.count
         defer {
             for index in partitions {
                 let partition = unsafe table.partition(index)
@@ -50,30 +53,26 @@ struct Application {
                 "the delta was not applied: the table has taken its Swift types meanwhile; begin again",
                 region: table.schema.name)
         }
-        let (removed, _) = patcher.places(batch.removed, in: range, partitions)
-        let (updated, rowCount) = patcher.places(batch.updated, in: range, partitions)
-        guard rowCount == batch.baseRowCount else {
+        var finder = RowFinder(table, in: range)
+        let found = finder.find(
+            removed: batch.removed, updated: batch.updated, hashing: hasContent, partitions)
+        guard found.rowCount == batch.baseRowCount else {
             throw StoreError(
                 .wrongBase,
                 "the delta was not applied: it builds on \(batch.baseRowCount) rows where the store has "
-                    + "\(rowCount)", region: table.schema.name)
+                    + "\(found.rowCount)", region: table.schema.name)
         }
         precondition(
-            removed.count == batch.removed.count && updated.count == batch.updated.count,
+            found.removed.count == batch.removed.count
+                && found.updated.count == batch.updated.count,
             "the decoder has compared positions with the number of rows")
-        try resolve(updated)
-        try checkCases(updated)
-        for row in 0..<batch.inserted.rowCount {
-            let key = { KeyBytes.canonical(row, batch.inserted, table.layout.keyLeafCount) }
-            if unsafe patcher.contains(hasher.hashes[row], key) {
-                throw StoreError(
-                    .inconsistentData, "a row to be inserted is there already",
-                    region: table.schema.name)
-            }
-        }
-        update(updated)
-        remove(removed)
-        insert(hasher)
+        try resolve(found.updated)
+        try checkCases(found.updated)
+        try hasher?.check(areNewTo: patcher)
+        update(found.updated)
+        // The last first, so that those of the same hash before it are still there.
+        for place in found.removed.reversed() { patcher.remove(place) }
+        if let hasher { insert(hasher) }
     }
 
     // MARK: Checking
@@ -86,20 +85,33 @@ struct Application {
         }
     }
 
+    /// Whether leaves of variable length change: then rows may move.
+    private var hasContent: Bool {
+        batch.leaves.indices.contains { isHeap($0) && batch.changes[$0].new.count > 0 }
+    }
+
     /// Makes the changes of each leaf its new values.
     private func resolve(_ places: [RowPlace]) throws {
+        if places.isEmpty { return }
         let gatherer = RowGatherer(table.layout)
+        let rows = places.map(\.row)
         for leaf in batch.keyLeafCount..<batch.leaves.count {
             let changes = batch.changes[leaf]
             if changes.new.count == 0 { continue }
-            let rows = batch.masks.rows(places.map(\.row), changing: leaf)
-            let before = ColumnBuffer(kind: changes.new.kind)
-            guard gatherer.gather(leaf, of: rows, absentToo: true, into: before) else {
+            changes.base.removeAll()
+            if changes.mode == .value {
+                try changes.check(batch.leaves[leaf], at: offset)
+                continue
+            }
+            let isComplete = gatherer.gather(
+                leaf, of: batch.masks.rows(rows, changing: leaf), absentToo: true,
+                into: changes.base)
+            guard isComplete else {
                 throw FormatError(
                     .unsupported, "a value of more than 64 KiB in a delta is of a newer format",
                     at: offset)
             }
-            try changes.resolve(against: before, of: batch.leaves[leaf], at: offset)
+            try changes.resolve(of: batch.leaves[leaf], at: offset)
         }
     }
 
@@ -111,7 +123,7 @@ struct Application {
             return leaf.scope != nil
         }
         if !isNeeded { return }
-        var values = ChangedValues(batch)
+        var values = ChangedValues(batch, table.layout)
         for (index, place) in places.enumerated() {
             values.next(index)
             for leaf in batch.keyLeafCount..<leaves.count {
@@ -141,31 +153,43 @@ struct Application {
     // MARK: Changing
 
     private func update(_ places: [RowPlace]) {
-        var values = ChangedValues(batch)
-        for (index, place) in places.enumerated() {
-            values.next(index)
-            var byteCounts: [(leaf: Int, byteCount: Int)] = []
-            for leaf in batch.keyLeafCount..<batch.leaves.count where isHeap(leaf) {
-                if let bytes = unsafe values[leaf] {
-                    byteCounts.append((leaf, bytes.count))
-                }
-            }
-            unsafe patcher.update(place, byteCounts: byteCounts) { entry, heap in
-                for leaf in batch.keyLeafCount..<batch.leaves.count {
-                    guard let bytes = unsafe values[leaf] else { continue }
-                    let target = unsafe entry + table.layout.leaves[leaf].offset
-                    if isHeap(leaf) {
-                        var reference = unsafe target.load(as: HeapReference.self)
-                        unsafe heap.replace(&reference, with: bytes)
-                        unsafe target.storeBytes(of: reference, as: HeapReference.self)
-                    } else {
-                        unsafe target.copyMemory(from: bytes.baseAddress!, byteCount: bytes.count)
+        var values = ChangedValues(batch, table.layout)
+        var index = 0
+        while index < places.count {
+            var page: Page? = patcher.writablePage(places[index])
+            let first = unsafe places[index].row.page
+            repeat {
+                values.next(index)
+                let place = places[index]
+                if values.hasContent || page == nil {
+                    let isThere = unsafe patcher.update(
+                        place, in: page, byteCounts: values.byteCounts
+                    ) { entry, heap in
+                        unsafe values.store(in: entry, &heap)
+                        unsafe clearAbsent(entry, heap)
                     }
+                    // The rows that follow in a page that was rebuilt are looked up.
+                    if !isThere { page = nil }
+                } else if let page {
+                    let entry = unsafe page.entries + place.slot &* table.layout.stride
+                    unsafe values.storeFixed(in: entry)
+                    if hasScopes {
+                        unsafe clearAbsent(entry, writer(page, place.partition))
+                    }
+                    patcher.stamp(page, place)
                 }
-                unsafe clearAbsent(entry, heap)
-            }
+                index += 1
+            } while unsafe index < places.count && places[index].row.page == first
         }
     }
+
+    private func writer(_ page: Page, _ partition: Int) -> HeapWriter {
+        unsafe HeapWriter(
+            page: page.base, limit: Page.valueLimit, staged: nil,
+            partition: table.partition(partition))
+    }
+
+    private var hasScopes: Bool { batch.leaves.contains { $0.scope != nil } }
 
     /// Makes the leaves of optionals that are absent zero and empty, as everybody else leaves them.
     ///
@@ -190,30 +214,16 @@ struct Application {
         }
     }
 
-    private func remove(_ places: [RowPlace]) {
-        // The last first, so that those of the same hash before it are still there.
-        for place in places.reversed() { patcher.remove(place.hash, tie: place.tie) }
-    }
-
-    private func insert(_ hasher: borrowing BatchHasher) {
-        var rows = RowValues(batch.inserted)
+    private func insert(_ hashes: InsertedHashes) {
+        var filler = PageFiller(table.layout, batch.inserted)
+        let sums = filler.heapSums()
         for row in 0..<batch.inserted.rowCount {
-            rows.next()
-            var byteCounts: [Int] = []
-            for leaf in batch.leaves.indices where isHeap(leaf) {
-                unsafe byteCounts.append(rows[leaf]?.count ?? 0)
-            }
-            unsafe patcher.insert(hasher.hashes[row], byteCounts: byteCounts) { entry, heap in
-                for leaf in batch.leaves.indices {
-                    guard let bytes = unsafe rows[leaf] else { continue }
-                    let target = unsafe entry + table.layout.leaves[leaf].offset
-                    if isHeap(leaf) {
-                        unsafe target.storeBytes(of: heap.place(bytes), as: HeapReference.self)
-                    } else {
-                        unsafe target.copyMemory(from: bytes.baseAddress!, byteCount: bytes.count)
-                    }
-                }
-            }
+            let hash = hashes[row]
+            hashes.prefetch(behind: row, in: patcher)
+            let (page, slot, limit) = patcher.insertSlot(for: hash, heap: sums[row + 1] - sums[row])
+            filler.use(slot, of: page, index: 0)
+            let epoch = unsafe table.partition(table.partitionIndex(of: hash)).pointee.writeEpoch
+            filler.fill(page, row: row, count: 1, epoch: epoch, limit: limit) { _, _ in nil }
         }
     }
 
@@ -225,80 +235,11 @@ struct Application {
     }
 }
 
-/// The place of one column's next value.
-@safe
-private struct ValueCursor {
-    private let column: ColumnBuffer
-    private var index = 0
-    private var content = 0
-
-    init(_ column: ColumnBuffer) { self.column = column }
-
-    /// The next value's bytes.
-    mutating func next() -> UnsafeRawBufferPointer {
-        defer { index += 1 }
-        switch column.kind {
-        case .presence, .fixed:
-            return unsafe UnsafeRawBufferPointer(
-                start: column.values + index * column.width, count: column.width)
-        case .bytes, .array:
-            let byteCount = unsafe Int(column.lengths[index]) * column.width
-            defer { content += byteCount }
-            return unsafe UnsafeRawBufferPointer(start: column.content + content, count: byteCount)
-        }
+extension ChangeMasks {
+    /// Those of the updated rows that change a leaf.
+    func rows(_ rows: [FrozenRow], changing leaf: Int) -> [FrozenRow] {
+        // Mostly all rows change the same fields.
+        if count == 1 { return contains(leaf, in: 0) ? rows : [] }
+        return zip(rows, codes).compactMap { contains(leaf, in: Int($1)) ? $0 : nil }
     }
-}
-
-/// The new values of one updated row after the other.
-@safe
-private struct ChangedValues {
-    private let batch: DeltaBatch
-    private var cursors: [ValueCursor]
-    private var values: [UnsafeRawBufferPointer?]
-
-    init(_ batch: DeltaBatch) {
-        self.batch = batch
-        cursors = batch.changes.map { ValueCursor($0.new) }
-        unsafe values = Array(repeating: nil, count: cursors.count)
-    }
-
-    mutating func next(_ row: Int) {
-        let code = Int(batch.masks.codes[row])
-        for leaf in batch.keyLeafCount..<cursors.count {
-            unsafe values[leaf] =
-                batch.masks.contains(leaf, in: code) ? cursors[leaf].next() : nil
-        }
-    }
-
-    /// The new value of a leaf, if it has changed.
-    subscript(leaf: Int) -> UnsafeRawBufferPointer? { unsafe values[leaf] }
-}
-
-/// The values of one row of a batch after the other.
-@safe
-private struct RowValues {
-    private let batch: ColumnBatch
-    private var cursors: [ValueCursor]
-    private var values: [UnsafeRawBufferPointer?]
-
-    init(_ batch: ColumnBatch) {
-        self.batch = batch
-        cursors = batch.columns.map { ValueCursor($0) }
-        unsafe values = Array(repeating: nil, count: cursors.count)
-    }
-
-    mutating func next() {
-        for leaf in cursors.indices {
-            if let scope = batch.leaves[leaf].scope {
-                let isPresent = unsafe values[scope].map { unsafe $0[0] == 1 } ?? false
-                guard isPresent else {
-                    unsafe values[leaf] = nil
-                    continue
-                }
-            }
-            unsafe values[leaf] = cursors[leaf].next()
-        }
-    }
-
-    subscript(leaf: Int) -> UnsafeRawBufferPointer? { unsafe values[leaf] }
 }

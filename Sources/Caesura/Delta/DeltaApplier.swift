@@ -21,10 +21,11 @@ public final class DeltaApplier: Sendable {
 
     /// The memory that decoding reuses.
     ///
-    /// One a thread.
+    /// One a thread. It serves one applier after the other, so that a chain of small deltas does not begin anew with
+    /// each.
     public final class Worker {
         var decoder: ChunkDecoder
-        var batches: [DeltaBatch?]
+        private var batches: [(table: TableCore, batch: DeltaBatch)?]
 
         /// Creates a worker.
         ///
@@ -33,17 +34,31 @@ public final class DeltaApplier: Sendable {
             decoder = ChunkDecoder(limits: limits)
             batches = Array(repeating: nil, count: applier.tables.count)
         }
+
+        /// The batch of a region.
+        fileprivate func batch(of region: Int, _ applier: DeltaApplier) -> DeltaBatch {
+            if region >= batches.count {
+                batches += Array(repeating: nil, count: region + 1 - batches.count)
+            }
+            let table = applier.tables[region]
+            if let kept = batches[region], kept.table === table { return kept.batch }
+            let batch = DeltaBatch(leaves: applier.layouts[region].leaves)
+            batches[region] = (table, batch)
+            return batch
+        }
     }
 
     private let store: Store
     private let base: Ancestor
     private let tables: [TableCore]
     private let layouts: [RegionLayout]
-    private let progress = Guarded(Progress())
+    private let progress: Guarded<Progress>
 
     private struct Progress {
         var targetEpoch: UInt64?
         var chunks: [ChunkHeader] = []
+        /// How often writers have had a lock: those before, and this applier.
+        var writeCount: Int
     }
 
     /// Prepares a store.
@@ -65,25 +80,24 @@ public final class DeltaApplier: Sendable {
         base = ancestor
         var tables: [TableCore] = []
         var layouts: [RegionLayout] = []
+        var writeCount = 0
         for name in ancestor.regions {
             guard let table = store.core.table(named: name) else {
                 preconditionFailure("a restored table stays declared")
             }
             tables.append(table)
-            do throws(FormatError) {
-                layouts.append(try RegionLayout(table.schema))
-            } catch {
-                throw StoreError(.unsupportedSchema, error.message, region: table.schema.name)
-            }
-            guard !table.isWritten(since: ancestor.writeMark) else {
+            layouts.append(try table.chunkLayout())
+            guard let writes = table.writeCount(notSince: ancestor.writeMark) else {
                 throw StoreError(
                     .wrongBase,
                     "the store was written to since it was restored; restore the base into an empty store",
                     region: table.schema.name, epoch: Epoch(rawValue: ancestor.epoch))
             }
+            writeCount &+= writes
         }
         self.tables = tables
         self.layouts = layouts
+        progress = Guarded(Progress(writeCount: writeCount))
     }
 
     /// Applies a delta chunk whose checksums were verified.
@@ -105,10 +119,7 @@ public final class DeltaApplier: Sendable {
         }
         if try !note(header) { return .alreadyApplied }
         do {
-            let batch =
-                worker.batches[header.region]
-                ?? DeltaBatch(leaves: layouts[header.region].leaves)
-            worker.batches[header.region] = batch
+            let batch = worker.batch(of: header.region, self)
             try worker.decoder.decode(delta: chunk, layout: layouts[header.region], into: batch)
             guard batch.baseDigest == base.digest else {
                 throw wrongBase(
@@ -117,7 +128,9 @@ public final class DeltaApplier: Sendable {
             let application = Application(
                 RowPatcher(table: tables[header.region]), layouts[header.region], batch,
                 header.range, chunk.offset)
-            try application.run(hashKey: store.core.hashKey)
+            var writes = 0
+            defer { progress.withLock { $0.writeCount &+= writes } }
+            try application.run(hashKey: store.core.hashKey, writeCount: &writes)
         } catch {
             progress.withLock { $0.chunks.removeAll { $0.identity == header.identity } }
             throw error
@@ -155,12 +168,15 @@ public final class DeltaApplier: Sendable {
     /// - Parameters:
     ///   - end: What the stream's end chunk says.
     ///   - epoch: The target epoch, which the end chunk's header states.
-    /// - Throws: ``StoreError``, `inconsistentData`, when chunks are missing.
+    /// - Throws: ``StoreError``: `inconsistentData` when chunks are missing; `wrongBase` when something else wrote to
+    ///   the store, or tried to, while the delta was applied: the delta is in the store then, and so is what was
+    ///   written, and the store takes no further delta.
     public func finish(_ end: StreamEnd, at epoch: UInt64) throws(StoreError) {
-        let chunks = progress.withLock { progress in
-            progress.chunks.sorted {
+        let (chunks, expected) = progress.withLock { progress in
+            let chunks = progress.chunks.sorted {
                 ($0.region, $0.range.first) < ($1.region, $1.range.first)
             }
+            return (chunks, progress.writeCount)
         }
         let digest = chunks.reduce(base.digest) { Checksum.of($0, $1.identity) }
         guard epoch > base.epoch, UInt64(chunks.count) == end.chunkCount, digest == end.digest
@@ -173,15 +189,39 @@ public final class DeltaApplier: Sendable {
         store.adoptAncestor(
             place: base.place, epoch: epoch, digest: digest, regions: base.regions,
             isRestored: false)
+        // Counted once a new epoch has begun: what is written in that shows when the next delta comes.
+        if tables.reduce(0, { $0 &+ $1.writeCount }) != expected {
+            store.core.ancestor.withLock { $0?.isExact = false }
+            throw StoreError(
+                .wrongBase,
+                "something else wrote to the store while the delta was applied, so it is no longer exactly what "
+                    + "was saved; restore into an empty store while nothing writes",
+                epoch: Epoch(rawValue: epoch))
+        }
     }
 }
 
 extension TableCore {
-    /// Whether something was written in this epoch or later.
-    fileprivate func isWritten(since epoch: UInt64) -> Bool {
-        (0..<partitionCount).contains { index in
-            let partition = unsafe partition(index)
-            return unsafe partition.withLock { unsafe partition.pointee.root.epoch >= epoch }
+    /// How chunks hold the table's rows.
+    func chunkLayout() throws(StoreError) -> RegionLayout {
+        guard let regionLayout else {
+            throw StoreError(
+                .unsupportedSchema, "the format has no place for its fields", region: schema.name)
         }
+        return regionLayout
+    }
+
+    /// How often writers have had a partition's lock; nil when one has written in this epoch or later.
+    fileprivate func writeCount(notSince epoch: UInt64) -> Int? {
+        var count = 0
+        for index in 0..<partitionCount {
+            let partition = unsafe partition(index)
+            let (written, writes) = unsafe partition.withLock {
+                unsafe (partition.pointee.root.epoch, partition.pointee.writeCount)
+            }
+            if written >= epoch { return nil }
+            count &+= writes
+        }
+        return count
     }
 }

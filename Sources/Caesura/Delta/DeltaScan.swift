@@ -2,19 +2,52 @@ import CPrefetch
 import CaesuraFormat
 
 /// A row that differs between two cuts.
+///
+/// Five words: a chunk has thousands of them, and they are copied a few times.
+@safe
 struct RowChange {
-    /// The hash of its key.
-    var hash: UInt64
+    private let newEntry: UnsafeRawPointer?
+    private let oldEntry: UnsafeRawPointer?
     /// Its place among the region's rows at the base; of an inserted row, that of the row behind it.
-    var position: UInt64
-    /// The row at the target; nil when it was removed.
-    var new: FrozenRow?
-    /// The row at the base; nil when it was inserted.
-    var old: FrozenRow?
-    /// The row's weight at both cuts, to bound chunks.
-    var weight: Int
+    let position: UInt64
+    /// Where in their pages the entries lie.
+    private let newOffset: UInt16
+    private let oldOffset: UInt16
+    /// Bytes of what a chunk has of the row, to bound chunks.
+    let weight: UInt32
     /// Where its set of changed leaves begins in ``DeltaScan/masks``; -1 unless it was updated.
-    var mask: Int
+    var mask: Int32
+
+    init(position: UInt64, new: FrozenRow?, old: FrozenRow?, weight: Int, mask: Int) {
+        self.position = position
+        unsafe newEntry = unsafe new?.entry
+        unsafe oldEntry = unsafe old?.entry
+        newOffset = new?.offset ?? 0
+        oldOffset = old?.offset ?? 0
+        self.weight = UInt32(weight)
+        self.mask = Int32(mask)
+    }
+
+    /// The row at the target; nil when it was removed.
+    @inline(__always) var new: FrozenRow? {
+        guard let entry = unsafe newEntry else { return nil }
+        return unsafe FrozenRow(entry, offset: newOffset)
+    }
+
+    /// The row at the base; nil when it was inserted.
+    @inline(__always) var old: FrozenRow? {
+        guard let entry = unsafe oldEntry else { return nil }
+        return unsafe FrozenRow(entry, offset: oldOffset)
+    }
+
+    /// The row, at the target if it is there.
+    var row: FrozenRow {
+        guard let row = new ?? old else { preconditionFailure("a change of no row") }
+        return row
+    }
+
+    /// The order of changes: an inserted row stands before the row whose position it has.
+    fileprivate var place: UInt64 { unsafe position << 1 | (oldEntry == nil ? 0 : 1) }
 }
 
 /// Finds what differs between two cuts of a table, in hash order, a few pages at a time.
@@ -24,9 +57,10 @@ struct RowChange {
 ///                                 ▲
 ///                                 not written after the base: skipped, and no byte of it is read
 ///
-/// A run of one page each, whose header says what changed since the base, costs the lines of both
-/// headers and of the changed rows. All other runs are compared row by row: pages that were split, that lost rows,
-/// whose header speaks of a later epoch. How a run is compared never shows in the result.
+/// A run of one page each, whose header says what changed since the base, costs the newer header's line, the older
+/// page's tags, and the lines of the changed rows. All other runs are compared row by row, see ``DeltaCounts``.
+/// How a run is compared never shows in the result.
+@safe
 struct DeltaScan: ~Copyable {
     private let table: TableCore
     private let base: FrozenTable
@@ -34,12 +68,14 @@ struct DeltaScan: ~Copyable {
     /// What is stamped with a later epoch was written after the base.
     private let baseEpoch: UInt64
     private let comparer: RowComparer
-    private let fixedRowWeight: Int
+    private var weigher: RowWeigher
     private let stride: Int
 
     /// What was found; the first `taken` of it were taken.
     private var changes: [RowChange] = []
+    /// The sets of changed leaves; rows that were found one after the other share theirs.
     private var masks: [UInt64] = []
+    private var lastMask = -1
     private var taken = 0
     /// How runs were compared, for telemetry and tests.
     private(set) var counts = DeltaCounts()
@@ -47,8 +83,11 @@ struct DeltaScan: ~Copyable {
     private var partition = 0
     private var runs: [Run] = []
     private var nextRun = 0
-    private var baseLeaves: [DirectoryEntry] = []
-    private var targetLeaves: [DirectoryEntry] = []
+    /// The runs that have several leaves on a side.
+    private var wideRuns: [WideRun] = []
+    private var order: PageOrder
+    /// The place in hash order of the row of each slot of a page.
+    private let ranks: UnsafeMutablePointer<UInt8>
     /// Rows of the base in partitions before the present one.
     private var rowsBefore: UInt64 = 0
     /// The first hash that has not been looked at; nil when all have.
@@ -56,12 +95,24 @@ struct DeltaScan: ~Copyable {
 
     /// A range with an end in both directories, something of which was written after the base.
     private struct Run {
-        var base: Range<Int>
-        var target: Range<Int>
+        /// The words of the leaves' entries, when there is one leaf on each side.
+        var baseWord: UInt64
+        var targetWord: UInt64
         /// Rows of the region's base before the run.
         var position: UInt64
         /// The first hash behind the run; 0 for the end of all.
         var end: UInt64
+        /// Its place in ``wideRuns``; -1 when there is one leaf on each side.
+        var wide = -1
+
+        var base: DirectoryEntry { DirectoryEntry(word: baseWord, epoch: 0) }
+        var target: DirectoryEntry { DirectoryEntry(word: targetWord, epoch: 0) }
+    }
+
+    /// The leaves of a run.
+    private struct WideRun {
+        var base: [DirectoryEntry]
+        var target: [DirectoryEntry]
     }
 
     init(
@@ -71,11 +122,15 @@ struct DeltaScan: ~Copyable {
         self.base = base
         self.target = target
         self.baseEpoch = baseEpoch
-        self.fixedRowWeight = fixedRowWeight
         comparer = RowComparer(target.table)
+        weigher = RowWeigher(target.table, fixedRowWeight: fixedRowWeight)
         stride = target.table.layout.stride
+        order = PageOrder(stride: target.table.layout.stride, keys: target.table.keys)
+        unsafe ranks = .allocate(capacity: 64)
         collect()
     }
+
+    deinit { unsafe ranks.deallocate() }
 
     /// Words of a set of changed leaves.
     var maskWordCount: Int { comparer.wordCount }
@@ -85,16 +140,24 @@ struct DeltaScan: ~Copyable {
 
     /// The weight of the next changes.
     func pendingWeight(_ count: Int) -> Int {
-        changes[taken..<taken + count].reduce(0) { $0 + $1.weight }
+        changes[taken..<taken + count].reduce(0) { $0 + Int($1.weight) }
     }
 
     /// Changes that were found and not taken, up to a hash.
     func pendingCount(upTo hash: UInt64) -> Int {
+        // All that were found lie before the frontier.
+        if hash == .max || frontier.map({ $0 == 0 || $0 - 1 <= hash }) == true {
+            return changes.count - taken
+        }
         var low = taken
         var high = changes.count
         while low < high {
             let middle = (low + high) / 2
-            if changes[middle].hash <= hash { low = middle + 1 } else { high = middle }
+            if table.keys.hash(changes[middle].row) <= hash {
+                low = middle + 1
+            } else {
+                high = middle
+            }
         }
         return low - taken
     }
@@ -102,11 +165,15 @@ struct DeltaScan: ~Copyable {
     /// Takes the next changes, and the sets of leaves that they refer to.
     mutating func take(_ count: Int) -> (changes: [RowChange], masks: [UInt64]) {
         var found = Array(changes[taken..<taken + count])
+        var (first, last) = (Int32.max, -1 as Int32)
+        for change in found where change.mask >= 0 {
+            first = min(first, change.mask)
+            last = max(last, change.mask)
+        }
         var words: [UInt64] = []
-        for index in found.indices where found[index].mask >= 0 {
-            let start = found[index].mask
-            found[index].mask = words.count
-            words += masks[start..<start + comparer.wordCount]
+        if last >= 0 {
+            words = Array(masks[Int(first)..<Int(last) + comparer.wordCount])
+            for index in found.indices where found[index].mask >= 0 { found[index].mask -= first }
         }
         taken += count
         if taken >= Limits.rowsPerChunk || taken == changes.count { forgetTaken() }
@@ -116,9 +183,15 @@ struct DeltaScan: ~Copyable {
     private mutating func forgetTaken() {
         changes.removeFirst(taken)
         taken = 0
-        var first = masks.count
+        var first = Int32.max
         for change in changes where change.mask >= 0 { first = min(first, change.mask) }
-        masks.removeFirst(first)
+        guard first < .max else {
+            masks.removeAll(keepingCapacity: true)
+            lastMask = -1
+            return
+        }
+        masks.removeFirst(Int(first))
+        lastMask -= Int(first)
         for index in changes.indices where changes[index].mask >= 0 { changes[index].mask -= first }
     }
 
@@ -134,11 +207,12 @@ struct DeltaScan: ~Copyable {
             }
             collect()
         }
-        let end = min(nextRun + 64, runs.count)
-        prefetchHeaders(nextRun..<min(nextRun + 8, end))
+        let end = min(nextRun + 128, runs.count)
+        for index in nextRun..<min(nextRun + Self.pagesAhead, end) { prefetchPage(index) }
+        for index in nextRun..<min(nextRun + Self.rowsAhead, end) { prefetchRows(index) }
         while nextRun < end {
-            prefetchHeaders(min(nextRun + 8, end)..<min(nextRun + 9, end))
-            prefetchRows(min(nextRun + 4, end)..<min(nextRun + 5, end))
+            if nextRun + Self.pagesAhead < end { prefetchPage(nextRun + Self.pagesAhead) }
+            if nextRun + Self.rowsAhead < end { prefetchRows(nextRun + Self.rowsAhead) }
             compare(runs[nextRun])
             nextRun += 1
         }
@@ -156,6 +230,7 @@ struct DeltaScan: ~Copyable {
     /// Lists the present partition's runs that have changes.
     private mutating func collect() {
         runs.removeAll(keepingCapacity: true)
+        wideRuns.removeAll(keepingCapacity: true)
         nextRun = 0
         let roots = (base.roots[partition], target.roots[partition])
         let start =
@@ -164,94 +239,85 @@ struct DeltaScan: ~Copyable {
         if roots.1.epoch <= baseEpoch, base.rowCounts[partition] == target.rowCounts[partition] {
             return
         }
-        baseLeaves.removeAll(keepingCapacity: true)
-        targetLeaves.removeAll(keepingCapacity: true)
-        Self.appendLeaves(below: roots.0, to: &baseLeaves)
-        Self.appendLeaves(below: roots.1, to: &targetLeaves)
-        var (i, j) = (0, 0)
+        var old = LeafWalk(below: roots.0, from: start)
+        var new = LeafWalk(below: roots.1, from: start)
         var position = rowsBefore
-        // Ends of the leaves, counted in hashes modulo 2^64.
-        var (baseEnd, targetEnd) = (start, start)
-        while i < baseLeaves.count {
-            let first = (i, j)
-            baseEnd &+= Self.span(baseLeaves[i])
-            targetEnd &+= Self.span(targetLeaves[j])
-            var rows = baseLeaves[i].rowCount
-            var rowsNow = targetLeaves[j].rowCount
-            var isChanged = targetLeaves[j].epoch > baseEpoch
-            (i, j) = (i + 1, j + 1)
-            while baseEnd != targetEnd {
-                if baseEnd &- start &- 1 < targetEnd &- start &- 1 {
-                    baseEnd &+= Self.span(baseLeaves[i])
-                    rows += baseLeaves[i].rowCount
-                    i += 1
-                } else {
-                    targetEnd &+= Self.span(targetLeaves[j])
-                    rowsNow += targetLeaves[j].rowCount
-                    isChanged = isChanged || targetLeaves[j].epoch > baseEpoch
-                    j += 1
-                }
+        var pages = 0
+        while let oldLeaf = old.next(), let newLeaf = new.next() {
+            guard old.end == new.end else {
+                position &+= collectWide(oldLeaf, newLeaf, &old, &new, start, position, &pages)
+                continue
             }
+            pages &+= 1
             // Rows that a restore brought while the base was cut have older epochs, and show here.
-            if isChanged || rows != rowsNow {
+            if newLeaf.epoch > baseEpoch || oldLeaf.rowCount != newLeaf.rowCount {
                 runs.append(
                     Run(
-                        base: first.0..<i, target: first.1..<j, position: position, end: baseEnd))
+                        baseWord: oldLeaf.word, targetWord: newLeaf.word, position: position,
+                        end: old.end))
             }
-            position += UInt64(rows)
+            position &+= UInt64(truncatingIfNeeded: oldLeaf.rowCount)
         }
-        counts.pages += targetLeaves.count
+        counts.pages += pages
     }
 
-    /// The hashes below a leaf; 2^64 is 0.
-    private static func span(_ leaf: DirectoryEntry) -> UInt64 {
-        leaf.depth == 0 ? 0 : 1 << UInt64(64 - leaf.depth)
-    }
-
-    private static func appendLeaves(
-        below entry: DirectoryEntry, to leaves: inout [DirectoryEntry]
-    ) {
-        guard entry.isNode else { return leaves.append(entry) }
-        let (entries, count) = unsafe (entry.node.entries, entry.node.count)
-        let end = entry.node.depth + entry.node.bits
-        var index = 0
-        while index < count {
-            // SAFETY: each child stands in the entries from its first on, to the next child's.
-            let child = unsafe entries[index]
-            index += 1 &<< (end - child.depth)
-            if child.isNode {
-                appendLeaves(below: child, to: &leaves)
+    /// Lists a run that has several leaves, up to the next end in both directories; the number of its rows at the
+    /// base.
+    @inline(never)
+    private mutating func collectWide(
+        _ oldLeaf: DirectoryEntry, _ newLeaf: DirectoryEntry, _ old: inout LeafWalk,
+        _ new: inout LeafWalk, _ start: UInt64, _ position: UInt64, _ pages: inout Int
+    ) -> UInt64 {
+        var run = WideRun(base: [oldLeaf], target: [newLeaf])
+        // Ends are counted in hashes modulo 2^64.
+        while old.end != new.end {
+            if old.end &- start &- 1 < new.end &- start &- 1 {
+                guard let leaf = old.next() else { preconditionFailure("a directory has no end") }
+                run.base.append(leaf)
             } else {
-                leaves.append(child)
+                guard let leaf = new.next() else { preconditionFailure("a directory has no end") }
+                run.target.append(leaf)
             }
         }
-    }
-
-    private func prefetchHeaders(_ indices: Range<Int>) {
-        for index in indices {
-            let run = runs[index]
-            prefetchHeader(baseLeaves[run.base.lowerBound])
-            prefetchHeader(targetLeaves[run.target.lowerBound])
+        pages += run.target.count
+        let rows = run.base.reduce(0) { $0 + $1.rowCount }
+        let rowsNow = run.target.reduce(0) { $0 + $1.rowCount }
+        if rows != rowsNow || run.target.contains(where: { $0.epoch > baseEpoch }) {
+            runs.append(
+                Run(
+                    baseWord: 0, targetWord: 0, position: position, end: old.end,
+                    wide: wideRuns.count))
+            wideRuns.append(run)
         }
+        return UInt64(rows)
     }
 
-    private func prefetchHeader(_ leaf: DirectoryEntry) {
-        if leaf.isEmpty { return }
-        // The header and 64 tags.
-        unsafe caesura_prefetch(leaf.address)
-        unsafe caesura_prefetch(leaf.address + 64)
-        unsafe caesura_prefetch(leaf.address + 128)
+    // A page takes about as long to compare as one of its lines to come; a core has about a dozen on the way.
+
+    /// Pages whose first lines are asked for before they are looked at.
+    private static let pagesAhead = 16
+    /// Pages whose changed rows are.
+    private static let rowsAhead = 6
+
+    private func prefetchPage(_ index: Int) {
+        let run = runs[index]
+        if run.base.isEmpty || run.target.isEmpty { return }
+        unsafe caesura_prefetch(run.target.address)
+        run.base.prefetchTags()
     }
 
-    private func prefetchRows(_ indices: Range<Int>) {
-        for index in indices {
-            let run = runs[index]
-            let pages = (baseLeaves[run.base.lowerBound], targetLeaves[run.target.lowerBound])
-            guard !pages.0.isEmpty, !pages.1.isEmpty else { continue }
-            for slot in unsafe pages.1.page.header.pointee.changes.slots {
-                let offset = slot &* stride
-                unsafe caesura_prefetch(pages.1.page.entries + offset)
-                unsafe caesura_prefetch(pages.0.page.entries + offset)
+    private func prefetchRows(_ index: Int) {
+        let run = runs[index]
+        if run.base.isEmpty || run.target.isEmpty { return }
+        let new = unsafe run.target.address + Page.entriesOffset(slotCount: run.target.slotCount)
+        let old = unsafe run.base.address + Page.entriesOffset(slotCount: run.base.slotCount)
+        for slot in unsafe run.target.page.header.pointee.changes.slots {
+            let offset = slot &* stride
+            unsafe caesura_prefetch(new + offset)
+            unsafe caesura_prefetch(old + offset)
+            if stride > 32 {
+                unsafe caesura_prefetch(new + offset + stride - 1)
+                unsafe caesura_prefetch(old + offset + stride - 1)
             }
         }
     }
@@ -259,124 +325,135 @@ struct DeltaScan: ~Copyable {
     // MARK: Comparing
 
     private mutating func compare(_ run: Run) {
-        if run.base.count == 1, run.target.count == 1 {
-            let leaves = (baseLeaves[run.base.lowerBound], targetLeaves[run.target.lowerBound])
-            if !leaves.0.isEmpty, !leaves.1.isEmpty,
-                comparePages(leaves.0.page, leaves.1.page, run.position)
-            {
-                counts.comparedBySlots += 1
-                return
-            }
+        let cause: DeltaCounts.Cause
+        if run.wide >= 0 {
+            cause = .splitOrMerged
+        } else if run.base.isEmpty || run.target.isEmpty {
+            cause = .filledOrEmptied
+        } else if let obstacle = comparePages(run) {
+            cause = obstacle
+        } else {
+            counts.comparedBySlots += 1
+            return
         }
-        counts.comparedByRows += 1
+        counts.add(cause)
         compareRows(run)
     }
 
-    /// Compares two pages of one range by what the newer one notes; false, and nothing found, when that is
-    /// not enough.
-    private mutating func comparePages(_ old: Page, _ new: Page, _ position: UInt64) -> Bool {
+    /// Compares two pages of one range by what the newer one notes.
+    ///
+    /// - Returns: Why that is not enough, and nothing is found; nil when it is.
+    private mutating func comparePages(_ run: Run) -> DeltaCounts.Cause? {
+        let new = run.target.page
         let noted = unsafe new.header.pointee.changes
-        guard noted.epoch <= baseEpoch else { return false }
+        guard noted.epoch <= baseEpoch else { return .laterEpoch }
+        let old = OlderPage(run.base, stride)
+        let entries =
+            unsafe run.target.address + Page.entriesOffset(slotCount: run.target.slotCount)
         let before = (changes.count, masks.count)
+        // Looking up many rows costs more than sorting all.
+        let isSorted = noted.slots.count > 6
+        if isSorted { rankAll(run.base.page) }
         var inserted = 0
         for slot in noted.slots {
-            let row = unsafe FrozenRow(new.entries + slot &* stride, new)
-            let tag = unsafe new.tags[slot]
-            let hash = unsafe table.keys.hash(row.entry, row.heap)
-            let found = find(row, tag: tag, slot: slot, in: old)
-            if found == nil { inserted += 1 }
+            let row = unsafe FrozenRow(entries + slot &* stride, new)
+            var place = slot
+            // Mostly the row is where it was, and the older page, which is needed anyway, has its tag.
+            if !old.hasSameKey(row, in: slot, comparer) {
+                place = search(row, tag: unsafe new.tags[slot], in: old)
+            }
+            let tag = unsafe place == slot ? old.tags[slot] : new.tags[slot]
+            if place < 0 { inserted += 1 }
+            let rank =
+                isSorted && place >= 0
+                ? unsafe Int(ranks[place]) : rank(of: row, tag, place >= 0, in: old)
             append(
-                hash: hash,
-                position: position + UInt64(rank(of: row, hash, tag, found != nil, in: old)),
-                new: row, old: found, mask: row.changeMask)
+                position: run.position + UInt64(truncatingIfNeeded: rank), new: row,
+                old: place >= 0 ? old.row(place) : nil, mask: row.changeMask)
         }
-        guard
-            unsafe Int(old.header.pointee.rowCount) + inserted == Int(new.header.pointee.rowCount)
-        else {
+        guard run.base.rowCount + inserted == run.target.rowCount else {
             changes.removeLast(changes.count - before.0)
             masks.removeLast(masks.count - before.1)
-            return false
+            lastMask = -1
+            return .removedOrRestored
         }
         sort(from: before.0)
-        return true
-    }
-
-    /// The row of the same key in a page, first looked for in the same slot.
-    private func find(_ row: FrozenRow, tag: UInt16, slot: Int, in page: Page) -> FrozenRow? {
-        let slotCount = unsafe Int(page.header.pointee.slotCount)
-        if slot < slotCount, let same = match(row, tag, slot, page) { return same }
-        for slot in 0..<slotCount {
-            if let other = match(row, tag, slot, page) { return other }
-        }
         return nil
     }
 
-    private func match(_ row: FrozenRow, _ tag: UInt16, _ slot: Int, _ page: Page) -> FrozenRow? {
-        guard unsafe page.tags[slot] == tag, page.usedSlots.contains(slot) else { return nil }
-        let other = unsafe FrozenRow(page.entries + slot &* stride, page)
-        return comparer.haveSameKey(row, other) ? other : nil
+    /// The slot of the row of the same key in a page; -1 when there is none.
+    ///
+    /// As a lookup finds a row: from its home to the first unused slot.
+    @inline(never)
+    private func search(_ row: FrozenRow, tag: UInt16, in page: OlderPage) -> Int {
+        var slot = Page.home(tag: tag, slotCount: page.slotCount)
+        while page.isUsed(slot) {
+            if page.mayHave(tag, in: slot), comparer.haveSameKey(row, page.row(slot)) {
+                return slot
+            }
+            slot += 1
+            if slot == page.slotCount { slot = 0 }
+        }
+        return -1
     }
 
     /// The number of rows of a page before a key in hash order.
     ///
     /// - Parameter isThere: Whether the page has a row of the key.
     private func rank(
-        of row: FrozenRow, _ hash: UInt64, _ tag: UInt16, _ isThere: Bool, in page: Page
+        of row: FrozenRow, _ tag: UInt16, _ isThere: Bool, in page: OlderPage
     ) -> Int {
+        let (less, equal) = page.tagCounts(tag)
         // Unused slots have the greatest tag.
-        let tags = unsafe page.tags
-        let slotCount = unsafe Int(page.header.pointee.slotCount)
-        // In 16 bits, so that the loop is a few vectors.
-        var less: UInt16 = 0
-        var equal: UInt16 = 0
-        for slot in 0..<slotCount {
-            less &+= unsafe tags[slot] < tag ? 1 : 0
-            equal &+= unsafe tags[slot] == tag ? 1 : 0
-        }
-        var rank = Int(less)
-        let ties = equal
-        // Unused slots have that tag too.
-        if ties == 0 || ties == 1 && isThere && tag != Page.unusedTag { return rank }
-        for slot in page.usedSlots where unsafe tags[slot] == tag {
-            let other = unsafe FrozenRow(page.entries + slot &* stride, page)
-            let otherHash = unsafe table.keys.hash(other.entry, other.heap)
-            if precedes(otherHash, other, hash, row) { rank += 1 }
+        if equal == 0 || equal == 1 && isThere && tag != Page.unusedTag { return less }
+        var rank = less
+        let hash = table.keys.hash(row)
+        for slot in 0..<page.slotCount where page.mayHave(tag, in: slot) {
+            let other = page.row(slot)
+            if table.keys.precedes(table.keys.hash(other), other, hash, row) { rank += 1 }
         }
         return rank
     }
 
-    private func precedes(
-        _ aHash: UInt64, _ a: FrozenRow, _ bHash: UInt64, _ b: FrozenRow
-    ) -> Bool {
-        if aHash != bHash { return aHash < bHash }
-        return unsafe table.keys.canonicalBytes(a.entry, a.heap)
-            .lexicographicallyPrecedes(table.keys.canonicalBytes(b.entry, b.heap))
+    /// Notes the place in hash order of each row of a page.
+    private mutating func rankAll(_ page: Page) {
+        let count = order.sort(page)
+        for index in 0..<count { unsafe ranks[order[index]] = UInt8(truncatingIfNeeded: index) }
     }
 
     /// Orders what one page has brought by the rows' keys: a few, nearly in order.
     private mutating func sort(from start: Int) {
         guard changes.count - start > 1 else { return }
         for index in start + 1..<changes.count {
-            let change = changes[index]
             var place = index
+            let change = changes[index]
             while place > start, follows(changes[place - 1], change) {
                 changes[place] = changes[place - 1]
                 place -= 1
             }
-            changes[place] = change
+            if place < index { changes[place] = change }
         }
     }
 
+    @inline(__always)
     private func follows(_ a: RowChange, _ b: RowChange) -> Bool {
-        if a.hash != b.hash { return a.hash > b.hash }
-        guard let x = a.new ?? a.old, let y = b.new ?? b.old else { return false }
-        return precedes(b.hash, y, a.hash, x)
+        if a.place != b.place { return a.place > b.place }
+        // Two that were inserted before the same row.
+        let (x, y) = (a.row, b.row)
+        return table.keys.precedes(table.keys.hash(y), y, table.keys.hash(x), x)
     }
 
     /// Compares all rows of a run.
     private mutating func compareRows(_ run: Run) {
-        let old = rows(of: baseLeaves[run.base])
-        let new = rows(of: targetLeaves[run.target])
+        let old: [HashedRow]
+        let new: [HashedRow]
+        if run.wide < 0 {
+            old = rows(of: run.base)
+            new = rows(of: run.target)
+        } else {
+            old = wideRuns[run.wide].base.flatMap { rows(of: $0) }
+            new = wideRuns[run.wide].target.flatMap { rows(of: $0) }
+        }
         var (i, j) = (0, 0)
         var position = run.position
         while i < old.count || j < new.count {
@@ -384,35 +461,37 @@ struct DeltaScan: ~Copyable {
                 comparer.haveSameKey(old[i].row, new[j].row)
             {
                 if new[j].row.epoch > baseEpoch {
-                    append(
-                        hash: new[j].hash, position: position, new: new[j].row, old: old[i].row)
+                    append(position: position, new: new[j].row, old: old[i].row)
                 }
                 (i, j) = (i + 1, j + 1)
                 position += 1
             } else if j == new.count
-                || i < old.count && precedes(old[i].hash, old[i].row, new[j].hash, new[j].row)
+                || i < old.count
+                    && table.keys.precedes(old[i].hash, old[i].row, new[j].hash, new[j].row)
             {
-                append(hash: old[i].hash, position: position, new: nil, old: old[i].row)
+                append(position: position, new: nil, old: old[i].row)
                 i += 1
                 position += 1
             } else {
-                append(hash: new[j].hash, position: position, new: new[j].row, old: nil)
+                append(position: position, new: new[j].row, old: nil)
                 j += 1
             }
         }
     }
 
-    /// The rows of some leaves in hash order.
-    private func rows(of leaves: ArraySlice<DirectoryEntry>) -> [(hash: UInt64, row: FrozenRow)] {
-        var rows: [(hash: UInt64, row: FrozenRow)] = []
-        for leaf in leaves where !leaf.isEmpty {
-            let page = leaf.page
-            for slot in page.usedSlots {
-                let row = unsafe FrozenRow(page.entries + slot &* stride, page)
-                unsafe rows.append((table.keys.hash(row.entry, row.heap), row))
-            }
+    private typealias HashedRow = (hash: UInt64, row: FrozenRow)
+
+    /// The rows of a page or a gap in hash order.
+    private mutating func rows(of leaf: DirectoryEntry) -> [HashedRow] {
+        if leaf.isEmpty { return [] }
+        let page = leaf.page
+        let count = order.sort(page)
+        var rows: [HashedRow] = []
+        rows.reserveCapacity(count)
+        for index in 0..<count {
+            let row = unsafe FrozenRow(page.entries + order[index] &* stride, page)
+            rows.append((table.keys.hash(row), row))
         }
-        rows.sort { precedes($0.hash, $0.row, $1.hash, $1.row) }
         return rows
     }
 
@@ -420,63 +499,117 @@ struct DeltaScan: ~Copyable {
     ///
     /// - Parameter mask: Where all that was written after the base was written in one epoch, the row's change
     ///   mask of it.
+    @inline(__always)
     private mutating func append(
-        hash: UInt64, position: UInt64, new: FrozenRow?, old: FrozenRow?, mask: UInt16 = .max
+        position: UInt64, new: FrozenRow?, old: FrozenRow?, mask: UInt16 = .max
     ) {
-        var differences = -1
+        var place = -1
+        let weight: Int
         if let new, let old {
-            differences = masks.count
-            guard comparer.appendDifferences(new, old, in: mask, to: &masks) else { return }
+            place = noteDifferences(new, old, mask)
+            if place < 0 { return }
+            weight =
+                comparer.wordCount == 1
+                ? weigher.weight(of: new, old, in: masks[place])
+                : weigher.weight(new) + weigher.weight(old)
+        } else {
+            weight = weigher.weight(new) + weigher.weight(old)
         }
-        let weight = weight(new) + weight(old)
         changes.append(
-            RowChange(
-                hash: hash, position: position, new: new, old: old, weight: weight,
-                mask: differences))
+            RowChange(position: position, new: new, old: old, weight: weight, mask: place))
     }
 
-    private func weight(_ row: FrozenRow?) -> Int {
-        guard let row else { return 0 }
-        var weight = fixedRowWeight
-        for offset in table.pageLayout.referenceOffsets {
-            let reference = unsafe row.entry.load(fromByteOffset: offset, as: HeapReference.self)
-            weight += min(row.heap.byteCount(of: reference), Limits.inlineValueBytes)
+    /// Where the set of leaves in which two rows differ begins in ``masks``; -1 when there is none.
+    @inline(__always)
+    private mutating func noteDifferences(
+        _ new: FrozenRow, _ old: FrozenRow, _ mask: UInt16
+    ) -> Int {
+        if comparer.wordCount == 1 {
+            let word = comparer.differences(new, old, in: mask)
+            if word == 0 { return -1 }
+            if lastMask < 0 || masks[lastMask] != word {
+                lastMask = masks.count
+                masks.append(word)
+            }
+            return lastMask
         }
-        return weight
+        let place = masks.count
+        guard comparer.appendDifferences(new, old, in: mask, to: &masks) else { return -1 }
+        return place
     }
 
     // MARK: Positions
 
+    /// The number of the base's rows.
+    var baseRowCount: UInt64 { UInt64(base.rowCount) }
+
     /// The number of the base's rows before a hash.
     ///
-    /// - Complexity: O(partitions + pages of one partition).
-    func basePosition(of hash: UInt64) -> UInt64 {
+    /// - Complexity: O(partitions), and O(pages of one partition) for a hash inside one.
+    mutating func basePosition(of hash: UInt64) -> UInt64 {
         let index = table.partitionIndex(of: hash)
         var position = base.rowCounts[..<index].reduce(0) { $0 + UInt64($1) }
-        var leaves: [DirectoryEntry] = []
-        Self.appendLeaves(below: base.roots[index], to: &leaves)
-        var start = HashRange(partition: index, bits: table.partitionBits).first
-        for leaf in leaves {
-            if start >= hash { break }
-            let last = start &+ (Self.span(leaf) &- 1)
-            if last < hash {
+        let start = HashRange(partition: index, bits: table.partitionBits).first
+        if hash == start { return position }
+        var walk = LeafWalk(below: base.roots[index], from: start)
+        while let leaf = walk.next() {
+            if walk.end &- 1 < hash {
                 position += UInt64(leaf.rowCount)
-            } else if !leaf.isEmpty {
-                position += UInt64(rows(of: [leaf]).prefix { $0.hash < hash }.count)
+                continue
             }
-            start = last &+ 1
-            if start == 0 { break }
+            if walk.end &- leaf.span < hash {
+                position += UInt64(rows(of: leaf).prefix { $0.hash < hash }.count)
+            }
+            break
         }
         return position
     }
 }
 
-/// How the pages of a delta were looked at.
-public struct DeltaCounts: Hashable, Sendable {
-    /// Pages and gaps of the partitions that were written to.
-    public internal(set) var pages = 0
-    /// Ranges compared by the slots that the page's header notes.
-    public internal(set) var comparedBySlots = 0
-    /// Ranges compared row by row: a *delta miss*.
-    public internal(set) var comparedByRows = 0
+/// A page of the base, as comparing needs it: what its directory entry says is not read from its header.
+@safe
+private struct OlderPage {
+    let slotCount: Int
+    private let base: UnsafeMutableRawPointer
+    private let entries: UnsafeRawPointer
+    private let stride: Int
+
+    @inline(__always) init(_ leaf: DirectoryEntry, _ stride: Int) {
+        slotCount = leaf.slotCount
+        unsafe base = unsafe leaf.address
+        unsafe entries = unsafe UnsafeRawPointer(
+            leaf.address + Page.entriesOffset(slotCount: leaf.slotCount))
+        self.stride = stride
+    }
+
+    @inline(__always) var tags: UnsafePointer<UInt16> {
+        unsafe UnsafePointer((base + Page.headerSize).assumingMemoryBound(to: UInt16.self))
+    }
+
+    @inline(__always) func row(_ slot: Int) -> FrozenRow {
+        unsafe FrozenRow(entries + slot &* stride, Page(base: base))
+    }
+
+    /// Whether a slot has a row.
+    func isUsed(_ slot: Int) -> Bool {
+        unsafe tags[slot] != Page.unusedTag || Page(base: base).usedSlots.contains(slot)
+    }
+
+    /// Whether a slot has the row of the same key as one of another page.
+    @inline(__always)
+    func hasSameKey(_ row: FrozenRow, in slot: Int, _ comparer: borrowing RowComparer) -> Bool {
+        slot < slotCount && isUsed(slot) && comparer.haveSameKey(row, self.row(slot))
+    }
+
+    /// Whether a slot has a row with a tag.
+    @inline(__always) func mayHave(_ tag: UInt16, in slot: Int) -> Bool {
+        guard unsafe tags[slot] == tag else { return false }
+        // Unused slots have that tag too.
+        return unsafe tag != Page.unusedTag || Page(base: base).usedSlots.contains(slot)
+    }
+
+    /// How many tags are less, and how many equal.
+    @inline(__always) func tagCounts(_ tag: UInt16) -> (less: Int, equal: Int) {
+        unsafe Page.tagCounts(tag, tags, slotCount)
+    }
 }

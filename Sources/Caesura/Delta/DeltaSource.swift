@@ -109,14 +109,7 @@ public final class DeltaSource: Sendable {
                 epoch: target.epoch)
         }
         var layouts: [RegionLayout] = []
-        for table in tables {
-            do throws(FormatError) {
-                layouts.append(try RegionLayout(table.table.schema))
-            } catch {
-                throw StoreError(
-                    .unsupportedSchema, error.message, region: table.table.schema.name)
-            }
-        }
+        for table in tables { layouts.append(try table.table.chunkLayout()) }
         self.layouts = layouts
         cursor = Guarded(Cursor())
     }
@@ -180,11 +173,11 @@ public final class DeltaSource: Sendable {
     private func job(
         _ cursor: Cursor, _ scan: inout DeltaScan, _ range: HashRange, _ count: Int
     ) -> Job {
-        let start = scan.basePosition(of: range.first)
-        let frozen = tables[cursor.region].table
-        let all = base.tables.first { $0.table === frozen }?.rowCount ?? 0
-        let end = range.last == .max ? UInt64(all) : scan.basePosition(of: range.last + 1)
         let (changes, masks) = scan.take(count)
+        let range = narrowed(range, to: changes, tables[cursor.region].table)
+        let start = scan.basePosition(of: range.first)
+        let end =
+            range.last == .max ? scan.baseRowCount : scan.basePosition(of: range.last + 1)
         defer {
             cursor.sequence += 1
             cursor.nextOrdinal += 1
@@ -193,6 +186,20 @@ public final class DeltaSource: Sendable {
             ordinal: cursor.nextOrdinal, region: cursor.region, range: range,
             sequence: cursor.sequence, baseRowCount: end - start, changes: changes, masks: masks,
             maskWordCount: scan.maskWordCount, start: start)
+    }
+
+    /// The smallest range, but for parts of partitions, that has all changes: who applies them looks at no other.
+    private func narrowed(
+        _ range: HashRange, to changes: [RowChange], _ table: TableCore
+    ) -> HashRange {
+        guard range.prefixBits < table.partitionBits, let first = changes.first?.row,
+            let last = changes.last?.row
+        else { return range }
+        let hash = table.keys.hash(first)
+        let common = min(
+            table.partitionBits, (hash ^ table.keys.hash(last)).leadingZeroBitCount)
+        return HashRange(
+            prefixBits: common, prefix: common == 0 ? 0 : hash & ~(UInt64.max >> UInt64(common)))
     }
 
     /// Encodes a job: calls `emit` with its chunk; the bytes are valid during the call.
@@ -233,39 +240,39 @@ public final class DeltaSource: Sendable {
 
     /// Copies the changed rows' leaves; false when a value is too large for a column.
     private func gather(_ job: Job, into batch: DeltaBatch) -> Bool {
-        let gatherer = RowGatherer(tables[job.region].table.layout)
+        let layout = tables[job.region].table.layout
         var inserted: [FrozenRow] = []
         var removed: [FrozenRow] = []
-        // The updated rows at the target and at the base.
-        var after: [FrozenRow] = []
-        var before: [FrozenRow] = []
-        for change in job.changes {
-            let position = change.position - job.start
-            switch (change.new, change.old) {
-            case (let new?, let old?):
-                batch.updated.append(position)
-                batch.masks.append(job.masks[change.mask..<change.mask + job.maskWordCount])
-                after.append(new)
-                before.append(old)
-            case (let new?, nil): inserted.append(new)
-            case (nil, let old?):
-                batch.removed.append(position)
-                removed.append(old)
-            case (nil, nil): preconditionFailure("a change of no row")
+        var gatherer = ChangeGatherer(layout, batch)
+        var index = 0
+        while index < job.changes.count {
+            let change = job.changes[index]
+            guard change.mask >= 0 else {
+                if let old = change.old {
+                    batch.removed.append(change.position - job.start)
+                    removed.append(old)
+                } else {
+                    inserted.append(change.row)
+                }
+                index += 1
+                continue
             }
+            // Neighbours mostly change the same leaves.
+            let first = index
+            repeat {
+                batch.updated.append(job.changes[index].position - job.start)
+                index += 1
+            } while index < job.changes.count && job.changes[index].mask == change.mask
+            let set = job.masks[Int(change.mask)..<Int(change.mask) + job.maskWordCount]
+            batch.masks.append(set, count: index - first)
+            let isComplete = gatherer.append(job.changes[first..<index]) { leaf in
+                set[set.startIndex + leaf >> 6] >> UInt64(leaf & 63) & 1 == 1
+            }
+            guard isComplete else { return false }
         }
-        for leaf in batch.keyLeafCount..<batch.leaves.count {
-            guard
-                gatherer.gather(
-                    leaf, of: batch.masks.rows(after, changing: leaf), absentToo: true,
-                    into: batch.changes[leaf].new),
-                gatherer.gather(
-                    leaf, of: batch.masks.rows(before, changing: leaf), absentToo: true,
-                    into: batch.changes[leaf].old)
-            else { return false }
-        }
-        return gather(inserted, into: batch.inserted, gatherer)
-            && (!isReversible || gather(removed, into: batch.removedRows, gatherer))
+        let rows = RowGatherer(layout)
+        return gather(inserted, into: batch.inserted, rows)
+            && (!isReversible || gather(removed, into: batch.removedRows, rows))
     }
 
     private func gather(
@@ -276,22 +283,5 @@ public final class DeltaSource: Sendable {
         return batch.leaves.indices.allSatisfy { leaf in
             gatherer.gather(leaf, of: rows, absentToo: false, into: batch.columns[leaf])
         }
-    }
-}
-
-extension ChangeMasks {
-    /// Those of the updated rows that change a leaf.
-    func rows(_ rows: [FrozenRow], changing leaf: Int) -> [FrozenRow] {
-        // Mostly all rows change the same fields.
-        if count == 1 { return contains(leaf, in: 0) ? rows : [] }
-        return zip(rows, codes).compactMap { contains(leaf, in: Int($1)) ? $0 : nil }
-    }
-}
-
-extension DeltaCounts {
-    mutating func add(_ other: DeltaCounts) {
-        pages += other.pages
-        comparedBySlots += other.comparedBySlots
-        comparedByRows += other.comparedByRows
     }
 }

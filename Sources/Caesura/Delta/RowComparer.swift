@@ -11,6 +11,17 @@ struct FrozenRow {
         unsafe self.page = UnsafeRawPointer(page.base)
     }
 
+    /// A row whose page begins so many bytes before its entry.
+    @inline(__always) init(_ entry: UnsafeRawPointer, offset: UInt16) {
+        unsafe self.entry = unsafe entry
+        unsafe page = unsafe entry - Int(offset)
+    }
+
+    /// Where in its page the entry lies: pages have at most 64 KiB.
+    @inline(__always) var offset: UInt16 {
+        UInt16(truncatingIfNeeded: unsafe entry - page)
+    }
+
     var heap: HeapView { unsafe HeapView(page: page) }
     /// The epoch of the row's last change.
     var epoch: UInt64 { unsafe entry.load(as: UInt64.self) >> 16 }
@@ -28,11 +39,11 @@ struct RowComparer: ~Copyable {
         var offset: Int
         /// Where the byte lies that says whether there is a value; -1 when there always is.
         var presence: Int
-        /// The bit of its field in a row's change mask.
-        var field: UInt16
     }
 
     private let leaves: UnsafeMutablePointer<Leaf>
+    /// For each bit of a row's change mask the first leaf of its fields, and behind the last the number of leaves.
+    private let fieldStarts: UnsafeMutablePointer<Int>
     let leafCount: Int
     let keyLeafCount: Int
     /// Words of a set of leaves.
@@ -54,57 +65,80 @@ struct RowComparer: ~Copyable {
             unsafe (leaves + index).initialize(
                 to: Leaf(
                     width: width, offset: leaf.offset,
-                    presence: leaf.scope.map { layout.leaves[$0].offset } ?? -1,
-                    field: Self.fieldBit(table.leaves[index], table.schema.row)))
+                    presence: leaf.scope.map { layout.leaves[$0].offset } ?? -1))
+        }
+        unsafe fieldStarts = .allocate(capacity: 17)
+        unsafe fieldStarts.initialize(repeating: leafCount, count: 17)
+        for leaf in (keyLeafCount..<leafCount).reversed() {
+            let bit = Self.fieldBit(table.leaves[leaf], table.schema.row)
+            for earlier in 0...bit { unsafe fieldStarts[earlier] = leaf }
         }
     }
 
-    deinit { unsafe leaves.deallocate() }
+    deinit {
+        unsafe leaves.deallocate()
+        unsafe fieldStarts.deallocate()
+    }
 
     /// As ``RowCursor/markChanged(field:)`` counts fields.
-    private static func fieldBit(_ leaf: LeafColumn, _ row: Schema) -> UInt16 {
-        let index = row.fields.firstIndex { $0.number == leaf.path[0] } ?? 15
-        return 1 << UInt16(min(index, 15))
+    private static func fieldBit(_ leaf: LeafColumn, _ row: Schema) -> Int {
+        guard let index = row.fields.firstIndex(where: { $0.number == leaf.path[0] }) else {
+            preconditionFailure("a leaf of no field")
+        }
+        return min(index, 15)
     }
 
     /// Whether two rows have the same key.
+    @inline(__always)
     func haveSameKey(_ a: FrozenRow, _ b: FrozenRow) -> Bool {
+        if keyLeafCount == 1, unsafe leaves[0].width == 8 {
+            // SAFETY: the layout's offset.
+            let offset = unsafe leaves[0].offset
+            return unsafe a.entry.load(fromByteOffset: offset, as: UInt64.self)
+                == b.entry.load(fromByteOffset: offset, as: UInt64.self)
+        }
         for leaf in 0..<keyLeafCount where !isEqual(leaf, a, b) { return false }
         return true
     }
 
-    /// Appends the set of leaves, the key's apart, in which two rows differ; whether there is one.
+    /// Where there are at most 64 leaves: the set of those, the key's apart, in which two rows differ.
     ///
     /// - Parameter mask: Fields that may differ, as bits of a row's change mask; others are not looked at.
+    @inline(__always)
+    func differences(_ a: FrozenRow, _ b: FrozenRow, in mask: UInt16) -> UInt64 {
+        var set: UInt64 = 0
+        var fields = mask
+        while fields != 0 {
+            let field = fields.trailingZeroBitCount
+            fields &= fields &- 1
+            var leaf = unsafe fieldStarts[field]
+            let end = unsafe fieldStarts[field &+ 1]
+            while leaf < end {
+                if !isEqual(leaf, a, b) { set |= 1 &<< UInt64(truncatingIfNeeded: leaf) }
+                leaf &+= 1
+            }
+        }
+        return set
+    }
+
+    /// Appends the set of leaves, the key's apart, in which two rows differ; whether there is one.
+    ///
+    /// - Parameter mask: As above.
     func appendDifferences(
         _ a: FrozenRow, _ b: FrozenRow, in mask: UInt16, to words: inout [UInt64]
     ) -> Bool {
-        if wordCount == 1 {
-            var word: UInt64 = 0
-            for leaf in keyLeafCount..<leafCount {
-                if unsafe leaves[leaf].field & mask != 0, !isEqual(leaf, a, b) {
-                    word |= 1 &<< UInt64(truncatingIfNeeded: leaf)
-                }
-            }
-            if word != 0 { words.append(word) }
-            return word != 0
-        }
-        var word: UInt64 = 0
-        var all: UInt64 = 0
-        for leaf in 0..<leafCount {
-            if leaf >= keyLeafCount, unsafe leaves[leaf].field & mask != 0,
-                !isEqual(leaf, a, b)
-            {
-                word |= 1 << UInt64(leaf & 63)
-            }
-            if leaf & 63 == 63 || leaf == leafCount - 1 {
-                words.append(word)
-                all |= word
-                word = 0
+        let start = words.count
+        for _ in 0..<wordCount { words.append(0) }
+        var isDifferent = false
+        for field in 0..<16 where mask >> UInt16(field) & 1 == 1 {
+            for leaf in unsafe fieldStarts[field]..<fieldStarts[field + 1]
+            where !isEqual(leaf, a, b) {
+                words[start + leaf >> 6] |= 1 << UInt64(leaf & 63)
+                isDifferent = true
             }
         }
-        if all == 0 { words.removeLast(wordCount) }
-        return all != 0
+        if !isDifferent { words.removeLast(wordCount) }
+        return isDifferent
     }
 
     private func isEqual(_ index: Int, _ a: FrozenRow, _ b: FrozenRow) -> Bool {

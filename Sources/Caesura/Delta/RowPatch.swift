@@ -1,160 +1,122 @@
 import CaesuraFormat
 
-/// Where a row of the base is: a page may be rebuilt or split while others are changed, but the hash of a
-/// key stays, and so does its order among the few, if any, that share it.
-struct RowPlace {
-    var partition: Int
-    var hash: UInt64
-    /// Rows of the same hash before it in hash order.
-    var tie: Int
-    /// The row as it is before anything is changed.
-    var row: FrozenRow
-}
-
-/// Finds and changes rows without their Swift types, under the locks of the partitions of a range.
+/// Changes rows without their Swift types, under the locks of the partitions of a range.
 @safe
 struct RowPatcher {
     let table: TableCore
 
     // MARK: Finding
 
-    /// The rows at these positions among those of a range, and the number of the range's rows.
+    /// The slot of a row that is there.
     ///
-    /// Positions that are not there are left out.
-    func places(
-        _ positions: [UInt64], in range: HashRange, _ partitions: ClosedRange<Int>
-    ) -> (places: [RowPlace], rowCount: UInt64) {
-        var places: [RowPlace] = []
-        var next = 0
-        var passed: UInt64 = 0
-        for partition in partitions {
-            var start = HashRange(partition: partition, bits: table.partitionBits).first
-            for leaf in leaves(of: partition) {
-                let first = start
-                let span: UInt64 = leaf.depth == 0 ? 0 : 1 << UInt64(64 - leaf.depth)
-                start = start &+ span
-                let last = start &- 1
-                guard !leaf.isEmpty, last >= range.first, first <= range.last else { continue }
-                let isInside = first >= range.first && last <= range.last
-                if isInside,
-                    next == positions.count || positions[next] >= passed + UInt64(leaf.rowCount)
-                {
-                    passed += UInt64(leaf.rowCount)
-                    continue
-                }
-                let rows = sortedRows(of: leaf.page).filter { range.contains($0.hash) }
-                while next < positions.count, positions[next] < passed + UInt64(rows.count) {
-                    let index = Int(positions[next] - passed)
-                    let found = rows[index]
-                    places.append(
-                        RowPlace(
-                            partition: partition, hash: found.hash,
-                            tie: index - rows[..<index].firstTie(of: found.hash, index),
-                            row: found.row))
-                    next += 1
-                }
-                passed += UInt64(rows.count)
+    /// - Parameter tie: Rows of the same hash before it.
+    private func slot(of hash: UInt64, tie: Int, in page: Page) -> Int {
+        let tag = unsafe Page.tag(of: hash, depth: Int(page.header.pointee.depth))
+        if tie == 0, tag != Page.unusedTag {
+            // The only row of its tag must be the one that is there.
+            var only = -1
+            var count = 0
+            let slotCount = unsafe Int(page.header.pointee.slotCount)
+            for slot in 0..<slotCount where unsafe page.tags[slot] == tag {
+                only = slot
+                count += 1
             }
+            if count == 1 { return only }
         }
-        return (places, passed)
-    }
-
-    private func leaves(of partition: Int) -> [DirectoryEntry] {
-        var leaves: [DirectoryEntry] = []
-        func collect(_ entry: DirectoryEntry) {
-            guard entry.isNode else { return leaves.append(entry) }
-            entry.node.forEachChild { _, child in collect(child) }
-        }
-        unsafe collect(table.partition(partition).pointee.root)
-        return leaves
-    }
-
-    private func sortedRows(of page: Page) -> [(hash: UInt64, row: FrozenRow)] {
-        var rows: [(hash: UInt64, row: FrozenRow)] = []
-        for slot in page.usedSlots {
-            let row = unsafe FrozenRow(page.entries + slot * table.layout.stride, page)
-            unsafe rows.append((table.keys.hash(row.entry, row.heap), row))
-        }
-        rows.sort { a, b in
-            if a.hash != b.hash { return a.hash < b.hash }
-            return unsafe table.keys.canonicalBytes(a.row.entry, a.row.heap)
-                .lexicographicallyPrecedes(table.keys.canonicalBytes(b.row.entry, b.row.heap))
-        }
-        return rows
+        return slots(of: hash, in: page)[tie]
     }
 
     /// The slots of a page whose rows have a hash, in hash order.
-    private func slots(of hash: UInt64, in page: Page, depth: Int) -> [Int] {
-        let tag = Page.tag(of: hash, depth: depth)
+    private func slots(of hash: UInt64, in page: Page) -> [Int] {
+        let tag = unsafe Page.tag(of: hash, depth: Int(page.header.pointee.depth))
         var slots: [Int] = []
         for slot in page.usedSlots where unsafe page.tags[slot] == tag {
-            let row = unsafe FrozenRow(page.entries + slot * table.layout.stride, page)
-            if unsafe table.keys.hash(row.entry, row.heap) == hash { slots.append(slot) }
+            if table.keys.hash(row(slot, page)) == hash { slots.append(slot) }
         }
         guard slots.count > 1 else { return slots }
-        return slots.sorted { a, b in
-            canonicalKey(page, a).lexicographicallyPrecedes(canonicalKey(page, b))
-        }
+        return slots.sorted { table.keys.precedes(hash, row($0, page), hash, row($1, page)) }
     }
 
-    private func canonicalKey(_ page: Page, _ slot: Int) -> [UInt8] {
-        unsafe table.keys.canonicalBytes(
-            page.entries + slot * table.layout.stride,
-            HeapView(page: UnsafeRawPointer(page.base)))
+    private func row(_ slot: Int, _ page: Page) -> FrozenRow {
+        unsafe FrozenRow(page.entries + slot * table.layout.stride, page)
+    }
+
+    /// The page or gap that a hash leads to.
+    func leaf(of hash: UInt64) -> DirectoryEntry {
+        let partition = unsafe table.partition(table.partitionIndex(of: hash))
+        return unsafe partition.pointee.root.leaf(of: hash, depth: table.partitionBits)
     }
 
     /// Whether there is a row of a hash and these canonical key bytes.
     func contains(_ hash: UInt64, _ key: () -> [UInt8]) -> Bool {
-        let partition = unsafe table.partition(table.partitionIndex(of: hash))
-        let leaf = unsafe partition.pointee.root.leaf(of: hash, depth: table.partitionBits)
+        let leaf = leaf(of: hash)
         guard !leaf.isEmpty else { return false }
-        let slots = slots(of: hash, in: leaf.page, depth: leaf.depth)
+        let slots = slots(of: hash, in: leaf.page)
         if slots.isEmpty { return false }
         let key = key()
-        return slots.contains { canonicalKey(leaf.page, $0) == key }
+        return slots.contains { slot in
+            let row = row(slot, leaf.page)
+            return unsafe table.keys.canonicalBytes(row.entry, row.heap) == key
+        }
     }
 
     // MARK: Changing
 
     /// Removes a row of the base, which is there.
     ///
-    /// - Parameter tie: Rows of the same hash before it that have not been removed.
-    func remove(_ hash: UInt64, tie: Int) {
-        let partition = unsafe table.partition(table.partitionIndex(of: hash))
-        let page = unsafe partition.pointee.writablePage(for: hash)
-        let slot = slots(of: hash, in: page, depth: depth(of: page))[tie]
+    /// Of rows of the same hash the last must go first.
+    func remove(_ place: RowPlace) {
+        let partition = unsafe table.partition(place.partition)
+        let page = unsafe partition.pointee.writablePage(for: place.hash)
+        let slot = slot(of: place.hash, tie: place.tie, in: page)
         let entry = unsafe page.entries + slot * table.layout.stride
         let writer = unsafe HeapWriter(
             page: page.base, limit: Page.valueLimit, staged: nil, partition: partition)
         for offset in table.pageLayout.referenceOffsets {
             unsafe writer.discard(entry.load(fromByteOffset: offset, as: HeapReference.self))
         }
-        unsafe partition.pointee.removeSlot(slot, for: hash)
+        unsafe partition.pointee.removeSlot(slot, for: place.hash)
     }
 
-    private func depth(of page: Page) -> Int { unsafe Int(page.header.pointee.depth) }
+    /// The page of a row, made writable.
+    func writablePage(_ place: RowPlace) -> Page {
+        unsafe table.partition(place.partition).pointee.writablePage(for: place.pageHash)
+    }
 
-    /// Changes leaves of a row, which is there.
+    /// Notes that a row of a writable page, which stays in its slot, has changed.
+    @inline(__always)
+    func stamp(_ page: Page, _ place: RowPlace) {
+        let epoch = unsafe table.partition(place.partition).pointee.writeEpoch
+        unsafe (page.entries + place.slot &* table.layout.stride).storeBytes(
+            of: epoch &<< 16 | 0xFFFF, as: UInt64.self)
+        unsafe page.header.pointee.changes.slots.insert(place.slot)
+    }
+
+    /// Changes leaves of a row, which is there; its page may be rebuilt or split by that.
     ///
     /// - Parameters:
+    ///   - page: The row's page, when it has not been rebuilt since the row was found.
     ///   - byteCounts: For each changed leaf of variable length, the bytes of its new value.
     ///   - assign: Stores the new values, given the entry and a writer that has room for them.
+    /// - Returns: Whether the page is still the same.
     func update(
-        _ place: RowPlace, byteCounts: [(leaf: Int, byteCount: Int)],
+        _ place: RowPlace, in page: Page?, byteCounts: [(leaf: Int, byteCount: Int)],
         assign: (UnsafeMutableRawPointer, inout HeapWriter) -> Void
-    ) {
+    ) -> Bool {
         let partition = unsafe table.partition(place.partition)
-        let page = unsafe partition.pointee.writablePage(for: place.hash)
-        let slot = slots(of: place.hash, in: page, depth: depth(of: page))[place.tie]
+        let present = unsafe page ?? partition.pointee.writablePage(for: place.hash)
+        let slot =
+            page == nil ? slot(of: place.hash, tie: place.tie, in: present) : place.slot
         var cursor = unsafe RowCursor(
-            entry: page.entries + slot * table.layout.stride, slot: slot,
+            entry: present.entries + slot * table.layout.stride, slot: slot,
             rowOffset: table.layout.rowOffset, hash: place.hash,
             heap: HeapWriter(
-                page: page.base, limit: Page.valueLimit, staged: nil, partition: partition))
+                page: present.base, limit: Page.valueLimit, staged: nil, partition: partition))
         if !byteCounts.isEmpty { reserve(&cursor, byteCounts) }
         unsafe assign(cursor.entry, &cursor.heap)
         cursor.changes = 0xFFFF
         unsafe partition.stamp(cursor)
+        return unsafe cursor.heap.page == present.base
     }
 
     private func reserve(
@@ -175,32 +137,20 @@ struct RowPatcher {
         precondition(spilled, "a row's references fit in a page")
     }
 
-    /// Inserts a row, which is not there.
+    /// A slot for a row that is not there, in a page with room for its values.
     ///
-    /// - Parameter byteCounts: For each leaf of variable length, the bytes of its value.
-    func insert(
-        _ hash: UInt64, byteCounts: [Int],
-        assign: (UnsafeMutableRawPointer, inout HeapWriter) -> Void
-    ) {
+    /// - Parameter heap: Bytes of the page's heap that the values take.
+    /// - Returns: And the size up to which values stay in the page.
+    func insertSlot(for hash: UInt64, heap: Int) -> (page: Page, slot: Int, limit: Int) {
         let partition = unsafe table.partition(table.partitionIndex(of: hash))
-        func heap(_ limit: Int) -> Int {
-            byteCounts.reduce(0) { $0 + HeapWriter.heapByteCount(of: $1, upTo: limit) }
+        guard heap > Page.softSize / 2 else {
+            let (page, slot) = unsafe partition.pointee.insertSlot(for: hash, heap: heap)
+            return (page, slot, Page.valueLimit)
         }
-        var limit = Page.valueLimit
         // Many values that would each fit: a page must hold more than one such row.
-        if heap(limit) > Page.softSize / 2 { limit = 0 }
-        let (page, slot) = unsafe partition.pointee.insertSlot(for: hash, heap: heap(limit))
-        var writer = unsafe HeapWriter(
-            page: page.base, limit: limit, staged: nil, partition: partition)
-        unsafe assign(page.entries + slot * table.layout.stride, &writer)
-    }
-}
-
-extension ArraySlice<(hash: UInt64, row: FrozenRow)> {
-    /// The first index from which on all rows before `end` have a hash.
-    fileprivate func firstTie(of hash: UInt64, _ end: Int) -> Int {
-        var first = end
-        while first > startIndex, self[first - 1].hash == hash { first -= 1 }
-        return first
+        let spilled =
+            table.pageLayout.referenceOffsets.count * MemoryLayout<LargeValueRecord>.size
+        let (page, slot) = unsafe partition.pointee.insertSlot(for: hash, heap: spilled)
+        return (page, slot, 0)
     }
 }

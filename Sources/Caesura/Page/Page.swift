@@ -50,7 +50,6 @@ struct SlotSet: Sequence, IteratorProtocol, BitwiseCopyable {
     @usableFromInline mutating func insert(_ slot: Int) {
         bits |= 1 << UInt64(truncatingIfNeeded: slot)
     }
-    var count: Int { bits.nonzeroBitCount }
     func contains(_ slot: Int) -> Bool { bits >> UInt64(truncatingIfNeeded: slot) & 1 == 1 }
     mutating func remove(_ slot: Int) { bits &= ~(1 << UInt64(truncatingIfNeeded: slot)) }
 

@@ -73,8 +73,12 @@ extension StoreCore {
                 place: place, epoch: epoch, digest: digest, regions: regions, writeMark: next)
             adopted.isExact = isExact
             // Passing each lock once also waits for writers that read the epoch before it changed.
-            for table in tables where table.isWritten(after: isRestored ? epoch : .max) {
-                adopted.isExact = false
+            for table in tables {
+                if isRestored {
+                    if table.isWritten(after: epoch) { adopted.isExact = false }
+                } else {
+                    table.waitForWriters()
+                }
             }
             for log in logs where log.isWritten(since: isRestored ? epoch + 1 : .max) {
                 adopted.isExact = false
@@ -85,6 +89,11 @@ extension StoreCore {
 }
 
 extension TableCore {
+    /// Waits for whoever has a partition's lock.
+    fileprivate func waitForWriters() {
+        for index in 0..<partitionCount { unsafe partition(index).withLock {} }
+    }
+
     /// Whether a row or page below the partitions' roots was written after an epoch.
     fileprivate func isWritten(after epoch: UInt64) -> Bool {
         var isWritten = false

@@ -10,6 +10,10 @@ final class TableCore: @unchecked Sendable {
 
     let schema: RegionSchema
     let leaves: [LeafColumn]
+    /// How chunks hold its rows; nil for a schema that the format has no place for.
+    ///
+    /// Kept, because working it out takes longer than to apply a delta of one row.
+    let regionLayout: RegionLayout?
     let layout: RowLayout
     let keys: KeyLayout
     @usableFromInline let pageLayout: PageLayout
@@ -54,6 +58,7 @@ final class TableCore: @unchecked Sendable {
     init(schema: RegionSchema, layout: RowLayout, store: StoreCore) {
         self.schema = schema
         leaves = schema.leaves
+        regionLayout = try? RegionLayout(schema)
         self.layout = layout
         keys = unsafe KeyLayout(layout, control: store.control)
         pageLayout = PageLayout(layout)

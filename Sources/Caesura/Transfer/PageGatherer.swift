@@ -9,7 +9,7 @@ import CaesuraFormat
 struct PageGatherer: ~Copyable {
     private let layout: RowLayout
     private let keys: KeyLayout?
-    private let order: UnsafeMutablePointer<UInt32>
+    private var order: PageOrder
     private let rows: UnsafeMutablePointer<UnsafeRawPointer>
     private let cursors: UnsafeMutablePointer<LeafCursor>
 
@@ -25,7 +25,7 @@ struct PageGatherer: ~Copyable {
     private init(_ layout: RowLayout, _ keys: KeyLayout?) {
         self.layout = layout
         self.keys = keys
-        unsafe order = .allocate(capacity: 64)
+        order = PageOrder(stride: layout.stride, keys: keys)
         unsafe rows = .allocate(capacity: 64)
         unsafe cursors = .allocate(capacity: layout.leaves.count)
     }
@@ -34,7 +34,6 @@ struct PageGatherer: ~Copyable {
     var stride: Int { layout.stride }
 
     deinit {
-        unsafe order.deallocate()
         unsafe rows.deallocate()
         unsafe cursors.deallocate()
     }
@@ -128,31 +127,12 @@ struct PageGatherer: ~Copyable {
     private mutating func sort(_ page: Page, _ range: HashRange?) -> Int {
         let stride = layout.stride
         let entries = unsafe page.entries
-        var count = 0
-        // (tag, slot) pairs. Slots follow the tag, but for collisions: insertion sort is nearly linear.
-        for slot in page.usedSlots {
-            let item = unsafe UInt32(page.tags[slot]) << 16 | UInt32(truncatingIfNeeded: slot)
-            var place = count
-            while place > 0, unsafe order[place &- 1] > item {
-                unsafe order[place] = unsafe order[place &- 1]
-                place &-= 1
-            }
-            unsafe order[place] = item
-            count &+= 1
-        }
-        var hasTies = false
+        let count = order.sort(page)
         for index in 0..<count {
-            unsafe rows[index] = unsafe UnsafeRawPointer(
-                entries + Int(truncatingIfNeeded: order[index] & 0xFFFF) &* stride)
-            if index > 0, unsafe order[index] >> 16 == order[index &- 1] >> 16 { hasTies = true }
+            unsafe rows[index] = unsafe UnsafeRawPointer(entries + order[index] &* stride)
         }
-        guard let keys else {
-            precondition(
-                !hasTies && range == nil, "rows without keys stand in the order of their tags")
-            return count
-        }
-        if hasTies { unsafe sortTies(keys, count, HeapView(page: UnsafeRawPointer(page.base))) }
         guard let range else { return count }
+        guard let keys else { preconditionFailure("rows without keys have no hashes") }
         var kept = 0
         for index in 0..<count
         where unsafe range.contains(
@@ -162,19 +142,6 @@ struct PageGatherer: ~Copyable {
             kept += 1
         }
         return kept
-    }
-
-    /// Orders the rows whose tags are equal by the whole hash, then by canonical key bytes.
-    private mutating func sortTies(_ keys: KeyLayout, _ count: Int, _ heap: HeapView) {
-        let sorted = unsafe (0..<count).map { index in
-            unsafe (row: rows[index], tag: order[index] >> 16, hash: keys.hash(rows[index], heap))
-        }.sorted { a, b in
-            if unsafe a.tag != b.tag { return unsafe a.tag < b.tag }
-            if unsafe a.hash != b.hash { return unsafe a.hash < b.hash }
-            return unsafe keys.canonicalBytes(a.row, heap)
-                .lexicographicallyPrecedes(keys.canonicalBytes(b.row, heap))
-        }
-        for index in 0..<count { unsafe rows[index] = unsafe sorted[index].row }
     }
 
     /// Appends a leaf's values; `appendOutOfLine` those that lie outside the page.

@@ -80,6 +80,8 @@ public final class LeafChanges {
     public let new: ColumnBuffer
     /// Old values, or what stood between prefix and suffix; empty unless reversible.
     public let old: ColumnBuffer
+    /// Memory for whoever applies the changes: the values at the base.
+    public let base: ColumnBuffer
     /// For mode ``Mode/affix``: elements (of bytes and texts: bytes) of the common prefixes.
     public let prefixes = ColumnBuffer(kind: .fixed(.uint32))
     /// For mode ``Mode/affix``: elements of the common suffixes.
@@ -90,12 +92,14 @@ public final class LeafChanges {
         let kind = kind == .bytes(utf8: true) ? .bytes(utf8: false) : kind
         new = ColumnBuffer(kind: kind)
         old = ColumnBuffer(kind: kind)
+        base = ColumnBuffer(kind: kind)
     }
 
     func removeAll() {
         mode = .value
         new.removeAll()
         old.removeAll()
+        base.removeAll()
         prefixes.removeAll()
         suffixes.removeAll()
     }
@@ -109,7 +113,10 @@ public struct ChangeMasks: Sendable {
     public private(set) var words: [UInt64] = []
     /// For each row the index of its set.
     public private(set) var codes: [UInt16] = []
+    /// The index of each set, once there are more than a few.
     private var places: [[UInt64]: UInt16] = [:]
+    /// Sets among which the one that is looked for is soonest found by looking at each.
+    private static let few = 16
 
     init(leafCount: Int) { wordCount = (leafCount + 63) / 64 }
 
@@ -121,28 +128,28 @@ public struct ChangeMasks: Sendable {
         words[code * wordCount + leaf >> 6] >> UInt64(leaf & 63) & 1 == 1
     }
 
-    /// Adds the set of the next row.
-    public mutating func append(_ mask: ArraySlice<UInt64>) {
-        precondition(mask.count == wordCount, "a set of other leaves")
-        // Neighbours mostly change the same fields.
-        if let last = codes.last {
-            let start = Int(last) * wordCount
-            if wordCount == 1
-                ? words[start] == mask[mask.startIndex] : words[start...].starts(with: mask)
-            {
-                codes.append(last)
-                return
-            }
-        }
-        let mask = Array(mask)
-        if let code = places[mask] {
-            codes.append(code)
-            return
+    /// Adds the set of the next rows.
+    ///
+    /// - Parameter count: How many rows in a row have it.
+    public mutating func append(_ set: ArraySlice<UInt64>, count: Int = 1) {
+        precondition(set.count == wordCount, "a set of other leaves")
+        let code = code(of: set)
+        for _ in 0..<count { codes.append(code) }
+    }
+
+    private mutating func code(of set: ArraySlice<UInt64>) -> UInt16 {
+        for code in 0..<min(count, Self.few)
+        where words[(code * wordCount)..<(code + 1) * wordCount].elementsEqual(set) {
+            return UInt16(code)
         }
         let code = UInt16(count)
-        places[mask] = code
-        words += mask
-        codes.append(code)
+        if count >= Self.few {
+            let key = Array(set)
+            if let code = places[key] { return code }
+            places[key] = code
+        }
+        words += set
+        return code
     }
 
     /// Adds a set that rows will refer to.

@@ -1,24 +1,21 @@
 /// From differences and affixes to values, with the base at hand.
 extension LeafChanges {
-    /// Makes ``new`` the new values themselves.
+    /// Makes ``new`` the new values themselves, from ``base``: the values at the base, one for each of the changes,
+    /// zero or empty where absent.
     ///
     /// - Parameters:
-    ///   - before: The values at the base, one for each of the changes, zero or empty where absent.
     ///   - leaf: The column they are of.
     ///   - offset: The chunk's place, for errors.
-    /// - Throws: `malformed` when a prefix or suffix is longer than the old value, a text is not UTF-8, a Bool
-    ///   neither 0 nor 1; `unsupported` for values that travel in segments.
-    public func resolve(
-        against before: ColumnBuffer, of leaf: LeafColumn, at offset: Int
-    ) throws(FormatError) {
-        precondition(before.count == new.count, "an old value for each new one")
+    /// - Throws: `malformed` when a prefix or suffix is longer than the old value, or as ``check(_:at:)``.
+    public func resolve(of leaf: LeafColumn, at offset: Int) throws(FormatError) {
+        precondition(base.count == new.count, "an old value for each new one")
         switch mode {
         case .value: break
-        case .difference: addDifferences(to: before)
-        case .affix: try join(before, offset)
+        case .difference: addDifferences(to: base)
+        case .affix: try join(base, offset)
         }
         mode = .value
-        try check(leaf, offset)
+        try check(leaf, at: offset)
     }
 
     private func addDifferences(to before: ColumnBuffer) {
@@ -79,7 +76,11 @@ extension LeafChanges {
         new.takeContents(of: whole)
     }
 
-    private func check(_ leaf: LeafColumn, _ offset: Int) throws(FormatError) {
+    /// Checks new values that are given as they are.
+    ///
+    /// - Throws: `malformed` when a text is not UTF-8, a Bool neither 0 nor 1; `unsupported` for values that travel in
+    ///   segments.
+    public func check(_ leaf: LeafColumn, at offset: Int) throws(FormatError) {
         switch leaf.kind {
         case .presence, .fixed(.bool):
             for index in 0..<new.count

@@ -11,10 +11,48 @@ enum DeltaBenchmark {
         let rows = try options.int("rows", default: 1_000_000)
         let passes = try options.int("passes", default: 5)
         let only = try options.int("changed", default: 0)
+        if only < 0 { return try measureChain(rows: rows, changed: -only) }
         let all = [1, rows / 10_000, rows / 1_000, rows / 100, rows / 10, rows / 2]
         for changed in only > 0 ? [only] : all {
             try measure(rows: rows, changed: changed, passes: passes)
         }
+        for changed in only > 0 ? [] : [1, 100] { try measureChain(rows: rows, changed: changed) }
+    }
+
+    /// Applies many small deltas one after the other, as a restore does that finds a long chain.
+    private static func measureChain(rows: Int, changed: Int) throws {
+        let count = 1_000
+        let table = try CaesuraTable()
+        _ = table.fill(rows: rows)
+        var base = table.store.cut()
+        let snapshot = try base.write(to: ByteArraySink()).bytes
+        let copy = try CaesuraTable()
+        var restorer = StreamRestorer(into: copy.store)
+        try restorer.push(snapshot)
+        try restorer.finish()
+        var digest = try end(of: snapshot).digest
+        var random = RandomRows(rows: rows)
+        var deltas: [(chunks: [UInt8], end: StreamEnd, epoch: UInt64)] = []
+        for _ in 0..<count {
+            for _ in 0..<changed {
+                table.sessions.update(Session.id(random.next())) { $0.visits &+= 1 }
+            }
+            let cut = table.store.cut()
+            let (chunks, end) = try encode(from: base, to: cut, digest)
+            deltas.append((chunks, end, cut.epoch.rawValue))
+            base = cut
+            digest = end.digest
+        }
+        var worker: DeltaApplier.Worker?
+        let time = try nanoseconds {
+            for delta in deltas {
+                try apply((delta.chunks, delta.end), at: delta.epoch, to: copy.store, &worker)
+            }
+        }
+        Result(
+            "delta, applying one of 1,000", CaesuraTable.subject,
+            "\(short(changed)) of \(short(rows))", "us", time / Double(count) / 1000
+        ).print()
     }
 
     private static func measure(rows: Int, changed: Int, passes: Int) throws {
@@ -45,12 +83,21 @@ enum DeltaBenchmark {
             }
         }
         let cut = table.store.cut()
-        let full = try EncodeBenchmark.best(of: passes, rows: 1) { try encode(cut) }
         var delta: (chunks: [UInt8], end: StreamEnd) = ([], StreamEnd(regionCount: 1))
+        let full = try EncodeBenchmark.best(of: passes, rows: 1) { try encode(cut) }
         let partial = try EncodeBenchmark.best(of: passes, rows: 1) {
             delta = try encode(from: base, to: cut, digest)
         }
-        let applying = try nanoseconds { try apply(delta, at: cut, to: copy.store) }
+        // A snapshot in between leaves nothing of the delta's pages in the caches.
+        var cold = Double.infinity
+        for _ in 0..<passes {
+            try encode(cut)
+            cold = min(cold, try nanoseconds { delta = try encode(from: base, to: cut, digest) })
+        }
+        var worker: DeltaApplier.Worker?
+        let applying = try nanoseconds {
+            try apply(delta, at: cut.epoch.rawValue, to: copy.store, &worker)
+        }
         guard copy.count == rows else { throw Failure("\(copy.count) rows after a delta") }
 
         let bytes = Double(delta.chunks.count)
@@ -61,6 +108,7 @@ enum DeltaBenchmark {
         report("delta, time", "us", partial / 1000)
         report("delta, time a changed row", "ns", partial / Double(changed))
         report("delta, time over a snapshot", "%", 100 * partial / full)
+        report("delta, time after a snapshot, over it", "%", 100 * cold / full)
         report("delta, applying a changed row", "ns", applying / Double(changed))
     }
 
@@ -103,10 +151,12 @@ enum DeltaBenchmark {
     }
 
     private static func apply(
-        _ delta: (chunks: [UInt8], end: StreamEnd), at cut: Cut, to store: Store
+        _ delta: (chunks: [UInt8], end: StreamEnd), at epoch: UInt64, to store: Store,
+        _ kept: inout DeltaApplier.Worker?
     ) throws {
         let applier = try DeltaApplier(store)
-        let worker = DeltaApplier.Worker(for: applier)
+        let worker = kept ?? DeltaApplier.Worker(for: applier)
+        kept = worker
         try unsafe delta.chunks.withUnsafeBytes { bytes in
             var start = 0
             while start < bytes.count {
@@ -118,7 +168,7 @@ enum DeltaBenchmark {
                 start += chunk.header.chunkLength
             }
         }
-        try applier.finish(delta.end, at: cut.epoch.rawValue)
+        try applier.finish(delta.end, at: epoch)
     }
 
     private static func end(of stream: [UInt8]) throws -> StreamEnd {
