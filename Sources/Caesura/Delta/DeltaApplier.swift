@@ -1,15 +1,19 @@
 public import CaesuraFormat
 
-/// Brings a store from one saved state to a later one.
+/// Brings a store from one saved state to a later one, or back.
 ///
 ///     let applier = try DeltaApplier(store)
-///     // for each chunk of the delta, in any order:
+///     // for each chunk of the delta, the delta chunks in any order, each behind its segments:
 ///     try applier.apply(chunk, with: worker)
-///     try applier.finish(end)
+///     try applier.finish(end, at: epoch)
 ///
-/// The store must hold exactly the base: what a restore or another delta has brought, with nothing written
-/// since. A chunk is applied whole or not at all. After an error the store holds the chunks applied so far,
+/// The store must hold exactly the base (to go back: the target): what a restore or another delta has brought, with
+/// nothing written since. A delta chunk is applied whole or not at all, with its segments, which wait for it; a
+/// chunk that was refused has to come again with them. After an error the store holds the chunks applied so far,
 /// which is no state that ever was, until ``Store/removeAll()`` empties it.
+///
+/// Readers of a chunk's partitions wait while it is applied; a value of more than 64 KiB that changed is copied
+/// meanwhile.
 public final class DeltaApplier: Sendable {
     /// What became of a chunk.
     public enum Outcome: Hashable, Sendable {
@@ -49,23 +53,46 @@ public final class DeltaApplier: Sendable {
     }
 
     private let store: Store
-    private let base: Ancestor
+    private let direction: LeafChanges.Direction
+    /// What the store holds.
+    private let origin: Ancestor
     private let tables: [TableCore]
     private let layouts: [RegionLayout]
-    private let progress: Guarded<Progress>
+    private let progress: Guarded<DeltaProgress>
 
-    private struct Progress {
-        var targetEpoch: UInt64?
-        var chunks: [ChunkHeader] = []
-        /// How often writers have had a lock: those before, and this applier.
-        var writeCount: Int
-    }
-
-    /// Prepares a store.
+    /// Prepares a store to go on.
     ///
     /// - Throws: `wrongBase` when the store was not restored, or was written to since.
-    public init(_ store: Store) throws(StoreError) {
+    public convenience init(_ store: Store) throws(StoreError) {
+        try self.init(store, .forwards, otherEpoch: nil)
+    }
+
+    /// Prepares a store to go back, by a reversible delta that leads to the state that it holds.
+    ///
+    /// - Parameters:
+    ///   - store: The store.
+    ///   - end: What the delta's end chunk says: its digest is the identity of that state, and is compared before
+    ///     anything changes.
+    ///   - epoch: The delta's target epoch.
+    ///   - baseEpoch: Its base epoch: where the store is to be.
+    /// - Throws: `wrongBase` when the store does not hold exactly that state.
+    public convenience init(
+        _ store: Store, undoing end: StreamEnd, at epoch: UInt64, backTo baseEpoch: UInt64
+    ) throws(StoreError) {
+        try self.init(store, .backwards, otherEpoch: baseEpoch)
+        guard origin.epoch == epoch, origin.digest == end.digest, baseEpoch < epoch else {
+            throw StoreError(
+                .wrongBase,
+                "the delta to undo leads to another state of epoch \(epoch) than the store's, of epoch "
+                    + "\(origin.epoch); undo what leads there first", epoch: Epoch(rawValue: epoch))
+        }
+    }
+
+    private init(
+        _ store: Store, _ direction: LeafChanges.Direction, otherEpoch: UInt64?
+    ) throws(StoreError) {
         self.store = store
+        self.direction = direction
         guard let ancestor = store.ancestor else {
             throw StoreError(
                 .wrongBase, "a delta changes what a restore has brought; restore its base first")
@@ -77,7 +104,7 @@ public final class DeltaApplier: Sendable {
                     + "restore the base into an empty store", epoch: Epoch(rawValue: ancestor.epoch)
             )
         }
-        base = ancestor
+        origin = ancestor
         var tables: [TableCore] = []
         var layouts: [RegionLayout] = []
         var writeCount = 0
@@ -97,64 +124,107 @@ public final class DeltaApplier: Sendable {
         }
         self.tables = tables
         self.layouts = layouts
-        progress = Guarded(Progress(writeCount: writeCount))
+        progress = Guarded(DeltaProgress(otherEpoch: otherEpoch, writeCount: writeCount))
     }
 
-    /// Applies a delta chunk whose checksums were verified.
+    deinit {
+        progress.withLock { progress in
+            for pieces in progress.pending.values { pieces.discard() }
+        }
+    }
+
+    /// Applies a delta chunk, or keeps a segment chunk of one, whose checksums were verified.
     ///
-    /// - Returns: Whether it was new. A chunk of a delta to an epoch that the store has reached changes nothing.
+    /// - Returns: Whether it was new. A chunk of a delta to an epoch that the store has reached (backwards: one that
+    ///   the store has left) changes nothing.
     /// - Throws: ``StoreError``, `wrongBase` when the chunk builds on another state, with the epoch that is
     ///   missing; `inconsistentData` when it contradicts the store. ``FormatError`` when its bytes break the
-    ///   format's rules.
+    ///   format's rules; `unsupported` when a delta to undo is not reversible.
     public func apply(_ chunk: VerifiedChunk, with worker: Worker) throws -> Outcome {
         let header = chunk.header
-        guard header.targetEpoch > base.epoch else { return .alreadyApplied }
-        guard header.baseEpoch == base.epoch else {
-            throw wrongBase(
-                "it builds on epoch \(header.baseEpoch), and the store is at \(base.epoch): apply what leads "
-                    + "there first", header.baseEpoch)
-        }
+        guard try isNext(header) else { return .alreadyApplied }
         guard header.region < tables.count else {
             throw FormatError(.malformed, "a chunk of a region there is not", at: chunk.offset)
         }
-        if try !note(header) { return .alreadyApplied }
+        guard try progress.withLock({ try $0.note(header, at: chunk.offset) }) else {
+            return .alreadyApplied
+        }
         do {
-            let batch = worker.batch(of: header.region, self)
-            try worker.decoder.decode(delta: chunk, layout: layouts[header.region], into: batch)
-            guard batch.baseDigest == base.digest else {
-                throw wrongBase(
-                    "it builds on another state of epoch \(base.epoch)", header.baseEpoch)
+            if header.role == .segment {
+                try keep(chunk, worker)
+            } else {
+                try applyChanges(of: chunk, worker)
             }
-            let application = Application(
-                RowPatcher(table: tables[header.region]), layouts[header.region], batch,
-                header.range, chunk.offset)
-            var writes = 0
-            defer { progress.withLock { $0.writeCount &+= writes } }
-            try application.run(hashKey: store.core.hashKey, writeCount: &writes)
         } catch {
-            progress.withLock { $0.chunks.removeAll { $0.identity == header.identity } }
+            progress.withLock { $0.forget(header) }
             throw error
         }
         return .applied
     }
 
-    /// Notes a chunk; false when it was noted before.
-    private func note(_ header: ChunkHeader) throws -> Bool {
-        try progress.withLock { progress in
-            if let epoch = progress.targetEpoch, epoch != header.targetEpoch {
-                throw wrongBase("it leads to another epoch than the chunks before", epoch)
+    /// Whether a chunk leads on from what the store holds; false when the store is past it.
+    private func isNext(_ header: ChunkHeader) throws(StoreError) -> Bool {
+        let (from, to) =
+            direction == .forwards
+            ? (header.baseEpoch, header.targetEpoch) : (header.targetEpoch, header.baseEpoch)
+        let isPassed = direction == .forwards ? to <= origin.epoch : to >= origin.epoch
+        if isPassed { return false }
+        guard from == origin.epoch else {
+            throw wrongBase(
+                "it builds on epoch \(from), and the store is at \(origin.epoch): apply what leads "
+                    + "there first", from)
+        }
+        return true
+    }
+
+    private func keep(_ chunk: VerifiedChunk, _ worker: Worker) throws(FormatError) {
+        let segment = try worker.decoder.decode(
+            deltaSegment: chunk, layout: layouts[chunk.header.region])
+        let pieces = progress.withLock { $0.pieces(for: chunk.header) }
+        try pieces.append(segment, chunk.header, at: chunk.offset)
+    }
+
+    private func applyChanges(of chunk: VerifiedChunk, _ worker: Worker) throws {
+        let header = chunk.header
+        let pieces = progress.withLock { $0.takePieces(for: header) }
+        defer { pieces.discard() }
+        do {
+            let batch = worker.batch(of: header.region, self)
+            try worker.decoder.decode(delta: chunk, layout: layouts[header.region], into: batch)
+            try check(batch, header, chunk.offset)
+            let application = Application(
+                RowPatcher(table: tables[header.region]), layouts[header.region], batch, direction,
+                pieces, header.range, chunk.offset)
+            var writes = 0
+            defer { progress.withLock { $0.writeCount &+= writes } }
+            try application.run(hashKey: store.core.hashKey, writeCount: &writes)
+        } catch {
+            progress.withLock { progress in
+                for header in pieces.headers { progress.forget(header) }
             }
-            progress.targetEpoch = header.targetEpoch
-            for other in progress.chunks where other.region == header.region {
-                if other.identity == header.identity { return false }
-                guard !other.range.contains(header.range), !header.range.contains(other.range)
-                else {
-                    throw FormatError(
-                        .malformed, "a chunk's hash range overlaps another's", at: 0)
-                }
+            throw error
+        }
+    }
+
+    private func check(_ batch: DeltaBatch, _ header: ChunkHeader, _ offset: Int) throws {
+        guard direction == .backwards else {
+            guard batch.baseDigest == origin.digest else {
+                throw wrongBase(
+                    "it builds on another state of epoch \(origin.epoch)", header.baseEpoch)
             }
-            progress.chunks.append(header)
-            return true
+            return
+        }
+        guard batch.isReversible else {
+            throw FormatError(
+                .unsupported, "the delta does not carry the way back", at: offset)
+        }
+        let isOne = progress.withLock { progress in
+            defer { progress.baseDigest = progress.baseDigest ?? batch.baseDigest }
+            return progress.baseDigest ?? batch.baseDigest == batch.baseDigest
+        }
+        guard isOne else {
+            throw wrongBase(
+                "its chunks build on two states of epoch \(header.baseEpoch)", header.baseEpoch)
         }
     }
 
@@ -163,34 +233,36 @@ public final class DeltaApplier: Sendable {
             .wrongBase, "the delta was not applied: " + message, epoch: Epoch(rawValue: epoch))
     }
 
-    /// Ends the delta: the store is at its target epoch.
+    /// Ends the delta: the store is at its target epoch, or backwards at its base epoch.
     ///
     /// - Parameters:
     ///   - end: What the stream's end chunk says.
-    ///   - epoch: The target epoch, which the end chunk's header states.
+    ///   - epoch: The epoch that the store is at then.
     /// - Throws: ``StoreError``: `inconsistentData` when chunks are missing; `wrongBase` when something else wrote to
     ///   the store, or tried to, while the delta was applied: the delta is in the store then, and so is what was
     ///   written, and the store takes no further delta.
     public func finish(_ end: StreamEnd, at epoch: UInt64) throws(StoreError) {
-        let (chunks, expected) = progress.withLock { progress in
-            let chunks = progress.chunks.sorted {
-                ($0.region, $0.range.first) < ($1.region, $1.range.first)
-            }
-            return (chunks, progress.writeCount)
-        }
-        let digest = chunks.reduce(base.digest) { Checksum.of($0, $1.identity) }
-        guard epoch > base.epoch, UInt64(chunks.count) == end.chunkCount, digest == end.digest
+        let progress = progress.withLock { $0 }
+        // The base's identity; a delta of no chunks changes nothing, not even that.
+        let base = direction == .forwards ? origin.digest : progress.baseDigest ?? origin.digest
+        let digest = progress.headersInOrder.reduce(base) { Checksum.of($0, $1.identity) }
+        let isRightEpoch =
+            direction == .forwards
+            ? epoch > origin.epoch && epoch == progress.otherEpoch ?? epoch
+            : epoch == progress.otherEpoch
+        guard isRightEpoch, UInt64(progress.headers.count) == end.chunkCount,
+            progress.pending.isEmpty, digest == end.digest
         else {
             throw StoreError(
                 .inconsistentData,
-                "the delta has \(end.chunkCount) chunks, and \(chunks.count) of them came; send it again",
+                "the delta has \(end.chunkCount) chunks, and \(progress.headers.count) of them came; send it again",
                 epoch: Epoch(rawValue: epoch))
         }
         store.adoptAncestor(
-            place: base.place, epoch: epoch, digest: digest, regions: base.regions,
-            isRestored: false)
+            place: origin.place, epoch: epoch, digest: direction == .forwards ? digest : base,
+            regions: origin.regions, isRestored: false)
         // Counted once a new epoch has begun: what is written in that shows when the next delta comes.
-        if tables.reduce(0, { $0 &+ $1.writeCount }) != expected {
+        if tables.reduce(0, { $0 &+ $1.writeCount }) != progress.writeCount {
             store.core.ancestor.withLock { $0?.isExact = false }
             throw StoreError(
                 .wrongBase,

@@ -54,13 +54,16 @@ public final class DeltaSource: Sendable {
         public let region: Int
         /// The hashes of the changed rows.
         public let range: HashRange
-        let sequence: UInt64
+        /// The number of its first chunk.
+        fileprivate(set) var sequence: UInt64 = 0
         let baseRowCount: UInt64
         let changes: [RowChange]
         let masks: [UInt64]
         let maskWordCount: Int
         /// Position of the range's first row.
         let start: UInt64
+        /// Pieces of large values that go before the changes.
+        fileprivate(set) var pieces: [LargePiece] = []
     }
 
     /// The memory that encoding reuses.
@@ -123,10 +126,41 @@ public final class DeltaSource: Sendable {
     /// The next job in the order of the stream, or nil at its end.
     ///
     /// - Throws: `cutCancelled`, `cutClosed`, of either cut.
+    /// - Complexity: O(changes), and O(bytes) of values of more than 64 KiB that changed.
     public func next() throws(StoreError) -> Job? {
-        try target.read { () throws(StoreError) in
-            try base.read { () throws(StoreError) in cursor.withLock { next($0) } }
+        try cursor.withLock { (cursor) throws(StoreError) in
+            let found = try read { () throws(StoreError) in next(cursor) }
+            guard var job = found else { return nil }
+            job.pieces = try pieces(of: job)
+            job.sequence = cursor.sequence
+            cursor.sequence += UInt64(job.pieces.count) + 1
+            return job
         }
+    }
+
+    /// Runs `body` while no page of either cut can change.
+    private func read<Result>(
+        _ body: () throws(StoreError) -> Result
+    ) throws(StoreError) -> Result {
+        try target.read { () throws(StoreError) in try base.read(body) }
+    }
+
+    /// The pieces of large values that the job's chunks carry, compared one at a time, so that a cancellation does
+    /// not wait for all of a value.
+    private func pieces(of job: Job) throws(StoreError) -> [LargePiece] {
+        let values = try read { () throws(StoreError) in
+            LargeChange.all(
+                in: job.changes, job.masks, tables[job.region].table,
+                isReversible: isReversible)
+        }
+        var pieces: [LargePiece] = []
+        for value in values {
+            for offset in value.offsets
+            where try read({ () throws(StoreError) in value.carries(offset) }) {
+                pieces.append(value.piece(offset))
+            }
+        }
+        return pieces
     }
 
     private func next(_ cursor: Cursor) -> Job? {
@@ -178,13 +212,10 @@ public final class DeltaSource: Sendable {
         let start = scan.basePosition(of: range.first)
         let end =
             range.last == .max ? scan.baseRowCount : scan.basePosition(of: range.last + 1)
-        defer {
-            cursor.sequence += 1
-            cursor.nextOrdinal += 1
-        }
+        defer { cursor.nextOrdinal += 1 }
         return Job(
             ordinal: cursor.nextOrdinal, region: cursor.region, range: range,
-            sequence: cursor.sequence, baseRowCount: end - start, changes: changes, masks: masks,
+            baseRowCount: end - start, changes: changes, masks: masks,
             maskWordCount: scan.maskWordCount, start: start)
     }
 
@@ -202,10 +233,10 @@ public final class DeltaSource: Sendable {
             prefixBits: common, prefix: common == 0 ? 0 : hash & ~(UInt64.max >> UInt64(common)))
     }
 
-    /// Encodes a job: calls `emit` with its chunk; the bytes are valid during the call.
+    /// Encodes a job: calls `emit` with its chunks, in order: pieces of large values, then the changes; the bytes are
+    /// valid during the call.
     ///
-    /// - Throws: What `emit` throws, and what `refused` makes of `cutCancelled`, `cutClosed`, and of `noDelta` when
-    ///   a value of more than 64 KiB changed.
+    /// - Throws: What `emit` throws, and what `refused` makes of `cutCancelled` and `cutClosed`.
     public func encode<Failure: Error>(
         _ job: Job, with worker: Worker,
         emit: (ChunkHeader, UnsafeRawBufferPointer) throws(Failure) -> Void,
@@ -217,29 +248,54 @@ public final class DeltaSource: Sendable {
         batch.removeAll()
         batch.baseDigest = baseDigest
         batch.isReversible = isReversible
+        batch.segmentCount = job.pieces.count
         batch.baseRowCount = job.baseRowCount
-        let isComplete = try target.read(
-            { () throws(Failure) in
-                try base.read(
-                    { () throws(Failure) in gather(job, into: batch) }, cancelled: refused)
-            }, cancelled: refused)
-        guard isComplete else {
-            throw refused(
-                StoreError(
-                    .noDelta, "a value of more than 64 KiB changed; take a snapshot",
-                    region: layout.schema.name, epoch: target.epoch))
-        }
+        try read({ gather(job, into: batch) }, refused)
         var header = ChunkHeader(
             role: .delta, region: job.region, fingerprint: layout.wireFingerprint,
             partition: 0, range: job.range, sequence: job.sequence,
             targetEpoch: target.epoch.rawValue)
         header.baseEpoch = baseEpoch
+        if !job.pieces.isEmpty {
+            header.role = .segment
+            try unsafe encodePieces(
+                of: job, &header, worker, emit: emit, refused: refused)
+            header.role = .delta
+        }
         worker.encoder.encode(delta: batch, header: header)
         try unsafe emit(worker.encoder.header, worker.encoder.bytes)
     }
 
-    /// Copies the changed rows' leaves; false when a value is too large for a column.
-    private func gather(_ job: Job, into batch: DeltaBatch) -> Bool {
+    private func read<Failure: Error>(
+        _ body: () -> Void, _ refused: (StoreError) -> Failure
+    ) throws(Failure) {
+        try target.read(
+            { () throws(Failure) in
+                try base.read({ () throws(Failure) in body() }, cancelled: refused)
+            }, cancelled: refused)
+    }
+
+    private func encodePieces<Failure: Error>(
+        of job: Job, _ header: inout ChunkHeader, _ worker: Worker,
+        emit: (ChunkHeader, UnsafeRawBufferPointer) throws(Failure) -> Void,
+        refused: (StoreError) -> Failure
+    ) throws(Failure) {
+        let bytes = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: Limits.segmentBytes, alignment: 64)
+        defer { unsafe bytes.deallocate() }
+        for piece in job.pieces {
+            try read(
+                { unsafe piece.value.read(piece.range, into: bytes.baseAddress!) }, refused)
+            unsafe worker.encoder.encode(
+                segment: UnsafeRawBufferPointer(rebasing: bytes[..<piece.range.count]),
+                leaf: piece.leaf, row: piece.row, offset: piece.range.lowerBound, header: header)
+            try unsafe emit(worker.encoder.header, worker.encoder.bytes)
+            header.sequence += 1
+        }
+    }
+
+    /// Copies the changed rows' leaves.
+    private func gather(_ job: Job, into batch: DeltaBatch) {
         let layout = tables[job.region].table.layout
         var inserted: [FrozenRow] = []
         var removed: [FrozenRow] = []
@@ -265,22 +321,20 @@ public final class DeltaSource: Sendable {
             } while index < job.changes.count && job.changes[index].mask == change.mask
             let set = job.masks[Int(change.mask)..<Int(change.mask) + job.maskWordCount]
             batch.masks.append(set, count: index - first)
-            let isComplete = gatherer.append(job.changes[first..<index]) { leaf in
+            gatherer.append(job.changes[first..<index]) { leaf in
                 set[set.startIndex + leaf >> 6] >> UInt64(leaf & 63) & 1 == 1
             }
-            guard isComplete else { return false }
         }
         let rows = RowGatherer(layout)
-        return gather(inserted, into: batch.inserted, rows)
-            && (!isReversible || gather(removed, into: batch.removedRows, rows))
+        gather(inserted, into: batch.inserted, rows)
+        if isReversible { gather(removed, into: batch.removedRows, rows) }
     }
 
     private func gather(
         _ rows: [FrozenRow], into batch: ColumnBatch, _ gatherer: RowGatherer
-    ) -> Bool {
+    ) {
         batch.rowCount = rows.count
-        if rows.isEmpty { return true }
-        return batch.leaves.indices.allSatisfy { leaf in
+        for leaf in batch.leaves.indices {
             gatherer.gather(leaf, of: rows, absentToo: false, into: batch.columns[leaf])
         }
     }

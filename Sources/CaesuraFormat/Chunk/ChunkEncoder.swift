@@ -71,10 +71,10 @@ public struct ChunkEncoder: ~Copyable {
     ///
     /// - Parameters:
     ///   - bytes: The piece: ``Limits/segmentBytes``, or what is left of the value.
-    ///   - leaf: The value's leaf.
-    ///   - row: The value's row in the core chunk that will follow.
+    ///   - leaf: The value's leaf, or in a delta that of an old value: see ``Segment/leaf``.
+    ///   - row: The value's row in the core or delta chunk that will follow.
     ///   - offset: Where the piece begins in the value, in bytes.
-    ///   - header: Role `.segment`, and the fields of the core chunk that will follow but for its
+    ///   - header: Role `.segment`, and the fields of the core or delta chunk that will follow but for its
     ///     sequence.
     public mutating func encode(
         segment bytes: UnsafeRawBufferPointer, leaf: Int, row: Int, offset: Int, header: ChunkHeader

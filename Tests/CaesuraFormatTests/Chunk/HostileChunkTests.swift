@@ -81,6 +81,15 @@ import Testing
         // A delta chunk has a base, changes, and no partition.
         #expect(try error(role: 3) { $0.base = 0 }?.code == .malformed)
         #expect(try error(role: 3) { $0.base = 7 }?.code == .malformed)
+        // A segment chunk has a base, if any, that is before its target, and then no partition.
+        #expect(
+            try error(role: 6) {
+                $0.rows = 0; $0.base = 7
+            }?.code == .malformed)
+        #expect(
+            try error(role: 6) {
+                $0.rows = 0; $0.base = 6; $0.partition = 1
+            }?.code == .malformed)
         // A log chunk has no range.
         #expect(try error(role: 4) { _ in }?.code == .malformed)
         #expect(try error(tail: [0]) { _ in }?.code == .malformed)
