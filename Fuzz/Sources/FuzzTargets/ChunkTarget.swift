@@ -68,7 +68,11 @@ extension FuzzTarget {
                 zip(batch.columns, again.columns).allSatisfy { $0.holdsTheSame(as: $1) },
                 "rows come back as they went")
         case .segment:
-            guard let segment = try? decoder.decode(segment: chunk, layout: layout) else { return }
+            let decoded =
+                chunk.header.baseEpoch == 0
+                ? try? decoder.decode(segment: chunk, layout: layout)
+                : try? decoder.decode(deltaSegment: chunk, layout: layout)
+            guard let segment = decoded else { return }
             let sum = unsafe segment.bytes.reduce(0) { $0 &+ $1 }
             law(sum == sum, "a segment can be read")
         case .metadata: _ = try? decoder.decode(metadata: chunk)
@@ -83,6 +87,9 @@ extension FuzzTarget {
                 batch.changeCount == chunk.header.rowCount
                     && (batch.removed + batch.updated).allSatisfy { $0 < batch.baseRowCount },
                 "a delta has the changes that its header counts, of rows that the base has")
+            law(
+                batch.segmentedValues.allSatisfy { $0.row < batch.changeCount },
+                "large values are of the delta's rows")
         case .cell: fatalError("a chunk of a reserved role was verified")
         }
     }

@@ -18,6 +18,8 @@ final class LogCore: @unchecked Sendable {
     let leaves: [LeafColumn]
     let layout: RowLayout
     let pageLayout: PageLayout
+    /// How chunks hold its rows; nil where they cannot.
+    let regionLayout: RegionLayout?
     /// Whose log it is.
     ///
     /// The store owns the log; whoever uses a log holds its store.
@@ -41,6 +43,7 @@ final class LogCore: @unchecked Sendable {
         leaves = schema.leaves
         self.layout = layout
         pageLayout = PageLayout(layout)
+        regionLayout = try? RegionLayout(schema)
         unsafe self.store = store
         pool = store.pool
         unsafe body = .allocate(capacity: 1)
@@ -99,19 +102,90 @@ final class LogCore: @unchecked Sendable {
     // MARK: Trimming
 
     /// Forgets the rows before a position.
-    func trim(before position: UInt64) {
+    ///
+    /// - Parameter isBrought: Whether a delta does it, and nobody who writes.
+    func trim(before position: UInt64, isBrought: Bool = false) {
         trimming.lock()
         defer { trimming.unlock() }
-        let (old, new) = withLock { unsafe body.pointee.trim(before: position) }
+        let (old, new) = withLock {
+            if isBrought {
+                unsafe body.pointee.beginBringing()
+            } else {
+                unsafe body.pointee.beginWriting()
+            }
+            return unsafe body.pointee.trim(before: position, isSkipping: isBrought)
+        }
         retire(old, in: new)
+    }
+
+    /// Forgets the rows from a position on, which a delta has brought: the next row gets it.
+    ///
+    /// - Complexity: O(pages), which get a new directory: cuts that are open have the old one.
+    func truncate(at position: UInt64) {
+        trimming.lock()
+        defer { trimming.unlock() }
+        let (old, new) = withLock {
+            unsafe body.pointee.beginBringing()
+            return unsafe body.pointee.truncate(at: position)
+        }
+        retire(old, in: new, keeping: new.pages.count)
+    }
+
+    /// Puts pages of rows at the end, where a delta's rows must go on.
+    ///
+    /// - Parameter isFirst: Whether they may begin behind the end: the rows between were trimmed before they could
+    ///   come.
+    func bring(
+        _ pages: [(page: Page, rowCount: Int)], at position: UInt64, isFirst: Bool
+    ) throws(StoreError) {
+        trimming.lock()
+        defer { trimming.unlock() }
+        let (extents, problem) = withLock {
+            () -> ((old: LogExtent, new: LogExtent)?, StoreError?) in
+            let end = unsafe body.pointee.extent.end
+            guard !isReplaced else {
+                return (
+                    nil,
+                    StoreError(
+                        .wrongBase,
+                        "the delta was not applied: the log has taken its Swift type meanwhile; begin again",
+                        region: schema.name)
+                )
+            }
+            guard position == end || isFirst && position > end else {
+                return (
+                    nil,
+                    StoreError(
+                        .wrongBase,
+                        "the delta was not applied: it has rows from position \(position) on, and the store's log "
+                            + "ends at \(end)", region: schema.name)
+                )
+            }
+            unsafe body.pointee.beginBringing()
+            var extents: (old: LogExtent, new: LogExtent)?
+            if position > end {
+                extents = unsafe body.pointee.detachAll()
+                unsafe body.pointee.begin(at: position)
+            }
+            unsafe body.pointee.bring(pages)
+            return (extents, nil)
+        }
+        if let extents { retire(extents.old, in: extents.new) }
+        guard let problem else { return }
+        for (page, _) in pages { discard(page) }
+        throw problem
     }
 
     /// Frees what only `old` has, as far as no cut sees it.
     ///
     /// The caller holds ``trimming``, and nobody reaches it but cuts.
     ///
-    /// - Parameter withValues: Whether the rows' large values go too.
-    func retire(_ old: LogExtent, in new: LogExtent, withValues: Bool = true) {
+    /// - Parameters:
+    ///   - withValues: Whether the rows' large values go too.
+    ///   - keptCount: The first pages that stay all the same.
+    func retire(
+        _ old: LogExtent, in new: LogExtent, withValues: Bool = true, keeping keptCount: Int? = nil
+    ) {
         // Read after the epoch of the trim: a cut that sees what was trimmed has been noted before.
         let protected = unsafe store.control.pointee.protected.load(ordering: .acquiring)
         var kept = RetiredList(epoch: new.epoch)
@@ -126,9 +200,14 @@ final class LogCore: @unchecked Sendable {
                 unsafe gone.append(block)
             }
         }
+        var pagesToKeep = keptCount ?? 0
         old.forEachForgotten(
-            in: new,
+            in: keptCount == nil ? new : LogExtent(),
             page: { page in
+                if pagesToKeep > 0 {
+                    pagesToKeep -= 1
+                    return
+                }
                 let birth = unsafe page.header.pointee.retirable.birth
                 if withValues {
                     pageLayout.forEachLargeValue(of: page) { unsafe retire($0.base, birth) }
@@ -259,15 +338,41 @@ struct LogBody: ~Copyable {
     // MARK: Trimming
 
     /// Forgets the rows before a position; what was kept before and what is kept now.
-    mutating func trim(before position: UInt64) -> (old: LogExtent, new: LogExtent) {
-        beginWriting()
+    ///
+    /// - Parameter isSkipping: Whether the log goes on at that position when it is behind the end.
+    mutating func trim(
+        before position: UInt64, isSkipping: Bool
+    ) -> (old: LogExtent, new: LogExtent) {
         let old = extent
+        if isSkipping, position > extent.end {
+            let extents = detachAll()
+            begin(at: position)
+            return (extents.old, extent)
+        }
         let position = min(position, extent.end)
         guard position > extent.head else { return (old, old) }
         // Of a page whose rows all go, large values would stay for as long as it takes to fill.
         extent.forget(
             before: position, keepsTail: unsafe tail.page != nil && tail.outside == 0)
         if extent.pages.isEmpty { tail.leave() }
+        return (old, extent)
+    }
+
+    /// Forgets the rows from a position on; what was kept before and what is kept now.
+    mutating func truncate(at position: UInt64) -> (old: LogExtent, new: LogExtent) {
+        let old = extent
+        extent = LogExtent()
+        extent.epoch = old.epoch
+        extent.head = old.head
+        extent.end = old.head
+        for ordinal in old.pages {
+            let (page, first) = old.page(ordinal)
+            if first >= position { break }
+            unsafe extent.append(page, at: first, pool: pool)
+        }
+        extent.end = position
+        // Its last page may have rows behind the end, which nobody may overwrite: cuts see them.
+        tail.leave()
         return (old, extent)
     }
 

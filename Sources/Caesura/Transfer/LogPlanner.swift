@@ -25,12 +25,18 @@ struct LogPlanner {
     /// The chunks of a stretch, the next one last.
     private var planned: [Chunk] = []
 
-    init(_ frozen: FrozenLog, fixedRowWeight: Int, keeping kept: Range<UInt64>) {
+    /// - Parameters:
+    ///   - start: The first position; the head, or in a delta where the base ends.
+    ///   - kept: Positions whose chunks the receiver has.
+    init(
+        _ frozen: FrozenLog, from start: UInt64, fixedRowWeight: Int,
+        keeping kept: Range<UInt64> = 0..<0
+    ) {
         log = frozen.log
         extent = frozen.extent
         self.fixedRowWeight = fixedRowWeight
         self.kept = kept
-        next = frozen.extent.head
+        next = start
     }
 
     /// The next chunk that the receiver does not have; nil at the end.
