@@ -52,10 +52,10 @@ public final class Log<Row: SchemaStruct>: Sendable {
         var staged = StagedValues()
         Row.stage(row, upTo: Page.valueLimit, in: &staged)
         return unsafe withUnsafeMutablePointer(to: &staged) { staged in
-            unsafe body.pointee.lock.lock()
+            unsafe body.lock()
             unsafe body.pointee.beginWriting()
             let position = unsafe body.append(row, staged)
-            unsafe body.pointee.lock.unlock()
+            unsafe body.unlock()
             return position
         }
     }
@@ -91,12 +91,12 @@ public final class Log<Row: SchemaStruct>: Sendable {
         var staged = StagedValues()
         for row in rows { Row.stage(row, upTo: Page.valueLimit, in: &staged) }
         return unsafe withUnsafeMutablePointer(to: &staged) { staged in
-            unsafe body.pointee.lock.lock()
+            unsafe body.lock()
             unsafe body.pointee.beginWriting()
             let first = unsafe body.pointee.end
             for row in rows { _ = unsafe body.append(row, staged) }
             let end = unsafe body.pointee.end
-            unsafe body.pointee.lock.unlock()
+            unsafe body.unlock()
             return first..<end
         }
     }
@@ -107,8 +107,8 @@ public final class Log<Row: SchemaStruct>: Sendable {
     ///
     /// - Complexity: O(log pages + bytes of the row), all of which other accesses wait for.
     @inlinable public subscript(position: UInt64) -> Row? {
-        unsafe body.pointee.lock.lock()
-        defer { unsafe body.pointee.lock.unlock() }
+        unsafe body.lock()
+        defer { unsafe body.unlock() }
         guard let found = unsafe body.pointee.find(position) else { return nil }
         return unsafe Row.load(
             found.entry.load(
@@ -122,8 +122,8 @@ public final class Log<Row: SchemaStruct>: Sendable {
     @inlinable public func read<Result>(
         _ position: UInt64, _ body: (borrowing Row.Reader) throws -> Result
     ) rethrows -> Result? {
-        unsafe self.body.pointee.lock.lock()
-        defer { unsafe self.body.pointee.lock.unlock() }
+        unsafe self.body.lock()
+        defer { unsafe self.body.unlock() }
         guard let found = unsafe self.body.pointee.find(position) else { return nil }
         return try unsafe body(
             Row.Reader(

@@ -36,7 +36,12 @@ final class LogCore: @unchecked Sendable {
     ///
     /// Used under the log's lock.
     var isReplaced = false
+    /// What the lock protects.
+    ///
+    /// The lock lies before it: who waits for it does not touch what another one writes.
     @usableFromInline let body: UnsafeMutablePointer<LogBody>
+    /// Bytes from the lock to what it protects: they share no cache line.
+    @usableFromInline static let lockSize = 64
 
     init(schema: RegionSchema, layout: RowLayout, store: StoreCore) {
         self.schema = schema
@@ -46,7 +51,10 @@ final class LogCore: @unchecked Sendable {
         regionLayout = try? RegionLayout(schema)
         unsafe self.store = store
         pool = store.pool
-        unsafe body = .allocate(capacity: 1)
+        let block = UnsafeMutableRawPointer.allocate(
+            byteCount: Self.lockSize + MemoryLayout<LogBody>.size, alignment: Self.lockSize)
+        unsafe block.bindMemory(to: Lock.self, capacity: 1).initialize(to: Lock())
+        unsafe body = unsafe (block + Self.lockSize).bindMemory(to: LogBody.self, capacity: 1)
         unsafe body.initialize(to: LogBody(layout: pageLayout, store: store))
     }
 
@@ -55,8 +63,9 @@ final class LogCore: @unchecked Sendable {
         // Pages and nodes go with the pool.
         let extent = unsafe body.pointee.extent
         extent.forEachForgotten(in: LogExtent(), page: freeValues, node: { _ in })
+        unsafe body.guarding.deinitialize(count: 1)
         unsafe body.deinitialize(count: 1)
-        unsafe body.deallocate()
+        unsafe UnsafeMutableRawPointer(body.guarding).deallocate()
         pageLayout.deallocate()
     }
 
@@ -85,8 +94,8 @@ final class LogCore: @unchecked Sendable {
     func withLock<Result, Failure: Error>(
         _ action: () throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        unsafe body.pointee.lock.lock()
-        defer { unsafe body.pointee.lock.unlock() }
+        unsafe body.lock()
+        defer { unsafe body.unlock() }
         return try action()
     }
 
@@ -238,7 +247,6 @@ final class LogCore: @unchecked Sendable {
 @safe
 @usableFromInline
 struct LogBody: ~Copyable {
-    @usableFromInline let lock = Lock()
     /// The rows that the log keeps.
     var extent = LogExtent()
     /// The extent at the end of the epoch before that of the last write.
@@ -257,12 +265,6 @@ struct LogBody: ~Copyable {
         unsafe control = unsafe store.control
         tail = LogTail(layout)
         unsafe retiredHead = nil
-    }
-
-    /// Takes the lock unless it stays taken for longer than an append takes; whether it did.
-    func tryLock() -> Bool {
-        for _ in 0..<64 where lock.tryLock() { return true }
-        return false
     }
 
     /// Notes the epoch that the writer who has just taken the lock writes in.
@@ -399,6 +401,26 @@ struct LogBody: ~Copyable {
     mutating func takeRetired() -> UnsafeMutableRawPointer? {
         defer { unsafe retiredHead = nil }
         return unsafe retiredHead
+    }
+}
+
+extension UnsafeMutablePointer where Pointee == LogBody {
+    /// The log's lock.
+    @inlinable var guarding: UnsafeMutablePointer<Lock> {
+        unsafe (UnsafeMutableRawPointer(self) - LogCore.lockSize)
+            .assumingMemoryBound(to: Lock.self)
+    }
+
+    /// Waits for the log's lock.
+    @inlinable @inline(__always) func lock() { unsafe guarding.pointee.lock() }
+
+    /// Gives the log's lock back.
+    @inlinable @inline(__always) func unlock() { unsafe guarding.pointee.unlock() }
+
+    /// Takes the lock unless it stays taken for longer than an append takes; whether it did.
+    func tryLock() -> Bool {
+        for _ in 0..<64 where unsafe guarding.pointee.tryLock() { return true }
+        return false
     }
 }
 
