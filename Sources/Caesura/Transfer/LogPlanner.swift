@@ -45,7 +45,10 @@ struct LogPlanner {
             if next == extent.end { return nil }
             let stretch = Limits.positionsPerStretch
             let end = min((next / stretch + 1) * stretch, extent.end)
-            let isKept = next >= kept.lowerBound && end <= kept.upperBound && end % stretch == 0
+            // A stretch that was trimmed since has other chunks than the receiver's.
+            let beginsAlike =
+                next % stretch == 0 ? next >= kept.lowerBound : next == kept.lowerBound
+            let isKept = beginsAlike && end <= kept.upperBound && end % stretch == 0
             if !isKept { plan(next..<end) }
             next = end
         }
@@ -88,9 +91,10 @@ struct LogPlanner {
         let isFixed = log.pageLayout.referenceOffsets.isEmpty
         if isFixed { return weight <= Limits.rowBytesPerChunk }
         var isBounded = true
-        extent.forEachPage(in: positions) { page, slots, start in
+        let last = extent.page(extent.pages.upperBound - 1).page
+        extent.forEachPage(in: positions) { page, _, _ in
             // Writers go on in the last page, and change its header.
-            guard isBounded, start + UInt64(slots.count) < extent.end,
+            guard isBounded, unsafe page.base != last.base,
                 unsafe !page.header.pointee.hasOutOfLine
             else {
                 isBounded = false

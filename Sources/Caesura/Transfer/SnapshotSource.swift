@@ -80,8 +80,9 @@ public final class SnapshotSource: Sendable {
     ///   - cut: The cut.
     ///   - compression: What bodies are compressed with.
     ///   - kept: For logs, by name, the positions whose chunks the receiver has from an earlier cut of this store
-    ///     with the same regions and options. Of stretches that lie within them whole no chunks are made: those
-    ///     would be the same, to the byte. What comes is then no whole stream; the receiver puts it together.
+    ///     with the same regions and options: from the log's head then on. Of sealed stretches that lie within them, and
+    ///     of which nothing was trimmed since, no chunks are made: those would be the same, to the byte. What comes
+    ///     is then no whole stream; the receiver puts it together.
     public init(
         _ cut: Cut, compression: Compression = .none, keeping kept: [String: Range<UInt64>] = [:]
     ) throws(FormatError) {
