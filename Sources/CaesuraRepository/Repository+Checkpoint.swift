@@ -142,20 +142,12 @@ extension Repository {
     ) throws(DeltaRefusal) -> Checkpoint {
         let start = ContinuousClock.now
         let created = WallClock.now
-        let source: DeltaSource
-        do throws(StoreError) {
-            source = try DeltaSource(
-                from: base.cut, as: base.epoch, to: cut, baseDigest: base.state,
-                isReversible: options.isReversible, compression: options.compression)
-        } catch {
-            throw .missed(.regionsChanged)
-        }
+        let source = try Self.source(from: base, to: cut, options)
         let writer = chain.writer(in: storage)
         let entry: ChainEntry
         do throws(RepositoryError) {
             try writer.begin(
-                from: base.epoch, state: base.state, to: cut.epoch.rawValue,
-                regionCount: source.regionCount)
+                from: base.epoch, to: cut.epoch.rawValue, totals: source.totals)
         } catch {
             throw .failed(error)
         }
@@ -181,6 +173,23 @@ extension Repository {
                 held: HeldCut(cut), epoch: entry.epoch, state: entry.commit.state,
                 regions: base.regions, created: created), options)
         return Checkpoint(entry, regions: base.regions)
+    }
+
+    private static func source(
+        from base: OngoingChain.Base, to cut: Cut, _ options: CheckpointOptions
+    ) throws(DeltaRefusal) -> DeltaSource {
+        func source(_ isReversible: Bool) throws(StoreError) -> DeltaSource {
+            try DeltaSource(
+                from: base.cut, as: base.epoch, to: cut, baseDigest: base.state,
+                isReversible: isReversible, compression: options.compression)
+        }
+        do throws(StoreError) {
+            return try source(options.isReversible)
+        } catch {
+            // A log that was trimmed has no way back.
+            if options.isReversible, let oneWay = try? source(false) { return oneWay }
+            throw .missed(.regionsChanged)
+        }
     }
 
     private static func encode(

@@ -30,6 +30,28 @@ import Testing
         }
     }
 
+    @Schema("visit")
+    struct Visit {
+        @Field(1) var session: UInt64
+    }
+
+    @Schema("limits")
+    struct Limits {
+        @Field(1) var maximum: UInt32
+    }
+
+    @Test func `the example of logs and cells does what it says`() throws {
+        let store = Store()
+        let visits = try store.log("visits", row: Visit.self)
+        let limits = try store.cell("limits", initial: Limits(maximum: 10))
+
+        let position = visits.append(Visit(session: 7))
+        visits.trim(before: position)
+        limits.update { $0.maximum += 1 }
+        #expect(visits.positions == 0..<1)
+        #expect(limits.value.maximum == 11)
+    }
+
     @Test func `the example is the one that is built here`() throws {
         let here = URL(filePath: #filePath)
         let root = here.deletingLastPathComponent().deletingLastPathComponent()
@@ -37,8 +59,12 @@ import Testing
         let readme = try String(contentsOf: root.appending(path: "README.md"), encoding: .utf8)
         let built = try String(contentsOf: here, encoding: .utf8)
             .replacing("directory.path", with: "\"/var/lib/service\"")
-        let example = try #require(readme.components(separatedBy: "```").dropFirst().first)
-        for line in example.split(separator: "\n").dropFirst() {
+        let blocks = readme.components(separatedBy: "```")
+        let examples = stride(from: 1, to: blocks.count, by: 2).map { blocks[$0] }
+            .prefix { !$0.contains(".package(") }
+        #expect(examples.count == 2)
+        for line in examples.joined(separator: "\n").split(separator: "\n")
+        where line != "swift" {
             let code = line.split(separator: "   //")[0].trimmingCharacters(in: .whitespaces)
             #expect(built.contains(code), "\(code) is not built")
         }

@@ -45,7 +45,8 @@ import Testing
         let service = try Service()
         service.fill()
         try await Repository.open(.storage(storage)).checkpoint(service.base.store)
-        return storage
+        // Without the lock, which the repository may hold a little longer.
+        return storage.image { true }
     }
 
     @Test func `logs and cells come back from a checkpoint, and go on`() async throws {

@@ -40,7 +40,7 @@ import Testing
             let source = try DeltaSource(
                 from: base, to: cut, baseDigest: digest, isReversible: reversible)
             let worker = DeltaSource.Worker(for: source)
-            var end = StreamEnd(regionCount: source.regionCount, baseDigest: digest)
+            var end = source.totals
             var chunks: [[UInt8]] = []
             while let job = try source.next() {
                 try unsafe source.encode(

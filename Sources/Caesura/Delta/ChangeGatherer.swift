@@ -28,11 +28,11 @@ struct ChangeGatherer: ~Copyable {
 
     /// Appends the values of updated rows that all have changed the same leaves.
     ///
-    /// - Returns: Whether each value fits its column: values that go in segments do not.
-    mutating func append(_ changes: ArraySlice<RowChange>, _ isChanged: (Int) -> Bool) -> Bool {
+    /// Values that go in segments leave their lengths.
+    mutating func append(_ changes: ArraySlice<RowChange>, _ isChanged: (Int) -> Bool) {
         begin(changes.count, isChanged)
         defer { settle(changes.count) }
-        return unsafe changes.withUnsafeBufferPointer { changes in
+        unsafe changes.withUnsafeBufferPointer { changes in
             for index in 0..<changes.count {
                 if index + Self.ahead < changes.count {
                     unsafe Self.prefetch(changes[index + Self.ahead], layout.stride)
@@ -41,9 +41,8 @@ struct ChangeGatherer: ~Copyable {
                 else {
                     preconditionFailure("an updated row is there before and after")
                 }
-                guard copy(new, old) else { return false }
+                copy(new, old)
             }
-            return true
         }
     }
 
@@ -84,7 +83,7 @@ struct ChangeGatherer: ~Copyable {
     }
 
     @inline(__always)
-    private mutating func copy(_ new: FrozenRow, _ old: FrozenRow) -> Bool {
+    private mutating func copy(_ new: FrozenRow, _ old: FrozenRow) {
         for index in targets.indices {
             switch targets[index].cursor.shape {
             case .one: Self.copyFixed(UInt8.self, &targets[index], new, old)
@@ -94,12 +93,10 @@ struct ChangeGatherer: ~Copyable {
             case .sixteen: Self.copyFixed(SIMD2<UInt64>.self, &targets[index], new, old)
             case .reference:
                 let changes = batch.changes[targets[index].leaf]
-                guard Self.copyBytes(new, targets[index].cursor, changes.new),
-                    Self.copyBytes(old, targets[index].cursor, changes.old)
-                else { return false }
+                Self.copyBytes(new, targets[index].cursor, changes.new)
+                Self.copyBytes(old, targets[index].cursor, changes.old)
             }
         }
-        return true
     }
 
     @inline(__always)
@@ -128,18 +125,11 @@ struct ChangeGatherer: ~Copyable {
             as: Word.self)
     }
 
-    private static func copyBytes(
-        _ row: FrozenRow, _ cursor: LeafCursor, _ column: ColumnBuffer
-    ) -> Bool {
+    private static func copyBytes(_ row: FrozenRow, _ cursor: LeafCursor, _ column: ColumnBuffer) {
         guard unsafe cursor.isPresent(in: row.entry) else {
-            unsafe column.append(row.entry, byteCount: 0)
-            return true
+            return unsafe column.append(row.entry, byteCount: 0)
         }
-        let reference = unsafe row.entry.load(fromByteOffset: cursor.offset, as: HeapReference.self)
-        guard row.heap.byteCount(of: reference) <= Limits.inlineValueBytes else { return false }
-        unsafe row.heap.withBytes(of: reference) { bytes in
-            unsafe column.append(bytes.baseAddress ?? row.entry, byteCount: bytes.count)
-        }
-        return true
+        column.append(
+            unsafe row.entry.load(fromByteOffset: cursor.offset, as: HeapReference.self), of: row)
     }
 }

@@ -15,21 +15,32 @@ struct ChangedValues {
         var content: UnsafeMutableRawPointer
 
         var byteCount: Int {
-            unsafe shape == .reference ? Int(lengths.pointee) * width : width
+            shape == .reference ? unsafe Int(lengths.pointee) * width : width
         }
+
+        /// Whether the value came in segments.
+        var isSegmented: Bool { shape == .reference && byteCount > Limits.inlineValueBytes }
     }
 
     private let batch: DeltaBatch
+    private let direction: LeafChanges.Direction
+    private let pieces: DeltaPieces
     private var cursors: [Cursor]
+    private var row = 0
     /// The leaves that the present row changes: those of fixed width, the others.
     private var fixed: [Int] = []
     private var content: [Int] = []
     private var code = -1
 
-    init(_ batch: DeltaBatch, _ layout: RowLayout) {
+    init(
+        _ batch: DeltaBatch, _ layout: RowLayout, _ direction: LeafChanges.Direction,
+        _ pieces: DeltaPieces
+    ) {
         self.batch = batch
+        self.direction = direction
+        self.pieces = pieces
         cursors = zip(layout.leaves, batch.changes).map { leaf, changes in
-            let cursor = LeafCursor(leaf, of: layout, changes.new, after: 0, 0)
+            let cursor = LeafCursor(leaf, of: layout, changes.values(direction), after: 0, 0)
             return unsafe Cursor(
                 shape: cursor.shape, offset: leaf.offset, width: changes.new.width,
                 values: cursor.values, lengths: cursor.lengths, content: cursor.content)
@@ -47,6 +58,7 @@ struct ChangedValues {
     /// Goes to an updated row: to the first, and then from each to the next.
     mutating func next(_ row: Int) {
         if code >= 0 { advance() }
+        self.row = row
         let next = Int(batch.masks.codes[row])
         if next != code { begin(next) }
     }
@@ -54,7 +66,9 @@ struct ChangedValues {
     private mutating func advance() {
         for leaf in fixed { unsafe cursors[leaf].values += cursors[leaf].width }
         for leaf in content {
-            unsafe cursors[leaf].content += cursors[leaf].byteCount
+            if !cursors[leaf].isSegmented {
+                unsafe cursors[leaf].content += cursors[leaf].byteCount
+            }
             unsafe cursors[leaf].lengths += 1
         }
     }
@@ -72,7 +86,7 @@ struct ChangedValues {
         }
     }
 
-    /// The present row's new value of a leaf, if it has changed.
+    /// The present row's new value of a leaf, if it has changed; empty when it came in segments.
     subscript(leaf: Int) -> UnsafeRawBufferPointer? {
         guard leaf >= batch.keyLeafCount, batch.masks.contains(leaf, in: code) else {
             return nil
@@ -80,7 +94,7 @@ struct ChangedValues {
         let cursor = cursors[leaf]
         return unsafe UnsafeRawBufferPointer(
             start: cursor.shape == .reference ? cursor.content : cursor.values,
-            count: cursor.byteCount)
+            count: cursor.isSegmented ? 0 : cursor.byteCount)
     }
 
     /// Stores the values of fixed width in a row's entry.
@@ -111,6 +125,11 @@ struct ChangedValues {
         }
     }
 
+    /// A leaf's number, as segments name the values that the rows are to have.
+    private func number(_ leaf: Int) -> Int {
+        direction == .forwards ? leaf : leaf + cursors.count
+    }
+
     /// Stores all values in a row's entry; the writer has room for those of variable length.
     func store(in entry: UnsafeMutableRawPointer, _ heap: inout HeapWriter) {
         unsafe storeFixed(in: entry)
@@ -118,9 +137,16 @@ struct ChangedValues {
             let cursor = cursors[leaf]
             let target = unsafe entry + cursor.offset
             var reference = unsafe target.load(as: HeapReference.self)
-            unsafe heap.replace(
-                &reference,
-                with: UnsafeRawBufferPointer(start: cursor.content, count: cursor.byteCount))
+            if cursor.isSegmented {
+                guard let value = pieces.take(row: row, leaf: number(leaf)) else {
+                    preconditionFailure("all large values were made before")
+                }
+                heap.replace(&reference, with: value)
+            } else {
+                unsafe heap.replace(
+                    &reference,
+                    with: UnsafeRawBufferPointer(start: cursor.content, count: cursor.byteCount))
+            }
             unsafe target.storeBytes(of: reference, as: HeapReference.self)
         }
     }

@@ -5,16 +5,21 @@ struct Application {
     private let patcher: RowPatcher
     private let layout: RegionLayout
     private let batch: DeltaBatch
+    private let direction: LeafChanges.Direction
+    private let pieces: DeltaPieces
     private let range: HashRange
     private let offset: Int
 
     init(
-        _ patcher: RowPatcher, _ layout: RegionLayout, _ batch: DeltaBatch, _ range: HashRange,
+        _ patcher: RowPatcher, _ layout: RegionLayout, _ batch: DeltaBatch,
+        _ direction: LeafChanges.Direction, _ pieces: DeltaPieces, _ range: HashRange,
         _ offset: Int
     ) {
         self.patcher = patcher
         self.layout = layout
         self.batch = batch
+        self.direction = direction
+        self.pieces = pieces
         self.range = range
         self.offset = offset
     }
@@ -25,11 +30,8 @@ struct Application {
     ///
     /// - Parameter writeCount: How often it has had a partition's lock is added to it, whatever comes of it.
     func run(hashKey: HashKey, writeCount: inout Int) throws {
-        var hasher: InsertedHashes?
-        if batch.inserted.rowCount > 0 {
-            try checkInserted()
-            hasher = try InsertedHashes(batch, table, hashKey, range, offset)
-        }
+        try pieces.check(batch, at: offset)
+        let (coming, going) = try keyedRows(hashKey)
         // Ascending, as everybody does who takes several locks.
         let partitions =
             table.partitionIndex(of: range.first)...table.partitionIndex(of: range.last)
@@ -53,65 +55,105 @@ struct Application {
                 "the delta was not applied: the table has taken its Swift types meanwhile; begin again",
                 region: table.schema.name)
         }
-        var finder = RowFinder(table, in: range)
-        let found = finder.find(
-            removed: batch.removed, updated: batch.updated, hashing: hasContent, partitions)
-        guard found.rowCount == batch.baseRowCount else {
-            throw StoreError(
-                .wrongBase,
-                "the delta was not applied: it builds on \(batch.baseRowCount) rows where the store has "
-                    + "\(found.rowCount)", region: table.schema.name)
-        }
-        precondition(
-            found.removed.count == batch.removed.count
-                && found.updated.count == batch.updated.count,
-            "the decoder has compared positions with the number of rows")
+        let found = try find(going, partitions)
         try resolve(found.updated)
         try checkCases(found.updated)
-        try hasher?.check(areNewTo: patcher)
+        try coming.check(areNewTo: patcher)
         update(found.updated)
         // The last first, so that those of the same hash before it are still there.
         for place in found.removed.reversed() { patcher.remove(place) }
-        if let hasher { insert(hasher) }
+        insert(coming)
+    }
+
+    /// The rows that come, and those that go and have their keys in the chunk: backwards only.
+    private func keyedRows(
+        _ hashKey: HashKey
+    ) throws(FormatError) -> (coming: KeyedRows, going: KeyedRows?) {
+        func keyed(_ rows: ColumnBatch, _ first: Int, leaves: Int) throws(FormatError) -> KeyedRows
+        {
+            try pieces.makeRows(rows, from: first, leaves: leaves, at: offset)
+            return try KeyedRows(rows, from: first, pieces, table, hashKey, range, offset)
+        }
+        let leafCount = batch.leaves.count
+        let inserted = batch.firstInsertedRow
+        guard direction == .backwards else {
+            return (try keyed(batch.inserted, inserted, leaves: leafCount), nil)
+        }
+        return (
+            try keyed(batch.removedRows, batch.firstRemovedRow, leaves: leafCount),
+            try keyed(batch.inserted, inserted, leaves: batch.keyLeafCount)
+        )
+    }
+
+    /// Finds the rows that go and the rows that change, and checks how many there are in all.
+    private func find(
+        _ going: KeyedRows?, _ partitions: ClosedRange<Int>
+    ) throws(StoreError) -> FoundRows {
+        var finder = RowFinder(table, in: range)
+        let found: FoundRows
+        var expected = batch.baseRowCount
+        if let going {
+            expected += UInt64(batch.inserted.rowCount)
+            expected -= UInt64(batch.removed.count)
+            found = try finder.find(
+                going: going, survivors: batch.survivors, hashing: hasContent, partitions)
+        } else {
+            found = finder.find(
+                removed: batch.removed, updated: batch.updated, hashing: hasContent, partitions)
+        }
+        guard found.rowCount == expected else {
+            throw StoreError(
+                .wrongBase,
+                "the delta was not applied: it builds on \(expected) rows where the store has "
+                    + "\(found.rowCount)", region: table.schema.name)
+        }
+        precondition(
+            found.removed.count == going?.count ?? batch.removed.count
+                && found.updated.count == batch.updated.count,
+            "positions were compared with the number of rows")
+        return found
     }
 
     // MARK: Checking
-
-    private func checkInserted() throws(FormatError) {
-        guard batch.inserted.segmentedValues.isEmpty else {
-            throw FormatError(
-                .unsupported, "a value of more than 64 KiB in a delta is of a newer format",
-                at: offset)
-        }
-    }
 
     /// Whether leaves of variable length change: then rows may move.
     private var hasContent: Bool {
         batch.leaves.indices.contains { isHeap($0) && batch.changes[$0].new.count > 0 }
     }
 
-    /// Makes the changes of each leaf its new values.
-    private func resolve(_ places: [RowPlace]) throws {
+    /// Makes the changes of each leaf the values that the rows are to have.
+    private func resolve(_ places: [RowPlace]) throws(FormatError) {
         if places.isEmpty { return }
         let gatherer = RowGatherer(table.layout)
         let rows = places.map(\.row)
         for leaf in batch.keyLeafCount..<batch.leaves.count {
             let changes = batch.changes[leaf]
             if changes.new.count == 0 { continue }
-            changes.base.removeAll()
             if changes.mode == .value {
-                try changes.check(batch.leaves[leaf], at: offset)
-                continue
+                try changes.check(batch.leaves[leaf], direction, at: offset)
+            } else {
+                changes.base.removeAll()
+                gatherer.gather(
+                    leaf, of: batch.masks.rows(rows, changing: leaf), absentToo: true,
+                    into: changes.base)
+                try changes.resolve(of: batch.leaves[leaf], direction, at: offset)
             }
-            let isComplete = gatherer.gather(
-                leaf, of: batch.masks.rows(rows, changing: leaf), absentToo: true,
-                into: changes.base)
-            guard isComplete else {
-                throw FormatError(
-                    .unsupported, "a value of more than 64 KiB in a delta is of a newer format",
-                    at: offset)
-            }
-            try changes.resolve(of: batch.leaves[leaf], at: offset)
+        }
+        if batch.changes.contains(where: { $0.values(direction).hasSegmented }) {
+            try makeLargeValues(rows)
+        }
+    }
+
+    /// Makes the large values that updated rows are to have.
+    private func makeLargeValues(_ rows: [FrozenRow]) throws(FormatError) {
+        let leafCount = batch.leaves.count
+        for value in batch.segmentedValues where value.row < batch.firstInsertedRow {
+            let isOld = value.leaf >= leafCount
+            guard isOld == (direction == .backwards) else { continue }
+            let leaf = value.leaf % leafCount
+            try pieces.make(
+                row: value.row, leaf: value.leaf, batch.leaves[leaf].kind, value.byteCount,
+                from: LargeChange.value(rows[value.row], leaf, table), at: offset)
         }
     }
 
@@ -123,7 +165,7 @@ struct Application {
             return leaf.scope != nil
         }
         if !isNeeded { return }
-        var values = ChangedValues(batch, table.layout)
+        var values = ChangedValues(batch, table.layout, direction, pieces)
         for (index, place) in places.enumerated() {
             values.next(index)
             for leaf in batch.keyLeafCount..<leaves.count {
@@ -153,7 +195,7 @@ struct Application {
     // MARK: Changing
 
     private func update(_ places: [RowPlace]) {
-        var values = ChangedValues(batch, table.layout)
+        var values = ChangedValues(batch, table.layout, direction, pieces)
         var index = 0
         while index < places.count {
             var page: Page? = patcher.writablePage(places[index])
@@ -214,16 +256,19 @@ struct Application {
         }
     }
 
-    private func insert(_ hashes: InsertedHashes) {
-        var filler = PageFiller(table.layout, batch.inserted)
+    private func insert(_ rows: KeyedRows) {
+        if rows.count == 0 { return }
+        var filler = PageFiller(table.layout, rows.batch)
         let sums = filler.heapSums()
-        for row in 0..<batch.inserted.rowCount {
-            let hash = hashes[row]
-            hashes.prefetch(behind: row, in: patcher)
+        for row in 0..<rows.count {
+            let hash = rows.hashes[row]
+            rows.prefetch(behind: row, in: patcher)
             let (page, slot, limit) = patcher.insertSlot(for: hash, heap: sums[row + 1] - sums[row])
             filler.use(slot, of: page, index: 0)
             let epoch = unsafe table.partition(table.partitionIndex(of: hash)).pointee.writeEpoch
-            filler.fill(page, row: row, count: 1, epoch: epoch, limit: limit) { _, _ in nil }
+            filler.fill(page, row: row, count: 1, epoch: epoch, limit: limit) {
+                pieces.take(row: rows.first + $0, leaf: $1)
+            }
         }
     }
 

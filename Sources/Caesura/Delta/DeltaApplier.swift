@@ -1,15 +1,19 @@
 public import CaesuraFormat
 
-/// Brings a store from one saved state to a later one.
+/// Brings a store from one saved state to a later one, or back.
 ///
 ///     let applier = try DeltaApplier(store)
-///     // for each chunk of the delta, in any order:
+///     // for each chunk of the delta, the delta chunks in any order, each behind its segments, those of a log in theirs:
 ///     try applier.apply(chunk, with: worker)
-///     try applier.finish(end)
+///     try applier.finish(end, at: epoch)
 ///
-/// The store must hold exactly the base: what a restore or another delta has brought, with nothing written
-/// since. A chunk is applied whole or not at all. After an error the store holds the chunks applied so far,
+/// The store must hold exactly the base (to go back: the target): what a restore or another delta has brought, with
+/// nothing written since. A delta chunk is applied whole or not at all, with its segments, which wait for it; a
+/// chunk that was refused has to come again with them. After an error the store holds the chunks applied so far,
 /// which is no state that ever was, until ``Store/removeAll()`` empties it.
+///
+/// Readers of a chunk's partitions wait while it is applied; a value of more than 64 KiB that changed is copied
+/// meanwhile.
 public final class DeltaApplier: Sendable {
     /// What became of a chunk.
     public enum Outcome: Hashable, Sendable {
@@ -32,15 +36,16 @@ public final class DeltaApplier: Sendable {
         /// - Parameter limits: What a chunk may ask for.
         public init(for applier: DeltaApplier, limits: Limits = Limits()) {
             decoder = ChunkDecoder(limits: limits)
-            batches = Array(repeating: nil, count: applier.tables.count)
+            batches = Array(repeating: nil, count: applier.regions.count)
         }
 
         /// The batch of a region.
-        fileprivate func batch(of region: Int, _ applier: DeltaApplier) -> DeltaBatch {
+        fileprivate func batch(
+            of region: Int, _ table: TableCore, _ applier: DeltaApplier
+        ) -> DeltaBatch {
             if region >= batches.count {
                 batches += Array(repeating: nil, count: region + 1 - batches.count)
             }
-            let table = applier.tables[region]
             if let kept = batches[region], kept.table === table { return kept.batch }
             let batch = DeltaBatch(leaves: applier.layouts[region].leaves)
             batches[region] = (table, batch)
@@ -49,23 +54,48 @@ public final class DeltaApplier: Sendable {
     }
 
     private let store: Store
-    private let base: Ancestor
-    private let tables: [TableCore]
+    private let direction: LeafChanges.Direction
+    /// What the store holds.
+    private let origin: Ancestor
+    private let regions: [RegionCore]
     private let layouts: [RegionLayout]
-    private let progress: Guarded<Progress>
+    private let progress: Guarded<DeltaProgress>
 
-    private struct Progress {
-        var targetEpoch: UInt64?
-        var chunks: [ChunkHeader] = []
-        /// How often writers have had a lock: those before, and this applier.
-        var writeCount: Int
-    }
-
-    /// Prepares a store.
+    /// Prepares a store to go on.
     ///
     /// - Throws: `wrongBase` when the store was not restored, or was written to since.
-    public init(_ store: Store) throws(StoreError) {
+    public convenience init(_ store: Store) throws(StoreError) {
+        try self.init(store, .forwards, otherEpoch: nil)
+    }
+
+    /// Prepares a store to go back, by a reversible delta that leads to the state that it holds.
+    ///
+    /// - Parameters:
+    ///   - store: The store.
+    ///   - end: What the delta's end chunk says: its digest is the identity of that state, and is compared before
+    ///     anything changes.
+    ///   - epoch: The delta's target epoch.
+    ///   - baseEpoch: Its base epoch: where the store is to be.
+    /// - Throws: `wrongBase` when the store does not hold exactly that state; `noDelta` when the delta has trimmed a
+    ///   log, whose rows it cannot bring back.
+    public convenience init(
+        _ store: Store, undoing end: StreamEnd, at epoch: UInt64, backTo baseEpoch: UInt64
+    ) throws(StoreError) {
+        try self.init(store, .backwards, otherEpoch: baseEpoch)
+        guard origin.epoch == epoch, origin.digest == end.digest, baseEpoch < epoch else {
+            throw StoreError(
+                .wrongBase,
+                "the delta to undo leads to another state of epoch \(epoch) than the store's, of epoch "
+                    + "\(origin.epoch); undo what leads there first", epoch: Epoch(rawValue: epoch))
+        }
+        try checkHeads(end)
+    }
+
+    private init(
+        _ store: Store, _ direction: LeafChanges.Direction, otherEpoch: UInt64?
+    ) throws(StoreError) {
         self.store = store
+        self.direction = direction
         guard let ancestor = store.ancestor else {
             throw StoreError(
                 .wrongBase, "a delta changes what a restore has brought; restore its base first")
@@ -77,87 +107,243 @@ public final class DeltaApplier: Sendable {
                     + "restore the base into an empty store", epoch: Epoch(rawValue: ancestor.epoch)
             )
         }
-        base = ancestor
-        var tables: [TableCore] = []
+        origin = ancestor
+        var regions: [RegionCore] = []
         var layouts: [RegionLayout] = []
         var writeCount = 0
         for name in ancestor.regions {
-            guard let table = store.core.table(named: name) else {
-                preconditionFailure("a restored table stays declared")
+            guard let region = store.core.region(named: name) else {
+                preconditionFailure("a restored region stays declared")
             }
-            tables.append(table)
-            layouts.append(try table.chunkLayout())
-            guard let writes = table.writeCount(notSince: ancestor.writeMark) else {
+            regions.append(region)
+            layouts.append(try region.chunkLayout())
+            let writes: Int? =
+                switch region {
+                case .table(let table): table.writeCount(notSince: ancestor.writeMark)
+                case .log(let log): log.isWritten(since: ancestor.writeMark) ? nil : 0
+                }
+            guard let writes else {
                 throw StoreError(
                     .wrongBase,
                     "the store was written to since it was restored; restore the base into an empty store",
-                    region: table.schema.name, epoch: Epoch(rawValue: ancestor.epoch))
+                    region: region.schema.name, epoch: Epoch(rawValue: ancestor.epoch))
             }
             writeCount &+= writes
         }
-        self.tables = tables
+        self.regions = regions
         self.layouts = layouts
-        progress = Guarded(Progress(writeCount: writeCount))
+        progress = Guarded(DeltaProgress(otherEpoch: otherEpoch, writeCount: writeCount))
     }
 
-    /// Applies a delta chunk whose checksums were verified.
+    deinit {
+        progress.withLock { progress in
+            for pieces in progress.pending.values { pieces.discard() }
+            for log in progress.logs.values { log.segments.discard() }
+        }
+    }
+
+    /// Applies a delta chunk, or keeps a segment chunk of one, whose checksums were verified.
     ///
-    /// - Returns: Whether it was new. A chunk of a delta to an epoch that the store has reached changes nothing.
+    /// - Returns: Whether it was new. A chunk of a delta to an epoch that the store has reached (backwards: one that
+    ///   the store has left) changes nothing.
     /// - Throws: ``StoreError``, `wrongBase` when the chunk builds on another state, with the epoch that is
     ///   missing; `inconsistentData` when it contradicts the store. ``FormatError`` when its bytes break the
-    ///   format's rules.
+    ///   format's rules; `unsupported` when a delta to undo is not reversible.
     public func apply(_ chunk: VerifiedChunk, with worker: Worker) throws -> Outcome {
         let header = chunk.header
-        guard header.targetEpoch > base.epoch else { return .alreadyApplied }
-        guard header.baseEpoch == base.epoch else {
-            throw wrongBase(
-                "it builds on epoch \(header.baseEpoch), and the store is at \(base.epoch): apply what leads "
-                    + "there first", header.baseEpoch)
-        }
-        guard header.region < tables.count else {
+        guard try isNext(header) else { return .alreadyApplied }
+        guard header.region < regions.count else {
             throw FormatError(.malformed, "a chunk of a region there is not", at: chunk.offset)
         }
-        if try !note(header) { return .alreadyApplied }
+        guard try progress.withLock({ try $0.note(header, at: chunk.offset) }) else {
+            return .alreadyApplied
+        }
         do {
-            let batch = worker.batch(of: header.region, self)
-            try worker.decoder.decode(delta: chunk, layout: layouts[header.region], into: batch)
-            guard batch.baseDigest == base.digest else {
-                throw wrongBase(
-                    "it builds on another state of epoch \(base.epoch)", header.baseEpoch)
+            switch (regions[header.region], header.role) {
+            case (.log(let log), .segment): try keep(chunk, of: log, worker)
+            case (.log(let log), _): try applyRows(of: chunk, to: log, worker)
+            case (.table, .segment): try keep(chunk, worker)
+            case (.table(let table), _): try applyChanges(of: chunk, to: table, worker)
             }
-            let application = Application(
-                RowPatcher(table: tables[header.region]), layouts[header.region], batch,
-                header.range, chunk.offset)
-            var writes = 0
-            defer { progress.withLock { $0.writeCount &+= writes } }
-            try application.run(hashKey: store.core.hashKey, writeCount: &writes)
         } catch {
-            progress.withLock { progress in
-                progress.chunks.removeAll { $0.identity == header.identity }
-                if progress.chunks.isEmpty { progress.targetEpoch = nil }
-            }
+            progress.withLock { $0.forget(header) }
             throw error
         }
         return .applied
     }
 
-    /// Notes a chunk; false when it was noted before.
-    private func note(_ header: ChunkHeader) throws -> Bool {
-        try progress.withLock { progress in
-            if let epoch = progress.targetEpoch, epoch != header.targetEpoch {
-                throw wrongBase("it leads to another epoch than the chunks before", epoch)
+    /// Whether a chunk leads on from what the store holds; false when the store is past it.
+    private func isNext(_ header: ChunkHeader) throws(StoreError) -> Bool {
+        let (from, to) =
+            direction == .forwards
+            ? (header.baseEpoch, header.targetEpoch) : (header.targetEpoch, header.baseEpoch)
+        let isPassed = direction == .forwards ? to <= origin.epoch : to >= origin.epoch
+        if isPassed { return false }
+        guard from == origin.epoch else {
+            throw wrongBase(
+                "it builds on epoch \(from), and the store is at \(origin.epoch): apply what leads "
+                    + "there first", from)
+        }
+        return true
+    }
+
+    private func keep(_ chunk: VerifiedChunk, _ worker: Worker) throws(FormatError) {
+        let segment = try worker.decoder.decode(
+            deltaSegment: chunk, layout: layouts[chunk.header.region])
+        let pieces = progress.withLock { $0.pieces(for: chunk.header) }
+        try pieces.append(segment, chunk.header, at: chunk.offset)
+    }
+
+    private func applyChanges(
+        of chunk: VerifiedChunk, to table: TableCore, _ worker: Worker
+    ) throws {
+        let header = chunk.header
+        let pieces = progress.withLock { $0.takePieces(for: header) }
+        defer { pieces.discard() }
+        do {
+            let batch = worker.batch(of: header.region, table, self)
+            try worker.decoder.decode(delta: chunk, layout: layouts[header.region], into: batch)
+            if direction == .backwards, !batch.isReversible {
+                throw FormatError(
+                    .unsupported, "the delta does not carry the way back", at: chunk.offset)
             }
-            progress.targetEpoch = header.targetEpoch
-            for other in progress.chunks where other.region == header.region {
-                if other.identity == header.identity { return false }
-                guard !other.range.contains(header.range), !header.range.contains(other.range)
-                else {
-                    throw FormatError(
-                        .malformed, "a chunk's hash range overlaps another's", at: 0)
-                }
+            try check(batch.baseDigest, header)
+            let application = Application(
+                RowPatcher(table: table), layouts[header.region], batch, direction,
+                pieces, header.range, chunk.offset)
+            var writes = 0
+            defer { progress.withLock { $0.writeCount &+= writes } }
+            try application.run(hashKey: store.core.hashKey, writeCount: &writes)
+        } catch {
+            progress.withLock { progress in
+                for header in pieces.headers { progress.forget(header) }
             }
-            progress.chunks.append(header)
-            return true
+            throw error
+        }
+    }
+
+    /// Checks that a chunk builds on the state that the others build on.
+    private func check(_ baseDigest: UInt64, _ header: ChunkHeader) throws(StoreError) {
+        guard direction == .backwards else {
+            guard baseDigest == origin.digest else {
+                throw wrongBase(
+                    "it builds on another state of epoch \(origin.epoch)", header.baseEpoch)
+            }
+            return
+        }
+        let isOne = progress.withLock { progress in
+            defer { progress.baseDigest = progress.baseDigest ?? baseDigest }
+            return progress.baseDigest ?? baseDigest == baseDigest
+        }
+        guard isOne else {
+            throw wrongBase(
+                "its chunks build on two states of epoch \(header.baseEpoch)", header.baseEpoch)
+        }
+    }
+
+    // MARK: Logs
+
+    private func keep(
+        _ chunk: VerifiedChunk, of log: LogCore, _ worker: Worker
+    ) throws(FormatError) {
+        let region = chunk.header.region
+        let segment = try worker.decoder.decode(segment: chunk, layout: layouts[region])
+        let segments = progress.withLock { progress in
+            progress.logs[region, default: LogProgress()].headers.append(chunk.header)
+            return progress.logs[region, default: LogProgress()].segments
+        }
+        try segments.append(segment, at: chunk.offset)
+    }
+
+    /// Appends new rows of a log; backwards, notes them: they go when all chunks have come.
+    private func applyRows(
+        of chunk: VerifiedChunk, to log: LogCore, _ worker: Worker
+    ) throws {
+        let header = chunk.header
+        var came = progress.withLock { $0.logs[header.region] ?? LogProgress() }
+        defer { came.segments.discard() }
+        do {
+            let batch = ColumnBatch(leaves: layouts[header.region].leaves)
+            try worker.decoder.decode(
+                core: chunk, layout: layouts[header.region], into: batch)
+            guard let baseDigest = worker.decoder.baseDigest else {
+                throw FormatError(
+                    .malformed, "a chunk of a snapshot in a delta", at: chunk.offset)
+            }
+            try check(baseDigest, header)
+            try came.segments.settle(batch, at: chunk.offset)
+            let position = header.range.first
+            let end = position + UInt64(batch.rowCount)
+            let expected = came.rows?.upperBound ?? position
+            guard position == expected else {
+                throw StoreError(
+                    .inconsistentData,
+                    "rows of a log from position \(position) on where \(expected) must be",
+                    region: log.schema.name)
+            }
+            if direction == .forwards {
+                try log.bring(
+                    LogPages(log, batch, came.segments, epoch: origin.epoch).build(),
+                    at: position, isFirst: came.rows == nil)
+            }
+            came.rows = (came.rows?.lowerBound ?? position)..<end
+            came.headers = []
+            let rows = came.rows
+            progress.withLock { $0.logs[header.region] = LogProgress(rows: rows) }
+        } catch {
+            let rows = came.rows
+            progress.withLock { progress in
+                for header in came.headers { progress.forget(header) }
+                progress.logs[header.region] = LogProgress(rows: rows)
+            }
+            throw error
+        }
+    }
+
+    /// Makes logs begin, or backwards end, where the delta leads to.
+    private func settleLogs(
+        _ progress: DeltaProgress, _ end: StreamEnd
+    ) throws(StoreError) {
+        let logs = regions.enumerated().compactMap { index, region in
+            if case .log(let log) = region { (index, log) } else { nil }
+        }
+        guard end.heads.count == logs.count, end.baseHeads.count == logs.count else {
+            throw StoreError(
+                .inconsistentData,
+                "the delta has \(end.heads.count) logs, and the store \(logs.count)")
+        }
+        for (place, (index, log)) in logs.enumerated() {
+            let (extent, rows) = (log.extent, progress.logs[index]?.rows)
+            let (head, baseHead) = (end.heads[place], end.baseHeads[place])
+            let isGood =
+                direction == .forwards
+                ? (extent.head == baseHead || extent.head == rows?.lowerBound)
+                    && head >= extent.head
+                    && (head <= extent.end || rows == nil)
+                : head == baseHead && head == extent.head
+                    && (rows.map { $0.lowerBound >= head && $0.upperBound == extent.end } ?? true)
+            guard isGood else {
+                throw StoreError(
+                    .inconsistentData,
+                    "the delta has a log from position \(baseHead) on, then from \(head) on, and the store's rows "
+                        + "are at \(extent.head) to \(extent.end)", region: log.schema.name)
+            }
+        }
+        for (place, (index, log)) in logs.enumerated() {
+            if direction == .forwards {
+                log.trim(before: end.heads[place], isBrought: true)
+            } else if let rows = progress.logs[index]?.rows {
+                log.truncate(at: rows.lowerBound)
+            }
+        }
+    }
+
+    /// Checks, before anything changes, that logs begin where the delta has them begin.
+    private func checkHeads(_ end: StreamEnd) throws(StoreError) {
+        for (head, baseHead) in zip(end.heads, end.baseHeads) where head != baseHead {
+            throw StoreError(
+                .noDelta, "a log was trimmed, and the delta does not have the rows that went",
+                epoch: Epoch(rawValue: origin.epoch))
         }
     }
 
@@ -166,39 +352,41 @@ public final class DeltaApplier: Sendable {
             .wrongBase, "the delta was not applied: " + message, epoch: Epoch(rawValue: epoch))
     }
 
-    /// Ends the delta: the store is at its target epoch.
+    /// Ends the delta: the store is at its target epoch, or backwards at its base epoch.
     ///
     /// - Parameters:
     ///   - end: What the stream's end chunk says.
-    ///   - epoch: The target epoch, which the end chunk's header states.
+    ///   - epoch: The epoch that the store is at then.
     /// - Throws: ``StoreError``: `inconsistentData` when chunks are missing; `wrongBase` when something else wrote to
     ///   the store, or tried to, while the delta was applied: the delta is in the store then, and so is what was
     ///   written, and the store takes no further delta.
     public func finish(_ end: StreamEnd, at epoch: UInt64) throws(StoreError) {
-        let (chunks, expected, targetEpoch) = progress.withLock { progress in
-            let chunks = progress.chunks.sorted {
-                ($0.region, $0.range.first) < ($1.region, $1.range.first)
-            }
-            return (chunks, progress.writeCount, progress.targetEpoch)
-        }
-        guard targetEpoch ?? epoch == epoch else {
-            throw StoreError(
-                .inconsistentData, "the delta's chunks lead to another epoch than its end",
-                epoch: Epoch(rawValue: epoch))
-        }
-        let digest = chunks.reduce(base.digest) { Checksum.of($0, $1.identity) }
-        guard epoch > base.epoch, UInt64(chunks.count) == end.chunkCount, digest == end.digest
+        let progress = progress.withLock { $0 }
+        // The base's identity; a delta of no chunks changes nothing, not even that.
+        let base = direction == .forwards ? origin.digest : progress.baseDigest ?? origin.digest
+        let digest = progress.headersInOrder.reduce(base) { Checksum.of($0, $1.identity) }
+        let isRightEpoch =
+            direction == .forwards
+            ? epoch > origin.epoch && epoch == progress.otherEpoch ?? epoch
+            : epoch == progress.otherEpoch
+        guard isRightEpoch, UInt64(progress.headers.count) == end.chunkCount,
+            progress.pending.isEmpty, progress.logs.values.allSatisfy(\.headers.isEmpty),
+            digest == end.digest
         else {
             throw StoreError(
                 .inconsistentData,
-                "the delta has \(end.chunkCount) chunks, and \(chunks.count) of them came; send it again",
+                "the delta has \(end.chunkCount) chunks, and \(progress.headers.count) of them came; send it again",
                 epoch: Epoch(rawValue: epoch))
         }
+        try settleLogs(progress, end)
         store.adoptAncestor(
-            place: base.place, epoch: epoch, digest: digest, regions: base.regions,
-            isRestored: false)
+            place: origin.place, epoch: epoch, digest: direction == .forwards ? digest : base,
+            regions: origin.regions, isRestored: false)
         // Counted once a new epoch has begun: what is written in that shows when the next delta comes.
-        if tables.reduce(0, { $0 &+ $1.writeCount }) != expected {
+        let isDisturbed =
+            regions.reduce(0) { $0 &+ $1.tableWriteCount } != progress.writeCount
+            || regions.contains { $0.isLogWritten(since: origin.writeMark) }
+        if isDisturbed {
             store.core.ancestor.withLock { $0?.isExact = false }
             throw StoreError(
                 .wrongBase,
@@ -209,24 +397,17 @@ public final class DeltaApplier: Sendable {
     }
 }
 
+extension RegionCore {
+    fileprivate var tableWriteCount: Int {
+        if case .table(let table) = self { table.writeCount } else { 0 }
+    }
+
+    fileprivate func isLogWritten(since epoch: UInt64) -> Bool {
+        if case .log(let log) = self { log.isWritten(since: epoch) } else { false }
+    }
+}
+
 extension TableCore {
-    /// Whether something was written in this epoch or later.
-    func isWritten(since epoch: UInt64) -> Bool {
-        (0..<partitionCount).contains { index in
-            let partition = unsafe partition(index)
-            return unsafe partition.withLock { unsafe partition.pointee.root.epoch >= epoch }
-        }
-    }
-
-    /// How chunks hold the table's rows.
-    func chunkLayout() throws(StoreError) -> RegionLayout {
-        guard let regionLayout else {
-            throw StoreError(
-                .unsupportedSchema, "the format has no place for its fields", region: schema.name)
-        }
-        return regionLayout
-    }
-
     /// How often writers have had a partition's lock; nil when one has written in this epoch or later.
     fileprivate func writeCount(notSince epoch: UInt64) -> Int? {
         var count = 0

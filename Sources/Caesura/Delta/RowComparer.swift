@@ -170,10 +170,10 @@ struct RowComparer: ~Copyable {
     private static func isEqual(
         _ x: HeapReference, _ xHeap: HeapView, _ y: HeapReference, _ yHeap: HeapView
     ) -> Bool {
-        if x.isOutOfLine, y.isOutOfLine,
-            unsafe xHeap.largeValue(x).base == yHeap.largeValue(y).base
-        {
-            return true
+        if x.isOutOfLine, y.isOutOfLine {
+            let (a, b) = (xHeap.largeValue(x), yHeap.largeValue(y))
+            if unsafe a.base == b.base { return true }
+            return a.byteCount == b.byteCount && a.hasSameBytes(0..<a.byteCount, as: b)
         }
         guard xHeap.byteCount(of: x) == yHeap.byteCount(of: y) else { return false }
         return unsafe xHeap.withBytes(of: x) { a in

@@ -19,7 +19,7 @@ struct RowPlace {
     var tie: Int
 }
 
-/// The rows of a table that a delta chunk names by their positions.
+/// The rows of a table that a delta chunk speaks of.
 struct FoundRows {
     var removed: [RowPlace] = []
     var updated: [RowPlace] = []
@@ -33,12 +33,12 @@ struct FoundRows {
 /// have; of the others the header and the tags are read.
 @safe
 struct RowFinder: ~Copyable {
-    private let table: TableCore
-    private let range: HashRange
-    private var order: PageOrder
+    let table: TableCore
+    let range: HashRange
+    var order: PageOrder
 
     /// A page with rows that are looked for.
-    private struct Visit {
+    struct Visit {
         var leaf: DirectoryEntry
         var first: UInt64
         var partition: Int
@@ -89,10 +89,10 @@ struct RowFinder: ~Copyable {
     }
 
     /// Pages that are asked for before they are looked at.
-    private static let ahead = 8
+    static let ahead = 8
 
     /// Sorts a page; the number of its rows before the range.
-    private mutating func sort(_ page: Page, _ isWhole: Bool) -> Int {
+    mutating func sort(_ page: Page, _ isWhole: Bool) -> Int {
         let count = order.sort(page)
         return isWhole ? 0 : rowsBefore(page, count)
     }
@@ -101,7 +101,7 @@ struct RowFinder: ~Copyable {
         (0..<count).first { table.keys.hash(row(order[$0], page)) >= range.first } ?? count
     }
 
-    @inline(__always) private func row(_ slot: Int, _ page: Page) -> FrozenRow {
+    @inline(__always) func row(_ slot: Int, _ page: Page) -> FrozenRow {
         unsafe FrozenRow(page.entries + slot &* table.layout.stride, page)
     }
 
@@ -161,7 +161,7 @@ struct RowFinder: ~Copyable {
     }
 
     /// The rows of a leaf that are in the range.
-    private func rowsInRange(of leaf: DirectoryEntry, _ first: UInt64, last: UInt64) -> Int {
+    func rowsInRange(of leaf: DirectoryEntry, _ first: UInt64, last: UInt64) -> Int {
         if leaf.isEmpty || last < range.first || first > range.last { return 0 }
         if first >= range.first, last <= range.last { return leaf.rowCount }
         return leaf.page.usedSlots.reduce(0) {
@@ -182,6 +182,16 @@ struct RowFinder: ~Copyable {
             isSorted = true
             slot = order[rank]
         }
+        return place(rank, slot, visit, isSorted, hashing: hashing)
+    }
+
+    /// The place of a row.
+    ///
+    /// - Parameter isSorted: Whether `order` has its page.
+    func place(
+        _ rank: Int, _ slot: Int, _ visit: Visit, _ isSorted: Bool, hashing: Bool
+    ) -> RowPlace {
+        let page = visit.leaf.page
         let row = row(slot, page)
         // The lines that will be read next, and then written.
         unsafe caesura_prefetch(row.entry)
@@ -212,7 +222,7 @@ struct RowFinder: ~Copyable {
     }
 
     /// Rows of the same hash before the row of that rank, in a page that is sorted.
-    private func tie(_ rank: Int, _ hash: UInt64, _ page: Page) -> Int {
+    func tie(_ rank: Int, _ hash: UInt64, _ page: Page) -> Int {
         var tie = 0
         while tie < rank, table.keys.hash(row(order[rank - tie - 1], page)) == hash { tie += 1 }
         return tie

@@ -11,11 +11,11 @@ struct RowGatherer {
     /// Appends a leaf of each row; where an optional is absent, zero or the empty value if `absentToo`, else
     /// nothing.
     ///
-    /// - Returns: Whether each value fits the column: values that go in segments do not.
+    /// Values that go in segments leave their lengths.
     func gather(
         _ leaf: Int, of rows: [FrozenRow], absentToo: Bool, into column: ColumnBuffer
-    ) -> Bool {
-        if rows.isEmpty { return true }
+    ) {
+        if rows.isEmpty { return }
         let described = layout.leaves[leaf]
         let presence = described.scope.map { layout.leaves[$0].offset }
         column.reserveCapacity(column.count + rows.count)
@@ -32,9 +32,8 @@ struct RowGatherer {
                 append(SIMD2<UInt64>.self, described.offset, presence, rows, absentToo, column)
             }
         case .bytes, .array:
-            return appendBytes(described.offset, presence, rows, absentToo, column)
+            appendBytes(described.offset, presence, rows, absentToo, column)
         }
-        return true
     }
 
     private func append<Word: BitwiseCopyable>(
@@ -61,18 +60,27 @@ struct RowGatherer {
     private func appendBytes(
         _ offset: Int, _ presence: Int?, _ rows: [FrozenRow], _ absentToo: Bool,
         _ column: ColumnBuffer
-    ) -> Bool {
+    ) {
         for row in rows {
             if let presence, unsafe row.entry.load(fromByteOffset: presence, as: UInt8.self) == 0 {
                 if absentToo { unsafe column.append(row.entry, byteCount: 0) }
                 continue
             }
-            let reference = unsafe row.entry.load(fromByteOffset: offset, as: HeapReference.self)
-            guard row.heap.byteCount(of: reference) <= Limits.inlineValueBytes else { return false }
-            unsafe row.heap.withBytes(of: reference) { bytes in
-                unsafe column.append(bytes.baseAddress ?? row.entry, byteCount: bytes.count)
-            }
+            column.append(
+                unsafe row.entry.load(fromByteOffset: offset, as: HeapReference.self), of: row)
         }
-        return true
+    }
+}
+
+extension ColumnBuffer {
+    /// Appends a value of a row, or its length when it goes in segments.
+    func append(_ reference: HeapReference, of row: FrozenRow) {
+        let byteCount = row.heap.byteCount(of: reference)
+        guard byteCount <= Limits.inlineValueBytes else {
+            return appendSegmented(byteCount: byteCount)
+        }
+        unsafe row.heap.withBytes(of: reference) { bytes in
+            unsafe append(bytes.baseAddress ?? row.entry, byteCount: bytes.count)
+        }
     }
 }

@@ -112,16 +112,18 @@ struct RowPatcher {
             rowOffset: table.layout.rowOffset, hash: place.hash,
             heap: HeapWriter(
                 page: present.base, limit: Page.valueLimit, staged: nil, partition: partition))
-        if !byteCounts.isEmpty { reserve(&cursor, byteCounts) }
+        // Its address does not tell: a page that is rebuilt twice may come back to where it was.
+        let isThere = byteCounts.isEmpty || !reserve(&cursor, byteCounts)
         unsafe assign(cursor.entry, &cursor.heap)
         cursor.changes = 0xFFFF
         unsafe partition.stamp(cursor)
-        return unsafe cursor.heap.page == present.base
+        return isThere
     }
 
+    /// Makes room for values; whether the page was rebuilt, or may have been.
     private func reserve(
         _ cursor: inout RowCursor, _ byteCounts: [(leaf: Int, byteCount: Int)]
-    ) {
+    ) -> Bool {
         func needed(_ entry: UnsafeMutableRawPointer, _ limit: Int) -> Int {
             byteCounts.reduce(0) { sum, value in
                 let reference = unsafe entry.load(
@@ -131,10 +133,12 @@ struct RowPatcher {
             }
         }
         let inPage = unsafe needed(cursor.entry, Page.valueLimit)
-        if cursor.heap.room >= inPage || cursor.reserve(inPage, isSpilled: false) { return }
+        if cursor.heap.room >= inPage { return false }
+        if cursor.reserve(inPage, isSpilled: false) { return true }
         cursor.heap.limit = 0
         let spilled = unsafe cursor.reserve(needed(cursor.entry, 0), isSpilled: true)
         precondition(spilled, "a row's references fit in a page")
+        return true
     }
 
     /// A slot for a row that is not there, in a page with room for its values.

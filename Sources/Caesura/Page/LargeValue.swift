@@ -127,6 +127,29 @@ struct LargeValue: @unchecked Sendable {
         }
     }
 
+    /// Whether another value has the same bytes in a range that lies in both.
+    ///
+    /// Segments that are the same memory are not read.
+    func hasSameBytes(_ range: Range<Int>, as other: LargeValue) -> Bool {
+        precondition(
+            range.lowerBound >= 0 && range.upperBound <= min(byteCount, other.byteCount),
+            "compares past a large value")
+        var position = range.lowerBound
+        while position < range.upperBound {
+            let segment = position / Self.segmentBytes
+            let within = position % Self.segmentBytes
+            let size = min(Self.segmentBytes - within, range.upperBound - position)
+            // SAFETY: `size` bytes behind `within` lie in the segments of both.
+            if unsafe table[segment] != other.table[segment],
+                unsafe memcmp(table[segment] + within, other.table[segment] + within, size) != 0
+            {
+                return false
+            }
+            position += size
+        }
+        return true
+    }
+
     /// Calls `body` with the bytes in one piece; more than one segment is copied together first.
     @usableFromInline func withContiguousBytes<Result>(
         _ body: (UnsafeRawBufferPointer) throws -> Result

@@ -16,18 +16,59 @@ struct FrozenLog: @unchecked Sendable {
 
     /// The positions of the rows.
     var positions: Range<UInt64> { extent.head..<extent.end }
+
+    /// Calls `body` with each row among some positions: its number from 0, its entry and what that refers to.
+    func forEachRow(
+        in positions: Range<UInt64>, _ body: (Int, UnsafeRawPointer, HeapView) -> Void
+    ) {
+        extent.forEachPage(in: positions) { page, slots, start in
+            let heap = unsafe HeapView(page: UnsafeRawPointer(page.base))
+            let row = Int(start - positions.lowerBound)
+            for (index, slot) in slots.enumerated() {
+                let entry = unsafe page.entries + slot * log.layout.stride
+                unsafe body(row + index, UnsafeRawPointer(entry), heap)
+            }
+        }
+    }
 }
 
-/// Some rows of a page of a log: those in a range of slots.
-@safe
-struct LogRows: @unchecked Sendable {
-    // @unchecked: as FrozenLog.
+/// One region of a cut.
+enum FrozenRegion {
+    case table(FrozenTable)
+    case log(FrozenLog)
 
-    let page: Page
-    let slots: Range<Int>
+    /// The region itself.
+    var core: RegionCore {
+        switch self {
+        case .table(let frozen): .table(frozen.table)
+        case .log(let frozen): .log(frozen.log)
+        }
+    }
 
-    /// What the rows' references point into.
-    var heap: HeapView { unsafe HeapView(page: UnsafeRawPointer(page.base)) }
+    var schema: RegionSchema { core.schema }
+
+    var layout: RowLayout {
+        switch self {
+        case .table(let frozen): frozen.table.layout
+        case .log(let frozen): frozen.log.layout
+        }
+    }
+}
+
+extension Cut {
+    /// The regions in the order in which streams have them.
+    var frozenRegions: [FrozenRegion] {
+        (tables.map { .table($0) } + logs.map { .log($0) })
+            .sorted { (a: FrozenRegion, b) in a.schema.name.utf8Precedes(b.schema.name) }
+    }
+
+    /// The position of the first row of each log, in the order of ``frozenRegions``; of an empty log that of the next
+    /// row.
+    var heads: [UInt64] {
+        frozenRegions.compactMap { region in
+            if case .log(let frozen) = region { frozen.extent.head } else { nil }
+        }
+    }
 }
 
 extension Cut {

@@ -18,6 +18,8 @@ final class LogCore: @unchecked Sendable {
     let leaves: [LeafColumn]
     let layout: RowLayout
     let pageLayout: PageLayout
+    /// How chunks hold its rows; nil where they cannot.
+    let regionLayout: RegionLayout?
     /// Whose log it is.
     ///
     /// The store owns the log; whoever uses a log holds its store.
@@ -34,16 +36,25 @@ final class LogCore: @unchecked Sendable {
     ///
     /// Used under the log's lock.
     var isReplaced = false
+    /// What the lock protects.
+    ///
+    /// The lock lies before it: who waits for it does not touch what another one writes.
     @usableFromInline let body: UnsafeMutablePointer<LogBody>
+    /// Bytes from the lock to what it protects: they share no cache line.
+    @usableFromInline static let lockSize = 64
 
     init(schema: RegionSchema, layout: RowLayout, store: StoreCore) {
         self.schema = schema
         leaves = schema.leaves
         self.layout = layout
         pageLayout = PageLayout(layout)
+        regionLayout = try? RegionLayout(schema)
         unsafe self.store = store
         pool = store.pool
-        unsafe body = .allocate(capacity: 1)
+        let block = UnsafeMutableRawPointer.allocate(
+            byteCount: Self.lockSize + MemoryLayout<LogBody>.size, alignment: Self.lockSize)
+        unsafe block.bindMemory(to: Lock.self, capacity: 1).initialize(to: Lock())
+        unsafe body = unsafe (block + Self.lockSize).bindMemory(to: LogBody.self, capacity: 1)
         unsafe body.initialize(to: LogBody(layout: pageLayout, store: store))
     }
 
@@ -52,8 +63,9 @@ final class LogCore: @unchecked Sendable {
         // Pages and nodes go with the pool.
         let extent = unsafe body.pointee.extent
         extent.forEachForgotten(in: LogExtent(), page: freeValues, node: { _ in })
+        unsafe body.guarding.deinitialize(count: 1)
         unsafe body.deinitialize(count: 1)
-        unsafe body.deallocate()
+        unsafe UnsafeMutableRawPointer(body.guarding).deallocate()
         pageLayout.deallocate()
     }
 
@@ -82,8 +94,8 @@ final class LogCore: @unchecked Sendable {
     func withLock<Result, Failure: Error>(
         _ action: () throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        unsafe body.pointee.lock.lock()
-        defer { unsafe body.pointee.lock.unlock() }
+        unsafe body.lock()
+        defer { unsafe body.unlock() }
         return try action()
     }
 
@@ -99,19 +111,90 @@ final class LogCore: @unchecked Sendable {
     // MARK: Trimming
 
     /// Forgets the rows before a position.
-    func trim(before position: UInt64) {
+    ///
+    /// - Parameter isBrought: Whether a delta does it, and nobody who writes.
+    func trim(before position: UInt64, isBrought: Bool = false) {
         trimming.lock()
         defer { trimming.unlock() }
-        let (old, new) = withLock { unsafe body.pointee.trim(before: position) }
+        let (old, new) = withLock {
+            if isBrought {
+                unsafe body.pointee.beginBringing()
+            } else {
+                unsafe body.pointee.beginWriting()
+            }
+            return unsafe body.pointee.trim(before: position, isSkipping: isBrought)
+        }
         retire(old, in: new)
+    }
+
+    /// Forgets the rows from a position on, which a delta has brought: the next row gets it.
+    ///
+    /// - Complexity: O(pages), which get a new directory: cuts that are open have the old one.
+    func truncate(at position: UInt64) {
+        trimming.lock()
+        defer { trimming.unlock() }
+        let (old, new) = withLock {
+            unsafe body.pointee.beginBringing()
+            return unsafe body.pointee.truncate(at: position)
+        }
+        retire(old, in: new, keeping: new.pages.count)
+    }
+
+    /// Puts pages of rows at the end, where a delta's rows must go on.
+    ///
+    /// - Parameter isFirst: Whether they may begin behind the end: the rows between were trimmed before they could
+    ///   come.
+    func bring(
+        _ pages: [(page: Page, rowCount: Int)], at position: UInt64, isFirst: Bool
+    ) throws(StoreError) {
+        trimming.lock()
+        defer { trimming.unlock() }
+        let (extents, problem) = withLock {
+            () -> ((old: LogExtent, new: LogExtent)?, StoreError?) in
+            let end = unsafe body.pointee.extent.end
+            guard !isReplaced else {
+                return (
+                    nil,
+                    StoreError(
+                        .wrongBase,
+                        "the delta was not applied: the log has taken its Swift type meanwhile; begin again",
+                        region: schema.name)
+                )
+            }
+            guard position == end || isFirst && position > end else {
+                return (
+                    nil,
+                    StoreError(
+                        .wrongBase,
+                        "the delta was not applied: it has rows from position \(position) on, and the store's log "
+                            + "ends at \(end)", region: schema.name)
+                )
+            }
+            unsafe body.pointee.beginBringing()
+            var extents: (old: LogExtent, new: LogExtent)?
+            if position > end {
+                extents = unsafe body.pointee.detachAll()
+                unsafe body.pointee.begin(at: position)
+            }
+            unsafe body.pointee.bring(pages)
+            return (extents, nil)
+        }
+        if let extents { retire(extents.old, in: extents.new) }
+        guard let problem else { return }
+        for (page, _) in pages { discard(page) }
+        throw problem
     }
 
     /// Frees what only `old` has, as far as no cut sees it.
     ///
     /// The caller holds ``trimming``, and nobody reaches it but cuts.
     ///
-    /// - Parameter withValues: Whether the rows' large values go too.
-    func retire(_ old: LogExtent, in new: LogExtent, withValues: Bool = true) {
+    /// - Parameters:
+    ///   - withValues: Whether the rows' large values go too.
+    ///   - keptCount: The first pages that stay all the same.
+    func retire(
+        _ old: LogExtent, in new: LogExtent, withValues: Bool = true, keeping keptCount: Int? = nil
+    ) {
         // Read after the epoch of the trim: a cut that sees what was trimmed has been noted before.
         let protected = unsafe store.control.pointee.protected.load(ordering: .acquiring)
         var kept = RetiredList(epoch: new.epoch)
@@ -126,9 +209,14 @@ final class LogCore: @unchecked Sendable {
                 unsafe gone.append(block)
             }
         }
+        var pagesToKeep = keptCount ?? 0
         old.forEachForgotten(
-            in: new,
+            in: keptCount == nil ? new : LogExtent(),
             page: { page in
+                if pagesToKeep > 0 {
+                    pagesToKeep -= 1
+                    return
+                }
                 let birth = unsafe page.header.pointee.retirable.birth
                 if withValues {
                     pageLayout.forEachLargeValue(of: page) { unsafe retire($0.base, birth) }
@@ -159,7 +247,6 @@ final class LogCore: @unchecked Sendable {
 @safe
 @usableFromInline
 struct LogBody: ~Copyable {
-    @usableFromInline let lock = Lock()
     /// The rows that the log keeps.
     var extent = LogExtent()
     /// The extent at the end of the epoch before that of the last write.
@@ -178,12 +265,6 @@ struct LogBody: ~Copyable {
         unsafe control = unsafe store.control
         tail = LogTail(layout)
         unsafe retiredHead = nil
-    }
-
-    /// Takes the lock unless it stays taken for longer than an append takes; whether it did.
-    func tryLock() -> Bool {
-        for _ in 0..<64 where lock.tryLock() { return true }
-        return false
     }
 
     /// Notes the epoch that the writer who has just taken the lock writes in.
@@ -259,15 +340,41 @@ struct LogBody: ~Copyable {
     // MARK: Trimming
 
     /// Forgets the rows before a position; what was kept before and what is kept now.
-    mutating func trim(before position: UInt64) -> (old: LogExtent, new: LogExtent) {
-        beginWriting()
+    ///
+    /// - Parameter isSkipping: Whether the log goes on at that position when it is behind the end.
+    mutating func trim(
+        before position: UInt64, isSkipping: Bool
+    ) -> (old: LogExtent, new: LogExtent) {
         let old = extent
+        if isSkipping, position > extent.end {
+            let extents = detachAll()
+            begin(at: position)
+            return (extents.old, extent)
+        }
         let position = min(position, extent.end)
         guard position > extent.head else { return (old, old) }
         // Of a page whose rows all go, large values would stay for as long as it takes to fill.
         extent.forget(
             before: position, keepsTail: unsafe tail.page != nil && tail.outside == 0)
         if extent.pages.isEmpty { tail.leave() }
+        return (old, extent)
+    }
+
+    /// Forgets the rows from a position on; what was kept before and what is kept now.
+    mutating func truncate(at position: UInt64) -> (old: LogExtent, new: LogExtent) {
+        let old = extent
+        extent = LogExtent()
+        extent.epoch = old.epoch
+        extent.head = old.head
+        extent.end = old.head
+        for ordinal in old.pages {
+            let (page, first) = old.page(ordinal)
+            if first >= position { break }
+            unsafe extent.append(page, at: first, pool: pool)
+        }
+        extent.end = position
+        // Its last page may have rows behind the end, which nobody may overwrite: cuts see them.
+        tail.leave()
         return (old, extent)
     }
 
@@ -294,6 +401,26 @@ struct LogBody: ~Copyable {
     mutating func takeRetired() -> UnsafeMutableRawPointer? {
         defer { unsafe retiredHead = nil }
         return unsafe retiredHead
+    }
+}
+
+extension UnsafeMutablePointer where Pointee == LogBody {
+    /// The log's lock.
+    @inlinable var guarding: UnsafeMutablePointer<Lock> {
+        unsafe (UnsafeMutableRawPointer(self) - LogCore.lockSize)
+            .assumingMemoryBound(to: Lock.self)
+    }
+
+    /// Waits for the log's lock.
+    @inlinable @inline(__always) func lock() { unsafe guarding.pointee.lock() }
+
+    /// Gives the log's lock back.
+    @inlinable @inline(__always) func unlock() { unsafe guarding.pointee.unlock() }
+
+    /// Takes the lock unless it stays taken for longer than an append takes; whether it did.
+    func tryLock() -> Bool {
+        for _ in 0..<64 where unsafe guarding.pointee.tryLock() { return true }
+        return false
     }
 }
 

@@ -71,21 +71,13 @@ struct LogExtent {
         var base = 0
         for level in stride(from: height - 1, through: 0, by: -1) {
             let shift = Self.shift(level)
-            // The last child whose first position is not behind the one sought.
-            var low = max(pages.lowerBound >> shift, base)
-            var high = min((pages.upperBound - 1) >> shift, base + LogNode.mask)
-            while low < high {
-                let middle = (low + high + 1) / 2
-                if node.entry(middle & LogNode.mask).position <= position {
-                    low = middle
-                } else {
-                    high = middle - 1
-                }
-            }
-            let entry = node.entry(low & LogNode.mask)
-            if level == 0 { return unsafe (Page(base: entry.address), low, entry.position) }
+            let first = max(pages.lowerBound >> shift, base)
+            let last = min((pages.upperBound - 1) >> shift, base + LogNode.mask)
+            let index = base + node.search(position, in: first - base...last - base)
+            let entry = node.entry(index & LogNode.mask)
+            if level == 0 { return unsafe (Page(base: entry.address), index, entry.position) }
             node = unsafe LogNode(base: entry.address)
-            base = low << LogNode.bits
+            base = index << LogNode.bits
         }
         preconditionFailure("a directory has a level")
     }
@@ -231,6 +223,39 @@ struct LogNode: Equatable {
     func entry(_ index: Int) -> Entry {
         // SAFETY: indices are masked, and an extent knows which entries were written.
         unsafe entries[index]
+    }
+
+    /// The last of some entries whose position is not behind the one given, which the first one's is not.
+    ///
+    /// Pages mostly have about as many rows as their neighbours, so the search begins where the row would be if all
+    /// had equally many, and goes from there in growing steps: a few cache lines instead of nine.
+    func search(_ position: UInt64, in entries: ClosedRange<Int>) -> Int {
+        var (low, high) = (entries.lowerBound, entries.upperBound)
+        let (first, last) = (entry(low).position, entry(high).position)
+        if low == high || last <= position { return high }
+        let share = Double(position - first) / Double(last - first)
+        let guess = low + Int(share * Double(high - low))
+        var step = 1
+        if entry(guess).position <= position {
+            low = guess
+            while low + step < high, entry(low + step).position <= position {
+                low += step
+                step *= 2
+            }
+            high = min(high, low + step) - 1
+        } else {
+            high = guess - 1
+            while high - step > low, entry(high - step + 1).position > position {
+                high -= step
+                step *= 2
+            }
+            low = max(low, high - step)
+        }
+        while low < high {
+            let middle = (low + high + 1) / 2
+            if entry(middle).position <= position { low = middle } else { high = middle - 1 }
+        }
+        return low
     }
 
     func child(_ index: Int) -> LogNode { unsafe LogNode(base: entry(index).address) }

@@ -1,14 +1,36 @@
 import CaesuraFormat
 
 /// A region without its Swift types: a table, a cell, which is a table of one row, or a log.
-enum RegionCore {
+enum RegionCore: Equatable {
     case table(TableCore)
     case log(LogCore)
+
+    static func == (a: RegionCore, b: RegionCore) -> Bool {
+        switch (a, b) {
+        case (.table(let a), .table(let b)): a === b
+        case (.log(let a), .log(let b)): a === b
+        case (.table, .log), (.log, .table): false
+        }
+    }
 
     var schema: RegionSchema {
         switch self {
         case .table(let table): table.schema
         case .log(let log): log.schema
         }
+    }
+
+    /// How chunks hold the region's rows.
+    func chunkLayout() throws(StoreError) -> RegionLayout {
+        let layout =
+            switch self {
+            case .table(let table): table.regionLayout
+            case .log(let log): log.regionLayout
+            }
+        guard let layout else {
+            throw StoreError(
+                .unsupportedSchema, "the format has no place for its fields", region: schema.name)
+        }
+        return layout
     }
 }

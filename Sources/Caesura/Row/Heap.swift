@@ -198,6 +198,16 @@ public struct HeapWriter {
         reference.length = UInt16(truncatingIfNeeded: bytes.count)
     }
 
+    /// Overwrites a value with one that is already outside, or puts that into space that has been reserved.
+    mutating func replace(_ reference: inout HeapReference, with value: LargeValue) {
+        discard(reference)
+        if reference.isOutOfLine {
+            store(value, at: Int(reference.offset))
+        } else {
+            reference = place(value)
+        }
+    }
+
     @usableFromInline mutating func replaceOutOfLine(
         _ reference: HeapReference, with bytes: UnsafeRawBufferPointer
     ) {

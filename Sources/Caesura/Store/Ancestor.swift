@@ -39,9 +39,7 @@ extension Store {
     /// - Complexity: O(partitions).
     package func isWritten(since epoch: UInt64) -> Bool {
         core.tables.contains { $0.isWritten(since: epoch) }
-            || core.logs.contains { log in
-                log.withLock { unsafe log.body.pointee.extent.epoch >= epoch }
-            }
+            || core.logs.contains { $0.isWritten(since: epoch) }
     }
 
     /// As that of ``StoreCore``.
@@ -99,6 +97,14 @@ extension StoreCore {
 }
 
 extension TableCore {
+    /// Whether something was written in this epoch or later.
+    fileprivate func isWritten(since epoch: UInt64) -> Bool {
+        (0..<partitionCount).contains { index in
+            let partition = unsafe partition(index)
+            return unsafe partition.withLock { unsafe partition.pointee.root.epoch >= epoch }
+        }
+    }
+
     /// Waits for whoever has a partition's lock.
     fileprivate func waitForWriters() {
         for index in 0..<partitionCount { unsafe partition(index).withLock {} }

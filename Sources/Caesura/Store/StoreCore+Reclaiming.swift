@@ -102,9 +102,9 @@ extension StoreCore {
     }
 
     private func reclaim(_ log: LogCore) -> Bool {
-        guard unsafe log.body.pointee.tryLock() else { return false }
+        guard unsafe log.body.tryLock() else { return false }
         let list = unsafe log.body.pointee.takeRetired()
-        unsafe log.body.pointee.lock.unlock()
+        unsafe log.body.unlock()
         unsafe free(list, areCounted: true)
         return true
     }

@@ -104,11 +104,11 @@ extension StoreCore {
         for table in tables {
             for index in 0..<table.partitionCount { unsafe table.partition(index).lock() }
         }
-        for log in logs { unsafe log.body.pointee.lock.lock() }
+        for log in logs { unsafe log.body.lock() }
     }
 
     private func unlock(_ tables: [TableCore], _ logs: [LogCore]) {
-        for log in logs { unsafe log.body.pointee.lock.unlock() }
+        for log in logs { unsafe log.body.unlock() }
         for table in tables {
             for index in 0..<table.partitionCount { unsafe table.partition(index).unlock() }
         }

@@ -83,19 +83,35 @@ struct BatchHasher: ~Copyable {
     }
 }
 
-/// The canonical bytes of single keys.
+/// The canonical bytes of keys.
 enum KeyBytes {
-    /// Those of a row's key, none of whose values is in segments.
+    /// Those of a row's key; `segmented` has the content of values that came in segments.
     ///
     /// - Complexity: O(rows before it).
-    static func canonical(_ row: Int, _ batch: ColumnBatch, _ keyLeafCount: Int) -> [UInt8] {
+    static func canonical(
+        _ row: Int, _ batch: ColumnBatch, _ keyLeafCount: Int,
+        segmented: (_ row: Int, _ leaf: Int) -> LargeValue?
+    ) -> [UInt8] {
         var cursor = KeyCursor(batch, keyLeafCount)
         var key: [UInt8] = []
         for index in 0...row {
             key.removeAll(keepingCapacity: true)
-            unsafe cursor.next(index, { _, _ in nil }, absorb: { unsafe key += $0 })
+            unsafe cursor.next(index, segmented, absorb: { unsafe key += $0 })
         }
         return key
+    }
+
+    /// Those of all rows' keys.
+    static func all(
+        _ batch: ColumnBatch, _ keyLeafCount: Int,
+        segmented: (_ row: Int, _ leaf: Int) -> LargeValue?
+    ) -> [[UInt8]] {
+        var cursor = KeyCursor(batch, keyLeafCount)
+        return (0..<batch.rowCount).map { row in
+            var key: [UInt8] = []
+            unsafe cursor.next(row, segmented, absorb: { unsafe key += $0 })
+            return key
+        }
     }
 }
 

@@ -141,6 +141,9 @@ public final class ChunkApplier: Sendable {
             throw FormatError(.malformed, "a chunk of a region there is not", at: chunk.offset)
         }
         let region = regions[header.region]
+        guard header.baseEpoch == 0 else {
+            throw FormatError(.malformed, "a chunk of a delta in a snapshot", at: chunk.offset)
+        }
         let bits = region.schema.kind == .table ? metadata.partitionBits : 0
         guard header.partition < 1 << bits,
             HashRange(partition: header.partition, bits: bits).contains(header.range)

@@ -25,12 +25,18 @@ struct LogPlanner {
     /// The chunks of a stretch, the next one last.
     private var planned: [Chunk] = []
 
-    init(_ frozen: FrozenLog, fixedRowWeight: Int, keeping kept: Range<UInt64>) {
+    /// - Parameters:
+    ///   - start: The first position; the head, or in a delta where the base ends.
+    ///   - kept: Positions whose chunks the receiver has.
+    init(
+        _ frozen: FrozenLog, from start: UInt64, fixedRowWeight: Int,
+        keeping kept: Range<UInt64> = 0..<0
+    ) {
         log = frozen.log
         extent = frozen.extent
         self.fixedRowWeight = fixedRowWeight
         self.kept = kept
-        next = frozen.extent.head
+        next = start
     }
 
     /// The next chunk that the receiver does not have; nil at the end.
@@ -39,7 +45,10 @@ struct LogPlanner {
             if next == extent.end { return nil }
             let stretch = Limits.positionsPerStretch
             let end = min((next / stretch + 1) * stretch, extent.end)
-            let isKept = next >= kept.lowerBound && end <= kept.upperBound && end % stretch == 0
+            // A stretch that was trimmed since has other chunks than the receiver's.
+            let beginsAlike =
+                next % stretch == 0 ? next >= kept.lowerBound : next == kept.lowerBound
+            let isKept = beginsAlike && end <= kept.upperBound && end % stretch == 0
             if !isKept { plan(next..<end) }
             next = end
         }
@@ -82,9 +91,10 @@ struct LogPlanner {
         let isFixed = log.pageLayout.referenceOffsets.isEmpty
         if isFixed { return weight <= Limits.rowBytesPerChunk }
         var isBounded = true
-        extent.forEachPage(in: positions) { page, slots, start in
+        let last = extent.page(extent.pages.upperBound - 1).page
+        extent.forEachPage(in: positions) { page, _, _ in
             // Writers go on in the last page, and change its header.
-            guard isBounded, start + UInt64(slots.count) < extent.end,
+            guard isBounded, unsafe page.base != last.base,
                 unsafe !page.header.pointee.hasOutOfLine
             else {
                 isBounded = false

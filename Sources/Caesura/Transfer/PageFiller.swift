@@ -73,15 +73,15 @@ struct PageFiller: ~Copyable {
         unsafe entries[index] = unsafe page.entries + slot &* layout.stride
     }
 
+    /// As ``takeSlot(of:index:tag:epoch:)``, of a page of a log: its rows stand in their order.
+    mutating func takeSlot(inOrder index: Int, of page: Page) {
+        unsafe entries[index] = unsafe page.takeSlot(inOrder: index, stride: layout.stride)
+    }
+
     /// Takes a slot that is taken for the row that ``fill(_:row:count:epoch:limit:segmented:)`` is to put there
     /// as its `index`-th.
     func use(_ slot: Int, of page: Page, index: Int) {
         unsafe entries[index] = unsafe page.entries + slot &* layout.stride
-    }
-
-    /// As ``takeSlot(of:index:tag:epoch:)``, of a page of a log: its rows stand in their order.
-    mutating func takeSlot(inOrder index: Int, of page: Page) {
-        unsafe entries[index] = unsafe page.takeSlot(inOrder: index, stride: layout.stride)
     }
 
     /// Moves the next `count` rows, which start at `row` of the batch, into the slots that were taken.

@@ -79,7 +79,7 @@ struct PageGatherer: ~Copyable {
     }
 
     /// Makes room in a batch for so many rows and bytes of heaps.
-    private mutating func begin(_ batch: ColumnBatch, rowBound: Int, heapBound: Int) {
+    private func begin(_ batch: ColumnBatch, rowBound: Int, heapBound: Int) {
         for (index, leaf) in layout.leaves.enumerated() {
             let column = batch.columns[index]
             column.reserveCapacity(column.count + rowBound)
@@ -94,7 +94,7 @@ struct PageGatherer: ~Copyable {
 
     /// Appends the first of ``rows``, which are a page's.
     @inline(__always)
-    private mutating func append(
+    private func append(
         _ count: Int, of page: Page, ahead: PageAhead, heapBound: Int, to batch: ColumnBatch
     ) {
         var ahead = ahead
@@ -108,7 +108,7 @@ struct PageGatherer: ~Copyable {
     }
 
     /// Tells the columns how far they are filled.
-    private mutating func end(_ batch: ColumnBatch) {
+    private func end(_ batch: ColumnBatch) {
         for (index, column) in batch.columns.enumerated() {
             unsafe cursors[index].settle(column)
         }

@@ -31,31 +31,7 @@ final class PendingSegments: @unchecked Sendable {
         pieces = [:]
         for value in expected {
             guard let large = values[Self.place(value.row, value.leaf)] else { continue }
-            switch batch.leaves[value.leaf].kind {
-            case .bytes(utf8: true):
-                guard Self.isText(large) else {
-                    throw FormatError(.malformed, "a text in segments is not UTF-8", at: offset)
-                }
-            case .array(.bool):
-                // Rows give them away as `Bool`, of which Swift allows no other bits.
-                let areBools = unsafe large.withContiguousBytes { bytes in
-                    unsafe bytes.allSatisfy { $0 <= 1 }
-                }
-                guard areBools else {
-                    throw FormatError(
-                        .malformed, "an array of bools in segments has a value that is none",
-                        at: offset)
-                }
-            case .bytes, .array, .presence, .fixed: continue
-            }
-        }
-    }
-
-    private static func isText(_ value: LargeValue) -> Bool {
-        unsafe value.withContiguousBytes { bytes in
-            unsafe (try? UTF8Span(
-                validating: Span(
-                    _unsafeElements: bytes.assumingMemoryBound(to: UInt8.self)))) != nil
+            try large.check(batch.leaves[value.leaf].kind, at: offset)
         }
     }
 

@@ -25,25 +25,6 @@ public final class SnapshotSource: Sendable {
     private let kept: [String: Range<UInt64>]
     private let cursor = Guarded(Cursor())
 
-    private enum FrozenRegion {
-        case table(FrozenTable)
-        case log(FrozenLog)
-
-        var schema: RegionSchema {
-            switch self {
-            case .table(let frozen): frozen.table.schema
-            case .log(let frozen): frozen.log.schema
-            }
-        }
-
-        var layout: RowLayout {
-            switch self {
-            case .table(let frozen): frozen.table.layout
-            case .log(let frozen): frozen.log.layout
-            }
-        }
-    }
-
     private struct Cursor {
         var region = 0
         var partition = -1
@@ -101,19 +82,17 @@ public final class SnapshotSource: Sendable {
     ///     nothing was written before equals what was restored.
     ///   - compression: What bodies are compressed with.
     ///   - kept: For logs, by name, the positions whose chunks the receiver has from an earlier cut of this store
-    ///     with the same regions and options. Of stretches that lie within them whole no chunks are made: those
-    ///     would be the same, to the byte. What comes is then no whole stream; the receiver puts it together.
+    ///     with the same regions and options: from the log's head then on. Of sealed stretches that lie within them, and
+    ///     of which nothing was trimmed since, no chunks are made: those would be the same, to the byte. What comes
+    ///     is then no whole stream; the receiver puts it together.
     public init(
         _ cut: Cut, as epoch: UInt64? = nil, compression: Compression = .none,
         keeping kept: [String: Range<UInt64>] = [:]
     ) throws(FormatError) {
         self.cut = cut
         self.kept = kept
-        regions = (cut.tables.map { .table($0) } + cut.logs.map { .log($0) })
-            .sorted { (a: FrozenRegion, b) in a.schema.name.utf8Precedes(b.schema.name) }
-        heads = regions.compactMap { region in
-            if case .log(let frozen) = region { frozen.extent.head } else { nil }
-        }
+        regions = cut.frozenRegions
+        heads = cut.heads
         var layouts: [RegionLayout] = []
         for region in regions { layouts.append(try RegionLayout(region.schema)) }
         self.layouts = layouts
@@ -174,7 +153,8 @@ public final class SnapshotSource: Sendable {
         var planner =
             cursor.logPlanner
             ?? LogPlanner(
-                frozen, fixedRowWeight: layouts[cursor.region].fixedRowWeight,
+                frozen, from: frozen.extent.head,
+                fixedRowWeight: layouts[cursor.region].fixedRowWeight,
                 keeping: kept[frozen.log.schema.name] ?? 0..<0)
         // Not held twice while it changes.
         cursor.logPlanner = nil
@@ -271,30 +251,23 @@ public final class SnapshotSource: Sendable {
         let segmented = batch.segmentedValues
         if !segmented.isEmpty {
             let values = try cut.read(
-                { () throws(Failure) in largeValues(of: job, in: region) }, cancelled: refused)
-            try unsafe encode(
-                segmented, values, &header, worker, emit: emit, refused: refused)
+                { () throws(Failure) in
+                    var values = LargeValues(region.layout)
+                    unsafe forEachRow(of: job, in: region) { unsafe values.note($0, $1, $2) }
+                    return values
+                }, cancelled: refused)
+            try unsafe cut.encodeSegments(
+                segmented, of: values, &header, &worker.encoder, emit: emit, refused: refused)
         }
         header.role = region.schema.kind.rowRole
         worker.encoder.encode(core: batch, header: header)
         try unsafe emit(worker.encoder.header, worker.encoder.bytes)
     }
 
-    /// The values outside the pages of a job's rows, by the row's number in the batch and the leaf.
-    private func largeValues(of job: Job, in region: FrozenRegion) -> [Int: LargeValue] {
-        var values: [Int: LargeValue] = [:]
-        func note(_ row: Int, _ entry: UnsafeRawPointer, _ heap: HeapView) {
-            for (leaf, described) in region.layout.leaves.enumerated() {
-                switch described.kind {
-                case .presence, .fixed: continue
-                case .bytes, .array: break
-                }
-                let reference = unsafe entry.load(
-                    fromByteOffset: described.offset, as: HeapReference.self)
-                guard reference.isOutOfLine else { continue }
-                values[row << 10 | leaf] = heap.largeValue(reference)
-            }
-        }
+    /// Calls `body` with each of a job's rows: its number, its entry and what that refers to.
+    private func forEachRow(
+        of job: Job, in region: FrozenRegion, _ body: (Int, UnsafeRawPointer, HeapView) -> Void
+    ) {
         switch (region, job.rows) {
         case (.table(let frozen), .table(let pages, let isPartOfPage)):
             var gatherer = PageGatherer(frozen.table)
@@ -303,47 +276,12 @@ public final class SnapshotSource: Sendable {
                 let heap = unsafe HeapView(page: UnsafeRawPointer(page.base))
                 unsafe row += gatherer.forEachRow(of: page, in: isPartOfPage ? job.range : nil) {
                     index, entry in
-                    unsafe note(row + index, entry, heap)
+                    unsafe body(row + index, entry, heap)
                 }
             }
         case (.log(let frozen), .log(let positions)):
-            frozen.extent.forEachPage(in: positions) { page, slots, start in
-                let heap = unsafe HeapView(page: UnsafeRawPointer(page.base))
-                let row = Int(start - positions.lowerBound)
-                for (index, slot) in slots.enumerated() {
-                    let entry = unsafe page.entries + slot * region.layout.stride
-                    unsafe note(row + index, UnsafeRawPointer(entry), heap)
-                }
-            }
+            unsafe frozen.forEachRow(in: positions, body)
         default: preconditionFailure("a job of another region")
-        }
-        return values
-    }
-
-    private func encode<Failure: Error>(
-        _ segmented: [SegmentedValue], _ values: [Int: LargeValue], _ header: inout ChunkHeader,
-        _ worker: Worker, emit: (ChunkHeader, UnsafeRawBufferPointer) throws(Failure) -> Void,
-        refused: (StoreError) -> Failure
-    ) throws(Failure) {
-        let piece = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: Limits.segmentBytes, alignment: 64)
-        defer { unsafe piece.deallocate() }
-        for value in segmented {
-            guard let large = values[value.row << 10 | value.leaf] else {
-                preconditionFailure("a segmented value lies outside its page")
-            }
-            for offset in stride(from: 0, to: value.byteCount, by: Limits.segmentBytes) {
-                let size = min(Limits.segmentBytes, value.byteCount - offset)
-                try cut.read(
-                    { () throws(Failure) in
-                        unsafe large.read(offset..<offset + size, into: piece.baseAddress!)
-                    }, cancelled: refused)
-                unsafe worker.encoder.encode(
-                    segment: UnsafeRawBufferPointer(rebasing: piece[..<size]), leaf: value.leaf,
-                    row: value.row, offset: offset, header: header)
-                try unsafe emit(worker.encoder.header, worker.encoder.bytes)
-                header.sequence += 1
-            }
         }
     }
 }

@@ -6,6 +6,8 @@
 public struct ChunkDecoder: ~Copyable {
     /// The sizes it accepts.
     public let limits: Limits
+    /// The identity of the base that the last chunk of a log stated; nil unless it was one of a delta.
+    public private(set) var baseDigest: UInt64?
 
     var columns: ColumnDecoder
     /// For positions in delta chunks.
@@ -57,13 +59,39 @@ public struct ChunkDecoder: ~Copyable {
     public mutating func decode(
         segment chunk: VerifiedChunk, layout: RegionLayout
     ) throws(FormatError) -> Segment {
+        // Those of a log are the same in deltas.
+        guard chunk.header.baseEpoch == 0 || layout.schema.kind == .log else {
+            throw FormatError(
+                .malformed, "a segment of a delta where one of a core chunk must be",
+                at: chunk.offset)
+        }
+        return try decode(segment: chunk, layout: layout, leaves: layout.leaves.count)
+    }
+
+    /// Reads the piece of a large value from a segment chunk that belongs to a delta chunk.
+    ///
+    /// - Returns: As ``decode(segment:layout:)``; the leaf may be that of an old value.
+    public mutating func decode(
+        deltaSegment chunk: VerifiedChunk, layout: RegionLayout
+    ) throws(FormatError) -> Segment {
+        guard chunk.header.baseEpoch > 0 else {
+            throw FormatError(
+                .malformed, "a segment of a core chunk where one of a delta must be",
+                at: chunk.offset)
+        }
+        return try decode(segment: chunk, layout: layout, leaves: 2 * layout.leaves.count)
+    }
+
+    private mutating func decode(
+        segment chunk: VerifiedChunk, layout: RegionLayout, leaves: Int
+    ) throws(FormatError) -> Segment {
         try Self.expect(.segment, chunk, layout)
         var reader = try bodyReader(of: chunk)
-        let leaf = try reader.varint(upTo: Limits.leavesPerRegion, "a segment's leaf")
-        guard leaf < layout.leaves.count else {
+        let leaf = try reader.varint(upTo: 2 * Limits.leavesPerRegion, "a segment's leaf")
+        guard leaf < leaves else {
             throw reader.error(.malformed, "a segment of column \(leaf), which there is not")
         }
-        switch layout.leaves[leaf].kind {
+        switch layout.leaves[leaf % layout.leaves.count].kind {
         case .bytes, .array: break
         case .presence, .fixed:
             throw reader.error(.malformed, "a segment of column \(leaf), which has a fixed width")
@@ -99,7 +127,8 @@ public struct ChunkDecoder: ~Copyable {
     public mutating func decode(end chunk: VerifiedChunk) throws(FormatError) -> StreamEnd {
         try Self.expect(.end, chunk)
         var reader = try bodyReader(of: chunk)
-        let end = try StreamEnd(reading: &reader, limits: limits)
+        let end = try StreamEnd(
+            reading: &reader, isDelta: chunk.header.baseEpoch > 0, limits: limits)
         try Self.expectEnd(of: reader)
         return end
     }
@@ -118,6 +147,9 @@ extension ChunkDecoder {
     ) throws(FormatError) {
         try Self.expect(layout.schema.kind.rowRole, chunk, layout)
         var reader = try bodyReader(of: chunk)
+        baseDigest =
+            chunk.header.baseEpoch > 0
+            ? try reader.integer(UInt64.self, "the identity of the base") : nil
         try decodeRows(
             of: &reader, rowCount: chunk.header.rowCount, layout: layout, wanted: wanted,
             into: batch)
@@ -189,7 +221,7 @@ extension ChunkDecoder {
     }
 
     /// Refuses lengths of segmented values that exceed the limit.
-    private func checkSegmented(
+    func checkSegmented(
         _ column: ColumnBuffer, index: Int, origin: Int
     ) throws(FormatError) {
         switch column.kind {

@@ -38,8 +38,13 @@ public struct ChunkEncoder: ~Copyable {
     ///   - batch: The rows in hash order, or in that of positions, 1...8,192 of them.
     ///   - header: Role `.core`, `.log` or `.cell`, region, fingerprint, partition, range, sequence and epoch; the rest is
     ///     filled in.
+    ///   - baseDigest: The identity of the base, for a chunk of a log that belongs to a delta.
     /// - Complexity: O(values); no allocation once warm.
-    public mutating func encode(core batch: ColumnBatch, header: ChunkHeader) {
+    public mutating func encode(
+        core batch: ColumnBatch, header: ChunkHeader, baseDigest: UInt64? = nil
+    ) {
+        precondition(
+            (header.baseEpoch > 0) == (baseDigest != nil), "a base has an epoch and a digest")
         precondition(
             header.role == .core || header.role == .log || header.role == .cell,
             "the header of a chunk of rows")
@@ -49,7 +54,7 @@ public struct ChunkEncoder: ~Copyable {
         leafByteCounts.removeAll(keepingCapacity: true)
         output.truncate(to: 0)
         // A directory entry is a leaf index below 1,024 and a length below 2^35.
-        let room = ChunkHeader.room + 2 + leafCount * 7
+        let room = ChunkHeader.room + 8 + 2 + leafCount * 7
         leave(room)
         for column in batch.columns {
             let before = output.count
@@ -57,6 +62,7 @@ public struct ChunkEncoder: ~Copyable {
             leafByteCounts.append(output.count - before)
         }
         front.truncate(to: 0)
+        if let baseDigest { front.append(littleEndian: baseDigest) }
         front.append(varint: UInt64(leafCount))
         for (leaf, byteCount) in leafByteCounts.enumerated() {
             front.append(varint: UInt64(leaf))
@@ -73,10 +79,10 @@ public struct ChunkEncoder: ~Copyable {
     ///
     /// - Parameters:
     ///   - bytes: The piece: ``Limits/segmentBytes``, or what is left of the value.
-    ///   - leaf: The value's leaf.
-    ///   - row: The value's row in the core chunk that will follow.
+    ///   - leaf: The value's leaf, or in a delta that of an old value: see ``Segment/leaf``.
+    ///   - row: The value's row in the core or delta chunk that will follow.
     ///   - offset: Where the piece begins in the value, in bytes.
-    ///   - header: Role `.segment`, and the fields of the core chunk that will follow but for its
+    ///   - header: Role `.segment`, and the fields of the core or delta chunk that will follow but for its
     ///     sequence.
     public mutating func encode(
         segment bytes: UnsafeRawBufferPointer, leaf: Int, row: Int, offset: Int, header: ChunkHeader

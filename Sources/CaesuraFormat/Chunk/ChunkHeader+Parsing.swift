@@ -121,10 +121,17 @@ extension ChunkHeader {
             {
                 return (.malformed, "a log chunk with rows of two stretches")
             }
-            return targetEpoch == 0 ? nil : (.malformed, "a log chunk with an epoch")
+            // It has epochs in a delta only, and then both.
+            return targetEpoch == 0 || baseEpoch > 0 && baseEpoch < targetEpoch
+                ? nil : (.malformed, "a log chunk with one epoch")
         case .segment:
             if rowCount != 0 { return (.malformed, "a segment chunk with rows") }
-            return baseEpoch == 0 ? nil : (.malformed, "a segment chunk with a base epoch")
+            // With a base epoch it belongs to a delta chunk.
+            if baseEpoch > 0, partition != 0 {
+                return (.malformed, "a segment chunk of a delta with a partition")
+            }
+            return baseEpoch == 0 || baseEpoch < targetEpoch
+                ? nil : (.malformed, "a segment chunk whose base is not before its target")
         case .delta:
             if rowCount == 0 { return (.malformed, "a delta chunk without changes") }
             if partition != 0 { return (.malformed, "a delta chunk of a partition") }

@@ -1,9 +1,9 @@
 /// A piece of a value that is too large for a column: `docs/FORMAT.md`, "Segment body".
 @safe
 public struct Segment {
-    /// The value's leaf.
+    /// The value's leaf; in a delta also the number of leaves more, for the old value of a leaf.
     public let leaf: Int
-    /// The value's row in the core chunk that follows.
+    /// The value's row in the core or delta chunk that follows.
     public let row: Int
     /// Where the piece begins in the value's content, in bytes.
     public let offset: Int

@@ -98,6 +98,16 @@ public final class ColumnBuffer {
         contentByteCount += byteCount
     }
 
+    /// Appends a value of `.bytes` or `.array` that travels in segments.
+    public func appendSegmented(byteCount: Int) {
+        precondition(
+            byteCount > Limits.inlineValueBytes && byteCount <= Int(UInt32.max),
+            "a value that is not segmented")
+        reserveCapacity(count + 1)
+        unsafe lengths[count] = UInt32(byteCount / width)
+        count += 1
+    }
+
     /// Takes over what another column of this kind holds; that one then has this one's.
     func takeContents(of other: ColumnBuffer) {
         precondition(other.kind == kind, "a column of another kind")

@@ -16,6 +16,8 @@ public final class DeltaBatch {
     public var baseDigest: UInt64 = 0
     /// Whether the earlier state can be rebuilt from the later one.
     public var isReversible = false
+    /// Segment chunks that belong to the chunk and come before it.
+    public var segmentCount = 0
     /// Rows of the range at the base.
     public var baseRowCount: UInt64 = 0
     /// Positions of the removed rows, ascending.
@@ -44,10 +46,22 @@ public final class DeltaBatch {
     /// Changes in all: what a chunk's header counts.
     public var changeCount: Int { removed.count + updated.count + inserted.rowCount }
 
+    /// For each updated row its place among the rows that are there before and after, in hash order.
+    public var survivors: [UInt64] {
+        var removedBefore = 0
+        return updated.map { position in
+            while removedBefore < removed.count, removed[removedBefore] < position {
+                removedBefore += 1
+            }
+            return position - UInt64(removedBefore)
+        }
+    }
+
     /// Forgets the changes and keeps the memory.
     public func removeAll() {
         baseDigest = 0
         isReversible = false
+        segmentCount = 0
         baseRowCount = 0
         removed.removeAll(keepingCapacity: true)
         updated.removeAll(keepingCapacity: true)
@@ -80,7 +94,7 @@ public final class LeafChanges {
     public let new: ColumnBuffer
     /// Old values, or what stood between prefix and suffix; empty unless reversible.
     public let old: ColumnBuffer
-    /// Memory for whoever applies the changes: the values at the base.
+    /// Memory for whoever applies the changes: the values that the rows have.
     public let base: ColumnBuffer
     /// For mode ``Mode/affix``: elements (of bytes and texts: bytes) of the common prefixes.
     public let prefixes = ColumnBuffer(kind: .fixed(.uint32))

@@ -24,7 +24,7 @@ extension ChunkDecoder {
         of chunk: VerifiedChunk, _ layout: RegionLayout, into batch: DeltaBatch
     ) throws(FormatError) {
         try Self.expect(.delta, chunk, layout)
-        guard layout.schema.kind == .table else {
+        guard layout.schema.kind != .log else {
             throw FormatError(
                 .malformed, "a delta chunk of a region that is a \(layout.schema.kind)",
                 at: chunk.offset)
@@ -32,10 +32,18 @@ extension ChunkDecoder {
         var reader = try bodyReader(of: chunk)
         batch.baseDigest = try reader.integer(UInt64.self, "a base digest")
         let flags = try reader.byte("a delta's flags")
-        guard flags & ~DeltaEncoder.reversible == 0 else {
+        guard flags & ~(DeltaEncoder.reversible | DeltaEncoder.segments) == 0 else {
             throw reader.error(.unsupported, "a delta has flags of a newer format")
         }
         batch.isReversible = flags & DeltaEncoder.reversible != 0
+        if flags & DeltaEncoder.segments != 0 {
+            let place = reader
+            batch.segmentCount = try reader.varint(
+                upTo: Int(Int32.max), "the number of a delta's segments")
+            guard batch.segmentCount > 0 else {
+                throw place.error(.malformed, "a delta that has segments has none")
+            }
+        }
         batch.baseRowCount = try reader.varint("the base's row count")
         guard batch.baseRowCount <= PositionSet.rowLimit else {
             throw reader.error(.limitExceeded, "a base of \(batch.baseRowCount) rows")
@@ -130,10 +138,13 @@ extension ChunkDecoder {
             let origin = reader.origin + reader.position
             var block = try unsafe ByteReader(
                 reader.take(length, "a changed column"), origin: origin)
+            let changes = batch.changes[leaf]
             try decode(
                 &block, count: values, layout.leaves[leaf], isReversible: batch.isReversible,
-                into: batch.changes[leaf])
+                into: changes)
             try Self.expectEnd(of: block)
+            try checkSegmented(changes.new, index: leaf, origin: origin)
+            try checkSegmented(changes.old, index: leaf, origin: origin)
         }
     }
 
@@ -160,6 +171,10 @@ extension ChunkDecoder {
             try columns.decodeWords(&reader, count: count, width: 4, into: changes.suffixes)
             try columns.decode(&reader, count: count, into: changes.new)
             if isReversible { try columns.decode(&reader, count: count, into: changes.old) }
+            guard !changes.new.hasSegmented, !changes.old.hasSegmented else {
+                throw place.error(
+                    .malformed, "what stands between a prefix and a suffix is in segments")
+            }
         default:
             throw place.error(.malformed, "changes that this column cannot have")
         }

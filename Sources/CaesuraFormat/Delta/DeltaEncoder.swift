@@ -7,11 +7,16 @@ struct DeltaEncoder: ~Copyable {
 
     /// Bit 0 of the flags.
     static let reversible: UInt8 = 1
+    /// Bit 1 of the flags.
+    static let segments: UInt8 = 2
 
     /// Appends a body.
     mutating func encode(_ batch: DeltaBatch, into writer: inout ByteWriter) {
         writer.append(littleEndian: batch.baseDigest)
-        writer.append(batch.isReversible ? Self.reversible : 0)
+        writer.append(
+            (batch.isReversible ? Self.reversible : 0)
+                | (batch.segmentCount > 0 ? Self.segments : 0))
+        if batch.segmentCount > 0 { writer.append(varint: UInt64(batch.segmentCount)) }
         writer.append(varint: batch.baseRowCount)
         PositionSet.encode(
             batch.removed, of: batch.baseRowCount, scratch: &scratch, into: &writer)

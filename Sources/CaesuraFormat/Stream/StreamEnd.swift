@@ -22,6 +22,8 @@ public struct StreamEnd: Hashable, Sendable {
     /// The position of the first row of each region that is a log, in the order of the metadata; of an empty
     /// log, that of the next row.
     public var heads: [UInt64] = []
+    /// The same at the base of a delta; empty in a snapshot.
+    public var baseHeads: [UInt64] = []
 
     /// The totals of a stream without chunks.
     ///
@@ -55,11 +57,13 @@ public struct StreamEnd: Hashable, Sendable {
             writer.append(varint: region.rows)
             writer.append(varint: region.chunks)
         }
-        for head in heads { writer.append(varint: head) }
+        for head in heads + baseHeads { writer.append(varint: head) }
     }
 
     /// Reads the body of an end chunk.
-    init(reading reader: inout ByteReader, limits: Limits) throws(FormatError) {
+    init(
+        reading reader: inout ByteReader, isDelta: Bool, limits: Limits
+    ) throws(FormatError) {
         chunkCount = try reader.varint("a stream's chunk count")
         byteCount = try reader.varint("a stream's byte count")
         digest = try reader.integer(UInt64.self, "a stream's digest")
@@ -75,10 +79,17 @@ public struct StreamEnd: Hashable, Sendable {
         // How many there must be is known to who has the metadata.
         while reader.remaining > 0 {
             let head = try reader.varint("the head of a log")
-            guard head <= Limits.logPositions, heads.count < regions.count else {
+            guard head <= Limits.logPositions, heads.count < 2 * regions.count else {
                 throw reader.error(.malformed, "the head of a log is \(head)")
             }
             heads.append(head)
+        }
+        if isDelta {
+            guard heads.count % 2 == 0 else {
+                throw reader.error(.malformed, "a delta with \(heads.count) heads of logs")
+            }
+            baseHeads = Array(heads[(heads.count / 2)...])
+            heads.removeLast(baseHeads.count)
         }
     }
 }

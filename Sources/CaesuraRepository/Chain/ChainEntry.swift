@@ -8,8 +8,8 @@ struct ChainEntry: Hashable, Sendable {
     var offset: Int
     /// Its bytes, the commit chunk included.
     var length: Int
-    /// Its chunks but for the end and commit chunks.
-    var chunkCount: Int
+    /// What its end chunk says.
+    var end: StreamEnd
     /// Changes in all its chunks.
     var changes: Int
     /// The epoch that it leads to.
@@ -18,6 +18,9 @@ struct ChainEntry: Hashable, Sendable {
     var baseEpoch: UInt64
     /// What the commit chunk says.
     var commit: DeltaCommit
+
+    /// Its chunks but for the end and commit chunks.
+    var chunkCount: Int { Int(clamping: end.chunkCount) }
 }
 
 /// A chain file, as far as its entries are good.

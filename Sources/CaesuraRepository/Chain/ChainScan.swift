@@ -102,7 +102,7 @@ struct ChainScan {
                         ChainEntry(
                             file: found.path, offset: start,
                             length: offset + header.chunkLength - start,
-                            chunkCount: chunkCount, changes: changes,
+                            end: end, changes: changes,
                             epoch: header.targetEpoch, baseEpoch: header.baseEpoch, commit: commit))
                 }
             case .metadata, .core:

@@ -39,16 +39,16 @@ final class ChainWriter {
     ///
     /// - Parameters:
     ///   - base: The epoch that it builds on, that of the delta before it in the same file.
-    ///   - state: The identity of the base.
+    ///   - totals: Those of the delta without chunks, which begin with the base's identity.
     func begin(
-        from base: UInt64, state: UInt64, to target: UInt64, regionCount: Int
+        from base: UInt64, to target: UInt64, totals: StreamEnd
     ) throws(RepositoryError) {
         precondition(entry == nil && !hasFailed, "one delta after the other")
         hasFailed = true
         if isAtEndOfFile { try open(base) }
         entry = Entry(
             base: base, target: target, offset: file?.count ?? 0,
-            totals: StreamEnd(regionCount: regionCount, baseDigest: state))
+            totals: totals)
     }
 
     /// Adds the next chunk.
@@ -81,7 +81,7 @@ final class ChainWriter {
         self.entry = nil
         return ChainEntry(
             file: path, offset: entry.offset, length: file.count - entry.offset,
-            chunkCount: Int(entry.totals.chunkCount), changes: entry.changes, epoch: entry.target,
+            end: entry.totals, changes: entry.changes, epoch: entry.target,
             baseEpoch: entry.base, commit: commit)
     }
 

@@ -53,11 +53,8 @@ struct DeltaReader {
                 preconditionFailure("only these are thrown")
             }
         }
-        var end = StreamEnd(regionCount: entry.commit.rows.count)
-        end.chunkCount = UInt64(entry.chunkCount)
-        end.digest = entry.commit.state
         do throws(StoreError) {
-            try applier.finish(end, at: entry.epoch)
+            try applier.finish(entry.end, at: entry.epoch)
         } catch {
             throw Self.disturbance(error, entry)
         }

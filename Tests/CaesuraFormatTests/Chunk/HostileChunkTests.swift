@@ -91,6 +91,15 @@ import Testing
             try error(role: 5) {
                 $0.rows = 1; $0.base = 1
             }?.code == .malformed)
+        // A segment chunk has a base, if any, that is before its target, and then no partition.
+        #expect(
+            try error(role: 6) {
+                $0.rows = 0; $0.base = 7
+            }?.code == .malformed)
+        #expect(
+            try error(role: 6) {
+                $0.rows = 0; $0.base = 6; $0.partition = 1
+            }?.code == .malformed)
         #expect(try error(tail: [0]) { _ in }?.code == .malformed)
     }
 

@@ -221,7 +221,7 @@ import Testing
             let mode = batch.changes[leaf].mode
             let old = batch.changes[leaf].base
             delta.appendBase(leaf, batch, to: old)
-            try batch.changes[leaf].resolve(of: batch.leaves[leaf], at: 0)
+            try batch.changes[leaf].resolve(of: batch.leaves[leaf], .forwards, at: 0)
             #expect(batch.changes[leaf].new.holds(wanted.changes[leaf].new), "leaf \(leaf)")
             if delta.isReversible, mode == .value {
                 #expect(batch.changes[leaf].old.holds(old), "leaf \(leaf)")

@@ -90,6 +90,64 @@ import Testing
         #expect(try sample.bytes == Self.golden("stream"))
     }
 
+    /// A log whose rows begin in one stretch and end in the next, a cell, and an empty log that was trimmed.
+    static func logs() throws -> [UInt8] {
+        let layouts = try LogStreamTests.regions.map { try RegionLayout($0) }
+        var encoder = ChunkEncoder()
+        var writer = StreamWriter(
+            metadata: try StreamMetadata(
+                epoch: 300, hashKey: HashKey(k0: 1, k1: 2), partitionBits: 1,
+                regions: LogStreamTests.regions),
+            heads: [8_191, 7], to: ByteArraySink())
+        for (position, pages) in [(8_191, ["/"]), (8_192, ["/a", "/b", "/a"])]
+            as [(UInt64, [String])]
+        {
+            encoder.encode(
+                core: ColumnBatch(layouts[0], rows: pages.map { [.string($0)] }),
+                header: ChunkHeader(
+                    role: .log, region: 0, fingerprint: layouts[0].wireFingerprint,
+                    position: position, sequence: 0))
+            unsafe writer.append(encoder.bytes)
+        }
+        encoder.encode(
+            core: ColumnBatch(layouts[1], rows: [[.string("/latest")]]),
+            header: ChunkHeader(
+                role: .cell, region: 1, fingerprint: layouts[1].wireFingerprint, partition: 0,
+                range: .all, sequence: 0, targetEpoch: 300))
+        unsafe writer.append(encoder.bytes)
+        return writer.finish().bytes
+    }
+
+    /// The new rows of a log as a chunk of a delta, and the end of the delta.
+    static func logDelta() throws -> [UInt8] {
+        let layout = try RegionLayout(LogStreamTests.regions[0])
+        var encoder = ChunkEncoder()
+        var header = ChunkHeader(
+            role: .log, region: 0, fingerprint: layout.wireFingerprint, position: 8_195,
+            sequence: 0)
+        header.baseEpoch = 300
+        header.targetEpoch = 301
+        encoder.encode(
+            core: ColumnBatch(layout, rows: [[.string("/c")]]), header: header,
+            baseDigest: 0x0102_0304_0506_0708)
+        var bytes = unsafe [UInt8](encoder.bytes)
+        var end = StreamEnd(regionCount: 3, baseDigest: 0x0102_0304_0506_0708)
+        end.add(encoder.header)
+        end.heads = [8_192, 7]
+        end.baseHeads = [8_191, 7]
+        encoder.encode(end: end, epoch: 301, baseEpoch: 300)
+        bytes += unsafe [UInt8](encoder.bytes)
+        return bytes
+    }
+
+    @Test func `logs and cells in a stream and in a delta are what they were`() throws {
+        #expect(try Self.logs() == Self.golden("logs"))
+        #expect(try Self.logDelta() == Self.golden("log-delta"))
+        let contents = try StreamContents(Self.golden("logs"), pieces: { _ in 1 })
+        #expect(contents.end?.heads == [8_191, 7])
+        #expect(contents.end?.regions.map(\.rows) == [4, 1, 0])
+    }
+
     @Test func `a compressed stream of an older library can be read`() throws {
         // Only read: other versions of zstd may compress to other bytes.
         let contents = try StreamContents(Self.golden("stream-zstd"), pieces: { _ in 1000 })

@@ -137,7 +137,7 @@ enum DeltaBenchmark {
     ) throws -> (chunks: [UInt8], end: StreamEnd) {
         let source = try DeltaSource(from: base, to: cut, baseDigest: digest)
         let worker = DeltaSource.Worker(for: source)
-        var end = StreamEnd(regionCount: source.regionCount, baseDigest: digest)
+        var end = source.totals
         var chunks: [UInt8] = []
         while let job = try source.next() {
             try unsafe source.encode(
