@@ -1,55 +1,6 @@
 import CPrefetch
 import CaesuraFormat
 
-/// A row that differs between two cuts.
-///
-/// Five words: a chunk has thousands of them, and they are copied a few times.
-@safe
-struct RowChange {
-    private let newEntry: UnsafeRawPointer?
-    private let oldEntry: UnsafeRawPointer?
-    /// Its place among the region's rows at the base; of an inserted row, that of the row behind it.
-    let position: UInt64
-    /// Where in their pages the entries lie.
-    private let newOffset: UInt16
-    private let oldOffset: UInt16
-    /// Bytes of what a chunk has of the row, to bound chunks.
-    let weight: UInt32
-    /// Where its set of changed leaves begins in ``DeltaScan/masks``; -1 unless it was updated.
-    var mask: Int32
-
-    init(position: UInt64, new: FrozenRow?, old: FrozenRow?, weight: Int, mask: Int) {
-        self.position = position
-        unsafe newEntry = unsafe new?.entry
-        unsafe oldEntry = unsafe old?.entry
-        newOffset = new?.offset ?? 0
-        oldOffset = old?.offset ?? 0
-        self.weight = UInt32(weight)
-        self.mask = Int32(mask)
-    }
-
-    /// The row at the target; nil when it was removed.
-    @inline(__always) var new: FrozenRow? {
-        guard let entry = unsafe newEntry else { return nil }
-        return unsafe FrozenRow(entry, offset: newOffset)
-    }
-
-    /// The row at the base; nil when it was inserted.
-    @inline(__always) var old: FrozenRow? {
-        guard let entry = unsafe oldEntry else { return nil }
-        return unsafe FrozenRow(entry, offset: oldOffset)
-    }
-
-    /// The row, at the target if it is there.
-    var row: FrozenRow {
-        guard let row = new ?? old else { preconditionFailure("a change of no row") }
-        return row
-    }
-
-    /// The order of changes: an inserted row stands before the row whose position it has.
-    fileprivate var place: UInt64 { unsafe position << 1 | (oldEntry == nil ? 0 : 1) }
-}
-
 /// Finds what differs between two cuts of a table, in hash order, a few pages at a time.
 ///
 ///     base     │ page │  page  │ page │ gap │      leaves of the two directories, side by side:
@@ -563,53 +514,5 @@ struct DeltaScan: ~Copyable {
             break
         }
         return position
-    }
-}
-
-/// A page of the base, as comparing needs it: what its directory entry says is not read from its header.
-@safe
-private struct OlderPage {
-    let slotCount: Int
-    private let base: UnsafeMutableRawPointer
-    private let entries: UnsafeRawPointer
-    private let stride: Int
-
-    @inline(__always) init(_ leaf: DirectoryEntry, _ stride: Int) {
-        slotCount = leaf.slotCount
-        unsafe base = unsafe leaf.address
-        unsafe entries = unsafe UnsafeRawPointer(
-            leaf.address + Page.entriesOffset(slotCount: leaf.slotCount))
-        self.stride = stride
-    }
-
-    @inline(__always) var tags: UnsafePointer<UInt16> {
-        unsafe UnsafePointer((base + Page.headerSize).assumingMemoryBound(to: UInt16.self))
-    }
-
-    @inline(__always) func row(_ slot: Int) -> FrozenRow {
-        unsafe FrozenRow(entries + slot &* stride, Page(base: base))
-    }
-
-    /// Whether a slot has a row.
-    func isUsed(_ slot: Int) -> Bool {
-        unsafe tags[slot] != Page.unusedTag || Page(base: base).usedSlots.contains(slot)
-    }
-
-    /// Whether a slot has the row of the same key as one of another page.
-    @inline(__always)
-    func hasSameKey(_ row: FrozenRow, in slot: Int, _ comparer: borrowing RowComparer) -> Bool {
-        slot < slotCount && isUsed(slot) && comparer.haveSameKey(row, self.row(slot))
-    }
-
-    /// Whether a slot has a row with a tag.
-    @inline(__always) func mayHave(_ tag: UInt16, in slot: Int) -> Bool {
-        guard unsafe tags[slot] == tag else { return false }
-        // Unused slots have that tag too.
-        return unsafe tag != Page.unusedTag || Page(base: base).usedSlots.contains(slot)
-    }
-
-    /// How many tags are less, and how many equal.
-    @inline(__always) func tagCounts(_ tag: UInt16) -> (less: Int, equal: Int) {
-        unsafe Page.tagCounts(tag, tags, slotCount)
     }
 }
