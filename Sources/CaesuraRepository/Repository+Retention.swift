@@ -164,8 +164,12 @@ extension Catalog {
                 at = entry.baseEpoch
             }
         }
-        // What tells of losses that nothing newer has made up for stays.
-        for chain in chains where isLoss(chain) { files.insert(chain.path) }
+        // What tells of losses that nothing newer has made up for stays; and so does what a service may be
+        // writing to right now, even when its newest delta has been made full beside it.
+        let newest = self.epochs.last ?? 0
+        for chain in chains where isLoss(chain) || chain.lastEpoch >= newest {
+            files.insert(chain.path)
+        }
         return (fulls, files)
     }
 }

@@ -267,4 +267,26 @@ import Testing
         #expect(next.isFull)
         #expect(next.epoch > epochs[5])
     }
+
+    @Test(arguments: [false, true])
+    func `the file that a service is appending to stays`(_ isShortened: Bool) async throws {
+        let repository = try await Repository.open(.storage(MemoryStorage()))
+        let service = try SessionStore()
+        func checkpoint(_ generation: UInt64) async throws -> Checkpoint {
+            service.fill(20, generation: generation)
+            return try await repository.checkpoint(service.store, options: Self.holding)
+        }
+        _ = try await checkpoint(1)
+        _ = try await checkpoint(2)
+        if isShortened { repository.chain.shorten(fullBytes: 1, length: 1, deltaBytes: 1) }
+        _ = try await checkpoint(3)
+        #expect(try await repository.compact()?.isFull == true)
+        // Nothing that is kept needs the file now, but for what comes next.
+        #expect(try await repository.prune(keeping: Retention(newest: 1)).removed.count == 2)
+        let newest = try await checkpoint(4)
+        #expect(!newest.isFull)
+        let restored = try SessionStore()
+        #expect(try await repository.restore(into: restored.store)?.epoch == newest.epoch)
+        #expect(restored.holds(20, generation: 4))
+    }
 }
