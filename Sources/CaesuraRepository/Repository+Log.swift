@@ -1,11 +1,3 @@
-/// What a repository has, and what is wrong with it at first sight.
-public struct CheckpointLog: Hashable, Sendable {
-    /// The checkpoints, oldest first.
-    public var checkpoints: [Checkpoint] = []
-    /// Checkpoints whose manifests cannot be read, and deltas that are lost.
-    public var problems: [RepositoryError] = []
-}
-
 extension Repository {
     /// Lists the checkpoints.
     ///
@@ -16,23 +8,43 @@ extension Repository {
             var manifests = ManifestCache(self.storage)
             var log = CheckpointLog()
             for epoch in catalog.epochs {
-                if catalog.isFull(epoch) {
-                    do throws(RepositoryError) {
-                        let reader = try CheckpointReader(storage: self.storage, epoch: epoch)
-                        log.checkpoints.append(Checkpoint(reader.manifest))
-                    } catch {
-                        guard error.code == .damaged || error.code == .unsupported else {
-                            throw error
-                        }
-                        log.problems.append(error)
-                    }
-                } else if let entry = catalog.entry(epoch) {
-                    let regions = manifests.regions(of: entry, catalog)
-                    log.checkpoints.append(Checkpoint(entry, regions: regions))
+                if let checkpoint = try self.checkpoint(epoch, catalog, &manifests, &log.problems) {
+                    log.checkpoints.append(checkpoint)
                 }
             }
-            log.problems += catalog.losses(in: self.storage)
+            for epoch in catalog.underlying {
+                if let checkpoint = try self.checkpoint(epoch, catalog, &manifests, &log.problems) {
+                    log.underlying.append(checkpoint)
+                }
+            }
+            log.problems += catalog.damagedTails(in: self.storage)
+            for chain in catalog.chains {
+                guard let tail = chain.tail, tail.lostEpoch == nil else { continue }
+                log.unfinished.append(
+                    CheckpointLog.Unfinished(
+                        path: self.storage.display(chain.path), offset: tail.offset,
+                        byteCount: tail.length, epoch: chain.lastEpoch))
+            }
             return log
+        }
+    }
+
+    /// A checkpoint that the catalog has; nil if its manifest cannot be read, which is noted.
+    private func checkpoint(
+        _ epoch: UInt64, _ catalog: Catalog, _ manifests: inout ManifestCache,
+        _ problems: inout [RepositoryError]
+    ) throws(RepositoryError) -> Checkpoint? {
+        guard catalog.isFull(epoch) else {
+            return catalog.entry(epoch).map { entry in
+                Checkpoint(entry, regions: manifests.regions(of: entry, catalog))
+            }
+        }
+        do throws(RepositoryError) {
+            return Checkpoint(try CheckpointReader(storage: storage, epoch: epoch).manifest)
+        } catch {
+            guard error.code == .damaged || error.code == .unsupported else { throw error }
+            problems.append(error)
+            return nil
         }
     }
 }

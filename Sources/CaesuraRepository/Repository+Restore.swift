@@ -25,17 +25,17 @@ extension Repository {
         try await OwnThread.run { (cancellation) throws(RepositoryError) -> Checkpoint? in
             let catalog = try Catalog(self.storage)
             let epochs = catalog.epochs
-            let wanted = epoch ?? epochs.last
+            // The newest that can be read need not be the newest that somebody was told of.
+            if epoch == nil, let loss = catalog.losses(in: self.storage).first {
+                throw Self.advised(loss, others: epochs)
+            }
+            guard let epoch = epoch ?? epochs.last else { return nil }
             do throws(RepositoryError) {
-                // The newest that can be read need not be the newest that somebody was told of.
-                if epoch == nil, let loss = catalog.losses(in: self.storage).first { throw loss }
-                guard let wanted else { return nil }
                 return try self.restore(
-                    catalog.path(to: wanted, in: self.storage), into: store,
-                    newest: catalog.newestEpoch,
-                    cancellation)
+                    catalog.path(to: epoch, in: self.storage), into: store,
+                    newest: catalog.newestEpoch, cancellation)
             } catch {
-                throw Self.advised(error, others: epochs.filter { $0 != wanted })
+                throw Self.advised(error, others: epochs.filter { $0 != epoch })
             }
         }
     }

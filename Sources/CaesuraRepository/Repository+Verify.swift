@@ -21,6 +21,7 @@ extension Repository {
                     _ = try catalog.path(to: epoch, in: self.storage)
                 } catch  where error.code == .damaged {
                     var report = VerifyReport(epoch: epoch)
+                    report.base = entry.baseEpoch
                     report.problems = [error]
                     return report
                 }
@@ -33,6 +34,9 @@ extension Repository {
 
     /// Reads all checkpoints whole and compares every byte with what was written.
     ///
+    /// Those that have been removed and that others are restored through are among them.
+    /// A delta that is good may build on one that is damaged: ``VerifyReport/base``.
+    ///
     /// - Parameters:
     ///   - progress: Called with the bytes read so far of all of them.
     ///   - report: Called with each report, oldest first. Both on a thread of the repository's own.
@@ -44,7 +48,7 @@ extension Repository {
             let catalog = try Catalog(self.storage)
             var deltas = DeltaVerification(self.storage, catalog)
             var bytesRead = 0
-            for epoch in catalog.epochs {
+            for epoch in (catalog.epochs + catalog.underlying).sorted() {
                 try cancellation.check()
                 let before = bytesRead
                 let next: VerifyReport
@@ -75,10 +79,10 @@ extension Repository {
         return try verification.run(cancellation, progress)
     }
 
-    /// What shows that checkpoints are missing that somebody was told of.
+    /// What shows that checkpoints are missing that somebody was told of, whether there are newer ones or not.
     public func losses() async throws(RepositoryError) -> [RepositoryError] {
         try await OwnThread.run { () throws(RepositoryError) in
-            try Catalog(self.storage).losses(in: self.storage)
+            try Catalog(self.storage).damagedTails(in: self.storage)
         }
     }
 

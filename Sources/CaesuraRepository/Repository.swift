@@ -80,9 +80,20 @@ public final class Repository: Sendable {
         try await OwnThread.run { () throws(RepositoryError) in try self.listEpochs() }
     }
 
-    /// Opens a checkpoint for reading, the newest one unless told.
+    /// The epoch of the newest checkpoint; nil if there is none.
     ///
-    /// - Throws: `notFound`, or `damaged` if its manifest is.
+    /// - Throws: `damaged` if a newer one is lost that somebody was told of.
+    public func newest() async throws(RepositoryError) -> UInt64? {
+        try await OwnThread.run { () throws(RepositoryError) in
+            let catalog = try Catalog(self.storage)
+            if let loss = catalog.losses(in: self.storage).first { throw loss }
+            return catalog.epochs.last
+        }
+    }
+
+    /// Opens a full checkpoint for reading, the newest checkpoint unless told.
+    ///
+    /// - Throws: `notFound`, also if it is a delta: ``delta(at:)``; or `damaged` if its manifest is.
     public func reader(at epoch: UInt64? = nil) async throws(RepositoryError) -> CheckpointReader {
         try await OwnThread.run { () throws(RepositoryError) in
             try CheckpointReader(storage: self.storage, epoch: self.resolve(epoch))

@@ -23,7 +23,8 @@ struct CaesuraCommand: AsyncParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            Replay.self, Inspect.self, Verify.self, Export.self, Restore.self, Demo.self,
+            Log.self, Inspect.self, Verify.self, Export.self, Diff.self, Restore.self, Compact.self,
+            Prune.self, Replay.self, Demo.self,
         ])
 
     /// Runs the command line and turns every failure into an error, a hint and an exit code.

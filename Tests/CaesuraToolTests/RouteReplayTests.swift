@@ -131,14 +131,14 @@ import Testing
     private func exportedLines(_ state: String) async throws -> [String] {
         let repository = try await Repository.open(.directory(state), for: .read)
         let reader = try await repository.reader()
-        var rows = try CheckpointRows(
-            reader, region: 0,
-            RowPrinter(
-                reader.manifest.regions[0].schema, format: .jsonl, includingSensitive: false))
+        let rows = try RegionRows(reader, region: 0)
+        var printer = RowPrinter(rows.schema, format: .jsonl, includingSensitive: false)
         var lines: [String] = []
         var writer = RouteLineWriter()
         while try rows.next() != nil {
-            for line in rows.lines.split(separator: UInt8(ascii: "\n")) {
+            printer.removeAll()
+            printer.append(rows.cursor)
+            for line in printer.bytes.split(separator: UInt8(ascii: "\n")) {
                 let exported = try JSONDecoder().decode(ExportedRoute.self, from: Data(line))
                 writer.removeAll()
                 writer.append(.route(exported.key.key, try exported.row.route()))

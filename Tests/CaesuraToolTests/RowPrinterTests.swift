@@ -132,8 +132,10 @@ import Testing
         batch.columns[1].append("small")
         var printer = RowPrinter(region, format: .jsonl, includingSensitive: false)
         printer.append(
-            batch,
-            large: [.init(row: 0, leaf: 1): Array(repeating: UInt8(ascii: "x"), count: 70_000)])
+            RowCursor(
+                batch,
+                large: [.init(row: 0, leaf: 1): Array(repeating: UInt8(ascii: "x"), count: 70_000)]
+            ))
         let lines = String(decoding: printer.bytes, as: UTF8.self).split(separator: "\n")
         #expect(lines[0].count == 70_000 + #"{"key":1,"row":{"text":""}}"#.count)
         #expect(lines[1] == #"{"key":2,"row":{"text":"small"}}"#)
@@ -197,7 +199,7 @@ import Testing
         func printed(_ format: RowPrinter.Format) -> String {
             var printer = RowPrinter(region, format: format, includingSensitive: false)
             printer.appendHeading()
-            printer.append(batch, large: [:])
+            printer.append(RowCursor(batch, large: [:]))
             return String(decoding: printer.bytes, as: UTF8.self)
         }
         #expect(
@@ -231,7 +233,7 @@ import Testing
     private func printed(_ format: RowPrinter.Format, sensitive: Bool = false) -> String {
         var printer = RowPrinter(Self.region, format: format, includingSensitive: sensitive)
         printer.appendHeading()
-        printer.append(Self.makeBatch(), large: [:])
+        printer.append(RowCursor(Self.makeBatch(), large: [:]))
         return String(decoding: printer.bytes, as: UTF8.self)
     }
 }

@@ -41,6 +41,23 @@ struct Catalog: Sendable {
         Set(full).union(entries.keys).filter { !(boundary?.isRemoved($0) ?? false) }.sorted()
     }
 
+    /// The epochs that have been removed and that those in ``epochs`` are restored through, oldest first.
+    ///
+    /// - Complexity: O(checkpoints).
+    var underlying: [UInt64] {
+        let epochs = epochs
+        var visited = Set(epochs)
+        var found: [UInt64] = []
+        for epoch in epochs {
+            var at = epoch
+            while !isFull(at), let entry = entries[at], visited.insert(entry.baseEpoch).inserted {
+                at = entry.baseEpoch
+                if isFull(at) || entries[at] != nil { found.append(at) }
+            }
+        }
+        return found.sorted()
+    }
+
     /// The entry that leads to an epoch.
     func entry(_ epoch: UInt64) -> ChainEntry? { entries[epoch] }
 
@@ -75,18 +92,36 @@ struct Catalog: Sendable {
         var deltas: [ChainEntry] = []
         var at = epoch
         while !isFull(at) {
-            guard let entry = entries[at] else {
-                let next = deltas.last
-                throw RepositoryError(
-                    .damaged,
-                    "the delta to epoch \(next?.epoch ?? epoch) builds on epoch \(at), and that is nowhere",
-                    path: next.map { storage.display($0.file) }, offset: next?.offset, epoch: epoch)
-            }
+            guard let entry = entries[at] else { preconditionFailure("its base was looked for") }
+            try checkBase(of: entry, in: storage)
             deltas.append(entry)
             // Entries lead to later epochs than they build on, so this ends.
             at = entry.baseEpoch
         }
         return Path(full: at, deltas: deltas.reversed())
+    }
+
+    /// The deltas that lead from one epoch to a later one, in order; nil if they do not.
+    func deltas(from base: UInt64, to epoch: UInt64) -> [ChainEntry]? {
+        var deltas: [ChainEntry] = []
+        var at = epoch
+        while at != base {
+            guard at > base, let entry = entries[at] else { return nil }
+            deltas.append(entry)
+            at = entry.baseEpoch
+        }
+        return deltas.reversed()
+    }
+
+    /// Checks that what an entry builds on is there.
+    ///
+    /// - Throws: `damaged`.
+    func checkBase(of entry: ChainEntry, in storage: any Storage) throws(RepositoryError) {
+        guard !isFull(entry.baseEpoch), entries[entry.baseEpoch] == nil else { return }
+        throw RepositoryError(
+            .damaged,
+            "the delta to epoch \(entry.epoch) builds on epoch \(entry.baseEpoch), and that is nowhere",
+            path: storage.display(entry.file), offset: entry.offset, epoch: entry.epoch)
     }
 
     /// The largest epoch of a checkpoint that is, or was, there.
@@ -108,13 +143,22 @@ struct Catalog: Sendable {
     ///
     /// - Parameter storage: Names files in the errors.
     func losses(in storage: any Storage) -> [RepositoryError] {
-        chains.filter(isLoss).compactMap { chain in
-            guard let tail = chain.tail else { return nil }
-            return RepositoryError(
-                .damaged,
-                "a delta after epoch \(chain.lastEpoch) is damaged, and there were more behind it, up to epoch "
-                    + "\(tail.lostEpoch ?? 0) or later: \(tail.problem.message)",
-                path: storage.display(chain.path), offset: tail.offset, epoch: chain.lastEpoch)
-        }
+        chains.filter(isLoss).compactMap { Self.damage($0, storage) }
+    }
+
+    /// What shows that checkpoints are missing that somebody was told of, whether there are newer ones or not.
+    ///
+    /// - Parameter storage: Names files in the errors.
+    func damagedTails(in storage: any Storage) -> [RepositoryError] {
+        chains.compactMap { Self.damage($0, storage) }
+    }
+
+    private static func damage(_ chain: ChainFile, _ storage: any Storage) -> RepositoryError? {
+        guard let tail = chain.tail, let lost = tail.lostEpoch else { return nil }
+        return RepositoryError(
+            .damaged,
+            "a delta after epoch \(chain.lastEpoch) is damaged, and there were more behind it, up to epoch "
+                + "\(lost) or later: \(tail.problem.message)",
+            path: storage.display(chain.path), offset: tail.offset, epoch: chain.lastEpoch)
     }
 }

@@ -67,7 +67,7 @@ struct DeltaReader {
     }
 
     /// Calls `body` with each chunk of an entry but the end and commit chunks, which its scan has checked.
-    private mutating func forEachChunk(
+    mutating func forEachChunk(
         of entry: ChainEntry, _ body: (VerifiedChunk) throws(RepositoryError) -> Void
     ) throws(RepositoryError) {
         let file = try file(entry.file)

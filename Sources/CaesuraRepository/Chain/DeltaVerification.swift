@@ -2,11 +2,13 @@ internal import CaesuraFormat
 
 /// Verifies deltas one after the other: their own bytes, and that they build on what is there.
 struct DeltaVerification {
+    private let storage: any Storage
     private let catalog: Catalog
     private var manifests: ManifestCache
     private var reader: DeltaReader
 
     init(_ storage: any Storage, _ catalog: Catalog) {
+        self.storage = storage
         self.catalog = catalog
         manifests = ManifestCache(storage)
         reader = DeltaReader(storage)
@@ -16,11 +18,13 @@ struct DeltaVerification {
     mutating func verify(_ entry: ChainEntry) throws(RepositoryError) -> VerifyReport {
         let before = reader.bytesRead
         var report = VerifyReport(epoch: entry.epoch)
+        report.base = entry.baseEpoch
         let regions = manifests.regions(of: entry, catalog)
         report.regions = Checkpoint(entry, regions: regions).regions.map {
             VerifyReport.RegionHealth(name: $0.name, rows: $0.rows)
         }
         do throws(RepositoryError) {
+            try catalog.checkBase(of: entry, in: storage)
             let base =
                 catalog.entry(entry.baseEpoch)?.commit.state
                 ?? manifests.manifest(of: entry.baseEpoch)?.identity
@@ -55,6 +59,11 @@ struct ManifestCache {
 
     /// The names of a delta's regions; empty if nothing says them.
     mutating func regions(of entry: ChainEntry, _ catalog: Catalog) -> [String] {
+        beginning(of: entry, catalog)?.regions.map(\.name) ?? []
+    }
+
+    /// The full checkpoint that a delta's chain begins with; nil if there is none that is good.
+    mutating func beginning(of entry: ChainEntry, _ catalog: Catalog) -> Manifest? {
         var passed: [UInt64] = []
         var at = entry.epoch
         while !catalog.isFull(at), let next = catalog.entry(at) {
@@ -66,6 +75,6 @@ struct ManifestCache {
             at = next.baseEpoch
         }
         for epoch in passed { beginnings[epoch] = at }
-        return manifest(of: at)?.regions.map(\.name) ?? []
+        return manifest(of: at)
     }
 }

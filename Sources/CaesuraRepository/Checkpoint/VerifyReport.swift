@@ -4,6 +4,8 @@ internal import CaesuraFormat
 public struct VerifyReport: Hashable, Sendable {
     /// The checkpoint.
     public var epoch: UInt64
+    /// The epoch that it builds on; nil for a full one.
+    public var base: UInt64?
     /// What is wrong, with file, offset and chunk; empty if nothing is.
     public var problems: [RepositoryError] = []
     /// What is left of each region, in the manifest's order; empty if the manifest is damaged.

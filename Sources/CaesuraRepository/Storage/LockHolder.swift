@@ -40,6 +40,12 @@ struct LockHolder: Hashable, Sendable, CustomStringConvertible {
         let printable = String(line.unicodeScalars.filter { $0.value >= 0x20 && $0.value != 0x7F })
         let holder =
             printable.hasPrefix("pid ") ? printable : "a process that has not said its name"
+        if path.hasSuffix("/" + Layout.maintenance) {
+            return RepositoryError(
+                .locked,
+                "old checkpoints of this repository are being made full or removed: \(holder)",
+                path: path, hint: "wait until that has ended")
+        }
         return RepositoryError(
             .locked, "another writer has this repository: \(holder)", path: path,
             hint: "stop that process, or write to another directory; "

@@ -8,15 +8,24 @@ struct CheckpointArguments: ParsableArguments {
     @Option(help: ArgumentHelp("The checkpoint; the newest unless told.", valueName: "epoch"))
     var at: UInt64?
 
-    /// Opens the repository for reading.
-    func open() async throws -> Repository {
-        let repository = try await Repository.open(.directory(directory), for: .read)
+    /// Opens the repository.
+    func open(for access: Repository.Access = .read) async throws -> Repository {
+        let repository = try await Repository.open(.directory(directory), for: access)
         try await repository.checkEpoch(at, in: directory)
         return repository
     }
 }
 
 extension Repository {
+    /// The epoch asked for, or that of the newest checkpoint.
+    func epoch(_ epoch: UInt64?, in directory: String) async throws -> UInt64 {
+        if let epoch { return epoch }
+        guard let newest = try await newest() else {
+            throw ToolError("\(directory) has no checkpoint yet")
+        }
+        return newest
+    }
+
     /// Refuses an epoch without a checkpoint, and names those that have one.
     func checkEpoch(_ epoch: UInt64?, in directory: String) async throws {
         guard let epoch else { return }

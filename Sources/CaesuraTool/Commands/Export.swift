@@ -1,4 +1,5 @@
 import ArgumentParser
+import Caesura
 import CaesuraFormat
 import CaesuraRepository
 import Foundation
@@ -33,30 +34,43 @@ struct Export: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let reader = try await checkpoint.open().reader(at: checkpoint.at)
-        let index = try index(in: reader.manifest)
-        var rows = try CheckpointRows(
-            reader, region: index,
-            RowPrinter(
-                reader.manifest.regions[index].schema, format: format,
-                includingSensitive: sensitive))
+        let repository = try await checkpoint.open()
+        let epoch = try await repository.epoch(checkpoint.at, in: checkpoint.directory)
+        let rows = try await rows(of: repository, at: epoch)
+        var printer = RowPrinter(rows.schema, format: format, includingSensitive: sensitive)
         var progress = ProgressBar("exporting")
         defer { progress.clear() }
         // What standard output shows is already progress.
         let isSilent = isatty(STDOUT_FILENO) == 1
+        printer.appendHeading()
+        try StandardOutput.write(printer.bytes)
         while let share = try rows.next() {
             try Interruption.check()
-            try StandardOutput.write(rows.lines)
+            printer.removeAll()
+            printer.append(rows.cursor)
+            try StandardOutput.write(printer.bytes)
             if !isSilent { progress.update(share) }
         }
     }
 
-    private func index(in manifest: Manifest) throws(ToolError) -> Int {
-        let names = manifest.regions.map(\.name)
+    /// The region's rows: from files, or from memory where the checkpoint is a delta.
+    private func rows(of repository: Repository, at epoch: UInt64) async throws -> RegionRows {
+        guard try await repository.delta(at: epoch) != nil else {
+            let reader = try await repository.reader(at: epoch)
+            return try RegionRows(
+                reader, region: index(in: reader.manifest.regions.map(\.name), epoch))
+        }
+        let store = Store()
+        _ = try await stopping { try await repository.restore(into: store, at: epoch) }
+        let chunks = try CutChunks(store.cut())
+        return try RegionRows(chunks, region: index(in: chunks.schemas.map(\.name), epoch))
+    }
+
+    private func index(in names: [String], _ epoch: UInt64) throws(ToolError) -> Int {
         if let region {
             guard let index = names.firstIndex(of: region) else {
                 throw ToolError(
-                    "epoch \(manifest.epoch) has no region \(region)",
+                    "epoch \(epoch) has no region \(region)",
                     hint: names.isEmpty ? nil : "it has \(names.joined(separator: ", "))",
                     exitCode: .usage)
             }
@@ -65,8 +79,7 @@ struct Export: AsyncParsableCommand {
         guard names.count == 1 else {
             throw ToolError(
                 names.isEmpty
-                    ? "epoch \(manifest.epoch) has no region"
-                    : "epoch \(manifest.epoch) has \(names.count) regions",
+                    ? "epoch \(epoch) has no region" : "epoch \(epoch) has \(names.count) regions",
                 hint: names.isEmpty
                     ? nil : "name one with --region: \(names.joined(separator: ", "))",
                 exitCode: names.isEmpty ? .failure : .usage)

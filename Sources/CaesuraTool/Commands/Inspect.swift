@@ -38,6 +38,12 @@ struct Inspect: AsyncParsableCommand {
             let count = at == nil ? damaged.count + (inspection.checkpoints?.count ?? 0) : 1
             throw ToolError(damaged: damaged, of: count, in: path)
         }
+        guard at != nil || inspection.losses.isEmpty else {
+            throw ToolError(
+                "deltas in \(path) are lost",
+                hint: "caesura verify \(path) says what is still good",
+                exitCode: .damage)
+        }
     }
 
     private var isDirectory: Bool {
@@ -49,11 +55,18 @@ struct Inspect: AsyncParsableCommand {
     private func repository() async throws -> Inspection {
         let repository = try await Repository.open(.directory(path), for: .read)
         try await repository.checkEpoch(at, in: path)
+        let log = try await repository.log()
+        let epochs = try await repository.epochs()
+        let deltas = Dictionary(
+            uniqueKeysWithValues: log.checkpoints.filter { !$0.isFull }.map { ($0.epoch, $0) })
         var checkpoints: [Inspection.Checkpoint] = []
         var damaged: [Inspection.Damage] = []
         var shown: CheckpointReader?
-        let epochs = try await repository.epochs()
         for epoch in epochs {
+            if let delta = deltas[epoch] {
+                checkpoints.append(Inspection.Checkpoint(delta))
+                continue
+            }
             do throws(RepositoryError) {
                 let reader = try await repository.reader(at: epoch)
                 checkpoints.append(Inspection.Checkpoint(reader.manifest))
@@ -63,8 +76,21 @@ struct Inspect: AsyncParsableCommand {
                 damaged.append(Inspection.Damage(epoch: epoch, problem: error.description))
             }
         }
-        var inspection = Inspection(name: path, checkpoints: checkpoints, damaged: damaged)
+        var contents: DeltaContents?
+        if let epoch = at ?? epochs.last, deltas[epoch] != nil {
+            do throws(RepositoryError) {
+                contents = try await repository.delta(at: epoch)
+            } catch {
+                guard error.code == .damaged else { throw error }
+                checkpoints.removeAll { $0.epoch == epoch }
+                damaged.append(Inspection.Damage(epoch: epoch, problem: error.description))
+            }
+        }
+        var inspection = Inspection(
+            name: path, checkpoints: checkpoints, damaged: damaged, log.unfinished)
+        inspection.losses = try await repository.losses().map(\.description)
         if let shown { inspection.show(shown) }
+        if let contents { inspection.show(contents) }
         return inspection
     }
 

@@ -11,20 +11,33 @@ struct Inspection: Codable {
     var damaged: [Damage]?
     /// The epoch that the rest is about.
     var epoch: UInt64?
+    /// What it is as a delta; nil for a full checkpoint and for a stream.
+    var delta: Delta?
     /// The regions of that checkpoint or stream.
     var regions: [Region] = []
     /// Its chunks, if they were asked for.
     var chunks: [Chunk]?
+    /// Deltas that are lost.
+    var losses: [String] = []
+    /// Ends of chain files that are no whole deltas.
+    var unfinished: [UnfinishedTail] = []
 
     /// One checkpoint of a repository.
     struct Checkpoint: Codable {
         var epoch: UInt64
+        /// The epoch that a delta builds on; nil for a full one.
+        var base: UInt64?
         var created: String
-        var writer: String
+        /// Of a full one.
+        var writer: String?
         var rows: Int
+        /// Changed rows of a delta.
+        var changes: Int?
         var byteCount: Int
-        var packs: Int
-        var codec: String
+        /// Of a full one.
+        var packs: Int?
+        /// Of a full one.
+        var codec: String?
         /// Nanoseconds.
         var pause: UInt64
         /// Nanoseconds, all threads together.
@@ -40,11 +53,26 @@ struct Inspection: Codable {
         var problem: String
     }
 
+    /// A checkpoint that is a delta.
+    struct Delta: Codable {
+        /// The epoch that it builds on.
+        var base: UInt64
+        /// Rows that were inserted, updated or removed.
+        var changes: Int
+        /// Bytes in the chain file.
+        var byteCount: Int
+        /// The chain file.
+        var file: String
+    }
+
     /// One region.
     struct Region: Codable {
         var name: String
         var kind: String
+        /// Rows at the epoch.
         var rows: Int
+        /// Changed rows of a delta.
+        var changes: Int?
         var byteCount: Int
         var chunkCount: Int
         var wireFingerprint: String
@@ -65,10 +93,14 @@ struct Inspection: Codable {
         var offset: Int
     }
 
-    init(name: String, checkpoints: [Checkpoint]? = nil, damaged: [Damage]? = nil) {
+    init(
+        name: String, checkpoints: [Checkpoint]? = nil, damaged: [Damage]? = nil,
+        _ unfinished: [CheckpointLog.Unfinished] = []
+    ) {
         self.name = name
         self.checkpoints = checkpoints
         self.damaged = damaged
+        self.unfinished = unfinished.map { UnfinishedTail($0) }
     }
 
     // MARK: Filling it
@@ -84,6 +116,31 @@ struct Inspection: Codable {
                 chunk.facts.role, region: chunk.facts.region, partition: chunk.facts.partition,
                 range: chunk.facts.range, rows: chunk.facts.rows, byteCount: chunk.facts.length,
                 file: reader.path(ofPack: chunk.pack), offset: chunk.offset)
+        }
+    }
+
+    /// Shows a checkpoint that is a delta.
+    mutating func show(_ contents: DeltaContents) {
+        let checkpoint = contents.checkpoint
+        epoch = checkpoint.epoch
+        delta = Delta(
+            base: checkpoint.base ?? 0, changes: checkpoint.changes ?? 0,
+            byteCount: checkpoint.storedBytes, file: contents.path)
+        regions = contents.schemas.map { Region($0) }
+        for index in regions.indices { regions[index].changes = 0 }
+        chunks = []
+        for chunk in contents.chunks {
+            let facts = chunk.facts
+            // Those of a version or a base that cannot be read.
+            guard let region = facts.region, regions.indices.contains(region) else { continue }
+            note(
+                facts.role, region: region, partition: facts.partition, range: facts.range,
+                rows: facts.rows, byteCount: facts.length, file: contents.path,
+                offset: chunk.offset)
+            regions[region].changes? += facts.rows
+        }
+        for (index, region) in checkpoint.regions.enumerated() where index < regions.count {
+            regions[index].rows = region.rows
         }
     }
 
@@ -134,12 +191,22 @@ extension Inspection.Checkpoint {
             codec: manifest.codec, pause: manifest.timings.pause,
             encode: manifest.timings.encode, total: manifest.timings.total)
     }
+
+    /// A delta.
+    init(_ checkpoint: Checkpoint) {
+        self.init(
+            epoch: checkpoint.epoch, base: checkpoint.base, created: "\(checkpoint.created)",
+            rows: checkpoint.rows, changes: checkpoint.changes, byteCount: checkpoint.storedBytes,
+            pause: checkpoint.timings.pause, encode: checkpoint.timings.encode,
+            total: checkpoint.timings.total)
+    }
 }
 
 extension Inspection.Region {
     init(_ schema: RegionSchema) {
         self.init(
-            name: schema.name, kind: "\(schema.kind)", rows: 0, byteCount: 0, chunkCount: 0,
+            name: schema.name, kind: "\(schema.kind)", rows: 0, changes: nil, byteCount: 0,
+            chunkCount: 0,
             wireFingerprint: "\(schema.wireFingerprint)",
             resolutionFingerprint: "\(schema.resolutionFingerprint)",
             schema: schema.description)
@@ -151,13 +218,26 @@ extension Inspection {
     var text: String {
         var text = ""
         if let checkpoints { text += Self.text(name, checkpoints, damaged ?? []) }
+        for loss in losses { text += "  lost: \(loss)\n" }
+        for tail in unfinished { text += "  skipped: \(tail.text)\n" }
         guard let epoch else { return text }
         text += text.isEmpty ? "\(name): a stream of epoch \(epoch)\n" : "\nepoch \(epoch)\n"
-        for region in regions {
+        if let delta {
             text +=
-                "\n\(region.rows.grouped) rows in \(region.chunkCount.grouped) chunks, "
-                + "\(byteText(region.byteCount)), \(Self.perRow(region.byteCount, region.rows)) a row; "
-                + "wire fingerprint \(region.wireFingerprint)\n"
+                "  a delta of \(counted(delta.changes, "change")) since epoch \(delta.base), "
+                + "\(byteText(delta.byteCount)) in \(delta.file)\n"
+        }
+        for region in regions {
+            text += "\n\(region.rows.grouped) rows"
+            if let changes = region.changes {
+                text += ", \(changes.grouped) changed, in \(counted(region.chunkCount, "chunk"))"
+            } else {
+                text += " in \(region.chunkCount.grouped) chunks"
+            }
+            let rows = region.changes ?? region.rows
+            text +=
+                ", \(byteText(region.byteCount)), \(Self.perRow(region.byteCount, rows)) a "
+                + "\(region.changes == nil ? "row" : "change"); wire fingerprint \(region.wireFingerprint)\n"
             text += region.schema.split(separator: "\n", omittingEmptySubsequences: false)
                 .map { "  \($0)\n" }.joined()
         }
@@ -171,9 +251,10 @@ extension Inspection {
         var lines: [(epoch: UInt64, cells: [String])] = checkpoints.map { checkpoint in
             let cells = [
                 "\(checkpoint.epoch)", checkpoint.created, checkpoint.rows.grouped,
-                byteText(checkpoint.byteCount), perRow(checkpoint.byteCount, checkpoint.rows),
+                checkpoint.changes.map(\.grouped) ?? "all", byteText(checkpoint.byteCount),
+                perRow(checkpoint.byteCount, checkpoint.changes ?? checkpoint.rows),
                 durationText(checkpoint.pause), durationText(checkpoint.encode),
-                durationText(checkpoint.total), checkpoint.codec,
+                durationText(checkpoint.total), checkpoint.codec ?? "delta",
             ]
             return (checkpoint.epoch, cells)
         }
@@ -182,7 +263,8 @@ extension Inspection {
         var text = "\(name): \(lines.count) checkpoint\(lines.count == 1 ? "" : "s")\n"
         guard !lines.isEmpty else { return text }
         var table = TextTable([
-            "epoch", "created", "rows", "size", "a row", "pause", "encode", "in all", "codec",
+            "epoch", "created", "rows", "changed", "size", "a row", "pause", "encode", "in all",
+            "codec",
         ])
         for line in lines { table.append(line.cells) }
         text += table.text

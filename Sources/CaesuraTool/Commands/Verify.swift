@@ -19,40 +19,94 @@ struct Verify: AsyncParsableCommand {
     func run() async throws {
         let repository = try await Repository.open(.directory(directory), for: .read)
         try await repository.checkEpoch(at, in: directory)
-        let epochs = if let at { [at] } else { try await repository.epochs() }
-        guard !epochs.isEmpty else {
+        var healths: [CheckpointHealth] = []
+        if let at {
+            healths = [CheckpointHealth(try await verify(at, of: repository))]
+        } else {
+            healths = try await verifyAll(of: repository)
+        }
+        let losses = at == nil ? try await repository.losses().map(\.description) : []
+        guard !healths.isEmpty || !losses.isEmpty else {
             throw ToolError("\(directory) has no checkpoint yet")
         }
-        var healths: [CheckpointHealth] = []
-        for epoch in epochs {
-            let health = CheckpointHealth(try await verify(epoch, of: repository))
-            if !json { try StandardOutput.write(health.text) }
-            healths.append(health)
+        if json {
+            try StandardOutput.writeJSON(healths)
+        } else {
+            try StandardOutput.write(Self.text(healths))
+            for loss in losses { try StandardOutput.write("lost: \(loss)\n") }
         }
-        if json { try StandardOutput.writeJSON(healths) }
         let damaged = healths.filter { !$0.isGood }.map(\.epoch)
         guard damaged.isEmpty else {
             throw ToolError(damaged: damaged, of: healths.count, in: directory)
         }
+        guard losses.isEmpty else {
+            throw ToolError(
+                "deltas in \(directory) are lost",
+                hint: "a store goes on from what is good with Repository.salvage(into:)",
+                exitCode: .damage)
+        }
+    }
+
+    /// A line for each full checkpoint and for each that is damaged; good deltas that follow each other share one.
+    static func text(_ healths: [CheckpointHealth]) -> String {
+        var text = ""
+        var run: [CheckpointHealth] = []
+        func endRun() {
+            guard let first = run.first, let last = run.last else { return }
+            if run.count == 1 {
+                text += first.text
+            } else {
+                let bytes = run.reduce(0) { $0 + $1.bytesRead }
+                text +=
+                    "epochs \(first.epoch) to \(last.epoch): \(counted(run.count, "delta")) good, "
+                    + "\(byteText(bytes)) read\n"
+            }
+            run = []
+        }
+        for health in healths {
+            if health.isGood, health.base != nil {
+                run.append(health)
+            } else {
+                endRun()
+                text += health.text
+            }
+        }
+        endRun()
+        return text
+    }
+
+    private func verifyAll(of repository: Repository) async throws -> [CheckpointHealth] {
+        let size = try await repository.log().checkpoints.reduce(0) { $0 + $1.storedBytes }
+        let bar = Mutex(ProgressBar("verifying"))
+        defer { bar.withLock { $0.clear() } }
+        return try await stopping {
+            let healths = Mutex<[CheckpointHealth]>([])
+            try await repository.verifyAll { read in
+                bar.withLock { $0.update(Double(read) / Double(max(size, 1)), byteText(read)) }
+            } report: { report in
+                let health = CheckpointHealth(report)
+                healths.withLock { $0.append(health) }
+            }
+            return healths.withLock { $0 }
+        }
     }
 
     private func verify(_ epoch: UInt64, of repository: Repository) async throws -> VerifyReport {
-        let size = try? await repository.reader(at: epoch).manifest.storedBytes
         let bar = Mutex(ProgressBar("verifying epoch \(epoch)"))
         defer { bar.withLock { $0.clear() } }
         return try await stopping {
             try await repository.verify(at: epoch) { read in
-                bar.withLock {
-                    $0.update(size.map { Double(read) / Double(max($0, 1)) }, byteText(read))
-                }
+                bar.withLock { $0.update(nil, byteText(read)) }
             }
         }
     }
 }
 
 /// What `caesura verify` and `caesura restore --check` say of one checkpoint.
-struct CheckpointHealth: Codable {
+struct CheckpointHealth: Codable, Sendable {
     var epoch: UInt64
+    /// The epoch that a delta builds on; nil for a full one.
+    var base: UInt64?
     var isGood: Bool
     var bytesRead: Int
     /// What is wrong and where.
@@ -60,7 +114,7 @@ struct CheckpointHealth: Codable {
     var regions: [Region]
 
     /// What is left of a region.
-    struct Region: Codable {
+    struct Region: Codable, Sendable {
         var name: String
         var rows: Int
         var goodRows: Int
@@ -69,6 +123,7 @@ struct CheckpointHealth: Codable {
 
     init(_ report: VerifyReport) {
         epoch = report.epoch
+        base = report.base
         isGood = report.isGood
         bytesRead = report.bytesRead
         problems = report.problems.map(\.description)

@@ -87,29 +87,26 @@ struct RowPrinter {
         bytes.append(UInt8(ascii: "\n"))
     }
 
-    /// Prints all rows of a batch.
-    mutating func append(_ batch: ColumnBatch, large: [RowCursor.LargeValueKey: [UInt8]]) {
-        var cursor = RowCursor(batch, large: large)
-        for index in 0..<batch.rowCount {
-            cursor.row = index
-            appendRow(&cursor)
-        }
+    /// Prints the rows that a cursor has still to come to.
+    mutating func append(_ rows: consuming RowCursor) {
+        while rows.advance() { append(program, rows) }
     }
 
-    private mutating func appendRow(_ cursor: inout RowCursor) {
+    /// Prints what a program of this printer's format says of the row at hand.
+    mutating func append(_ program: RowProgram, _ row: borrowing RowCursor) {
         var index = 0
         while index < program.steps.count {
             switch program.steps[index] {
             case .text(let range): bytes.append(contentsOf: program.texts[range])
             case .value(let leaf):
-                unsafe cursor.value(leaf) { value in
+                unsafe row.value(leaf) { value in
                     switch format {
                     case .jsonl: unsafe appendJSON(value, leaf)
                     case .csv: unsafe appendCSV(value, leaf)
                     }
                 }
             case .ifPresent(let leaf, let count, let absent):
-                if !cursor.isPresent(leaf) {
+                if !row.isPresent(leaf) {
                     bytes.append(contentsOf: program.texts[absent])
                     index += count
                 }
@@ -117,6 +114,9 @@ struct RowPrinter {
             index += 1
         }
     }
+
+    /// Prints text as it is.
+    mutating func append(_ text: some Sequence<UInt8>) { bytes.append(contentsOf: text) }
 
     // MARK: JSON
 

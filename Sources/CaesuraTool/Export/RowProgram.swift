@@ -5,8 +5,7 @@ import CaesuraFormat
 ///     JSON  {"key":{"host":⟨host⟩,"port":⟨port⟩},"row":{…}}⏎
 ///     CSV   ⟨host⟩,⟨port⟩,…⏎
 ///
-/// Worked out once, so that printing a row is a walk along a list. Fields that are not shown have no step:
-/// each column remembers by itself how far it is read.
+/// Worked out once, so that printing a row is a walk along a list. Fields that are not shown have no step.
 struct RowProgram {
     /// A step.
     enum Step {
@@ -39,6 +38,13 @@ struct RowProgram {
         program.add("\"row\":")
         program.addJSON(row)
         program.add("}\n")
+        return program
+    }
+
+    /// The program of one value in JSON: a key, a field.
+    static func json(value tree: RowTree, isShown: [Bool]) -> RowProgram {
+        var program = RowProgram(isShown)
+        program.addJSON(tree)
         return program
     }
 
@@ -132,11 +138,15 @@ struct RowProgram {
         }
     }
 
-    private func isHidden(_ tree: RowTree) -> Bool {
+    private func isHidden(_ tree: RowTree) -> Bool { Self.isHidden(tree, isShown) }
+
+    /// Whether nothing of a tree is shown.
+    static func isHidden(_ tree: RowTree, _ isShown: [Bool]) -> Bool {
         switch tree {
         case .leaf(let leaf): !isShown[leaf]
         case .optional(let presence, _): !isShown[presence]
-        case .structure(let fields): !fields.isEmpty && fields.allSatisfy { isHidden($0.tree) }
+        case .structure(let fields):
+            !fields.isEmpty && fields.allSatisfy { isHidden($0.tree, isShown) }
         }
     }
 }

@@ -66,3 +66,39 @@ extension String {
         self + String(repeating: " ", count: Swift.max(0, width - count))
     }
 }
+
+/// A number and what is counted: `1 row`, `2,000 rows`.
+func counted(_ count: Int, _ noun: String) -> String {
+    "\(count.grouped) \(noun)\(count == 1 ? "" : "s")"
+}
+
+/// Some epochs in words: `epoch 3`, `epochs 1 to 40`, `epochs 1 to 40, 42, 50 to 60`.
+///
+/// - Parameters:
+///   - epochs: The epochs, ascending.
+///   - all: Those among which neighbours make a range, ascending; numbers are left out where no cut was saved.
+func epochText(_ epochs: [UInt64], among all: [UInt64]) -> String {
+    var ranges: [(first: UInt64, last: UInt64)] = []
+    var next = epochs.startIndex
+    var isOpen = false
+    for epoch in all where next < epochs.endIndex {
+        guard epochs[next] == epoch else {
+            isOpen = false
+            continue
+        }
+        if isOpen {
+            ranges[ranges.count - 1].last = epoch
+        } else {
+            ranges.append((epoch, epoch))
+        }
+        isOpen = true
+        next += 1
+    }
+    // As many as fit on a line or two; a rule can leave hundreds.
+    let shown = ranges.prefix(12).map { range in
+        range.first == range.last ? "\(range.first)" : "\(range.first) to \(range.last)"
+    }
+    let rest = ranges.dropFirst(12)
+    return (epochs.count == 1 ? "epoch " : "epochs ") + shown.joined(separator: ", ")
+        + (rest.isEmpty ? "" : ", … to \(rest[rest.endIndex - 1].last)")
+}
