@@ -16,7 +16,7 @@ test: libraries
 
 # One table of measurements with ratios; PEERS=1 also installs and measures other systems, QUICK=1 only
 # shows that it runs. What each number means: docs/BENCHMARKS.md.
-bench: libraries
+bench:
 	SWIFT="$(SWIFT)" PEERS=$(PEERS) QUICK=$(QUICK) Benchmarks/run
 
 lint:
