@@ -13,12 +13,14 @@ enum ContinuousBenchmark {
         let directory = try options.string("directory", default: "/tmp")
         let interval = try options.int("milliseconds", default: 100)
         let rate = try options.int("rate", default: 0)
+        let work = try options.int("work", default: 0)
         let theta = try options.flag("zipf") ? 0.99 : 0
         let table = try CaesuraTable()
         _ = table.fill(rows: rows)
         let scale =
             short(rows) + (theta > 0 ? ", Zipf" : "")
             + (rate > 0 ? ", \(short(rate))/s" : "")
+            + (work > 0 ? ", \(short(work)) ns of work" : "")
         var off: [Window] = []
         var on: [Window] = []
         var retained = 0
@@ -29,7 +31,8 @@ enum ContinuousBenchmark {
         let zipf = theta > 0 ? Zipf(count: rows, theta: theta) : nil
         for _ in 0..<rounds {
             off.append(
-                await writing(table, rows: rows, rate: rate, zipf, milliseconds: seconds * 1000))
+                await writing(
+                    table, rows: rows, rate: rate, work: work, zipf, milliseconds: seconds * 1000))
             let sizes = Mutex<[Checkpoint]>([])
             var settings = ContinuousCheckpoints.Options()
             settings.observer = { event in
@@ -42,7 +45,9 @@ enum ContinuousBenchmark {
             // The first is full.
             try await checkpoints.durable()
             on.append(
-                await writing(table, rows: rows, rate: rate, zipf, milliseconds: seconds * 1000) {
+                await writing(
+                    table, rows: rows, rate: rate, work: work, zipf, milliseconds: seconds * 1000
+                ) {
                     retained = max(retained, table.store.memoryUse.retained)
                 })
             let deltas = sizes.withLock { $0.filter { !$0.isFull } }
@@ -83,8 +88,12 @@ enum ContinuousBenchmark {
     private static func lowest(_ values: [Double]) -> Double { values.min() ?? 0 }
 
     /// Updates rows for a time on core 0, as fast as it can or at a rate.
+    ///
+    /// - Parameter work: Nanoseconds that the thread is busy with something else for each update, as a service is
+    ///   that reads a request and writes an answer.
     private static func writing(
-        _ table: CaesuraTable, rows: Int, rate: Int, _ zipf: Zipf?, milliseconds: Int,
+        _ table: CaesuraTable, rows: Int, rate: Int, work: Int, _ zipf: Zipf?,
+        milliseconds: Int,
         meanwhile: () -> Void = {}
     ) async -> Window {
         let isDone = Flag()
@@ -111,6 +120,10 @@ enum ContinuousBenchmark {
                         $0.lastSeen = seen
                     }
                     count += 1
+                    if work > 0 {
+                        let end = now() + UInt64(work)
+                        while now() < end {}
+                    }
                 }
             }
             let end = now()
