@@ -9,7 +9,9 @@ extension Repository {
     /// error is thrown, and takes an older checkpoint. Nothing else should write to it meanwhile: a row that is
     /// set during the restore may make it fail, and is removed with the others.
     ///
-    /// A checkpoint that is a delta is restored from the full one before it and the deltas up to it.
+    /// A checkpoint that is a delta is restored from the full one before it and the deltas up to it; or, if that is
+    /// shorter, or all that is good, from a full one after it and the deltas in between, undone, if these carry the way
+    /// back (``CheckpointOptions/isReversible``).
     ///
     /// - Parameters:
     ///   - store: A store without rows; its regions have the fields of the checkpoint's, or are not there.
@@ -31,31 +33,50 @@ extension Repository {
             }
             guard let epoch = epoch ?? epochs.last else { return nil }
             do throws(RepositoryError) {
-                return try self.restore(
-                    catalog.path(to: epoch, in: self.storage), into: store,
-                    newest: catalog.newestEpoch, cancellation)
+                return try self.restore(epoch, of: catalog, into: store, cancellation)
             } catch {
                 throw Self.advised(error, others: epochs.filter { $0 != epoch })
             }
         }
     }
 
+    /// Restores a checkpoint along the first way that is good, blocking on the storage.
+    private func restore(
+        _ epoch: UInt64, of catalog: Catalog, into store: Store, _ cancellation: Cancellation
+    ) throws(RepositoryError) -> Checkpoint {
+        var refusal: RepositoryError?
+        for path in try catalog.paths(to: epoch, in: storage) {
+            do throws(RepositoryError) {
+                return try restore(path, into: store, newest: catalog.newestEpoch, cancellation)
+            } catch  where error.code == .damaged || error.code == .unsupported {
+                // The other way may be good.
+                if refusal == nil || !path.isBackwards { refusal = error }
+            }
+        }
+        // If there is no way but back, what is missing before it is the matter.
+        _ = try catalog.path(to: epoch, in: storage)
+        guard let refusal else { preconditionFailure("there is a path, or none is found") }
+        throw refusal
+    }
+
     /// Restores along a path, blocking on the storage.
+    ///
+    /// - Throws: `unsupported` if the path goes back and a delta does not carry the way; else as
+    ///   ``restore(into:at:)``.
     func restore(
         _ path: Catalog.Path, into store: Store, newest: UInt64?, _ cancellation: Cancellation
     ) throws(RepositoryError) -> Checkpoint {
         let reader = try CheckpointReader(storage: storage, epoch: path.full)
         let manifest = reader.manifest
+        var deltas = DeltaReader(storage)
+        if path.isBackwards {
+            try deltas.verify(back: path, from: manifest, cancellation)
+        } else {
+            try deltas.verify(path, from: manifest, cancellation)
+        }
         var verification = Verification(reader)
         let report = try verification.run(cancellation)
         if let problem = report.problems.first { throw report.refusal(problem) }
-        var deltas = DeltaReader(storage)
-        var identity = manifest.identity
-        for entry in path.deltas {
-            try cancellation.check()
-            try deltas.verify(entry, base: identity)
-            identity = entry.commit.state
-        }
         let restoration = try Restoration(reader, store)
         try restoration.emptyingOnFailure { () throws(RepositoryError) in
             if let problem = try restoration.run(manifest.parts, cancellation).first {
@@ -68,12 +89,14 @@ extension Repository {
             store, epoch: manifest.epoch, identity: manifest.identity, regions: regions,
             newest: newest)
         do throws(RepositoryError) {
-            for entry in path.deltas { try deltas.apply(entry, to: store, cancellation) }
+            for entry in path.deltas {
+                try deltas.apply(entry, to: store, isBackwards: path.isBackwards, cancellation)
+            }
         } catch {
             store.removeAll()
             throw error
         }
-        return path.deltas.last.map { Checkpoint($0, regions: regions) } ?? Checkpoint(manifest)
+        return path.target.map { Checkpoint($0, regions: regions) } ?? Checkpoint(manifest)
     }
 
     /// Brings back every partition of a checkpoint that verifies, and leaves out the others.

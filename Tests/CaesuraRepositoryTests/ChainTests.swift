@@ -289,4 +289,113 @@ import Testing
         #expect(try await repository.restore(into: restored.store)?.epoch == newest.epoch)
         #expect(restored.holds(20, generation: 4))
     }
+
+    /// A full checkpoint, deltas, and the last of them made full, too.
+    private static func compacted(
+        isReversible: Bool, in storage: MemoryStorage
+    ) async throws -> (Repository, History) {
+        let seed = UInt64.random(in: 0 ... .max)
+        print("a chain with a full checkpoint at both ends from seed \(seed)")
+        var generator = SeededGenerator(seed: seed)
+        let repository = try await Repository.open(.storage(storage))
+        var history = try History(partitionBits: 2)
+        var options = holding
+        options.isReversible = isReversible
+        for step in 0..<20 {
+            history.change(step == 0 ? 300 : 5, using: &generator)
+            let checkpoint = try await repository.checkpoint(
+                history.service.store, options: options)
+            history.states[checkpoint.epoch] = history.now
+        }
+        try await repository.compact()
+        return (repository, history)
+    }
+
+    /// What is there, but for a bit in the middle of each pack of a full checkpoint.
+    private static func image(
+        of storage: MemoryStorage, damaged epoch: UInt64
+    ) -> MemoryStorage {
+        let image = storage.image { true }
+        for name in image.files(in: Layout.packs) where Layout.epoch(ofPack: name) == epoch {
+            let path = Layout.packs + "/" + name
+            image.flip(path, at: (image.bytes(path)?.count ?? 0) / 2)
+        }
+        return image
+    }
+
+    @Test func `a checkpoint comes back by the shorter way`() async throws {
+        let storage = MemoryStorage()
+        let (repository, history) = try await Self.compacted(isReversible: true, in: storage)
+        try await expectAll(history, in: repository)
+        let epochs = try await repository.epochs()
+        let catalog = try Catalog(storage)
+        let directions = try epochs.map { try catalog.paths(to: $0, in: storage)[0].isBackwards }
+        #expect(!directions[1] && directions[18] && !directions[19])
+        #expect(directions == directions.prefix { !$0 } + directions.drop { !$0 })
+        // What comes next builds on what was gone back to.
+        let service = try SessionStore()
+        try await repository.restore(into: service.store, at: epochs[17])
+        #expect(try await repository.advance(service.store, to: epochs[18])?.epoch == epochs[18])
+        #expect(history.isEqual(service, at: epochs[18]))
+    }
+
+    @Test func `a checkpoint comes back by the way that is good`() async throws {
+        let storage = MemoryStorage()
+        let (repository, history) = try await Self.compacted(isReversible: true, in: storage)
+        let epochs = try await repository.epochs()
+        for end in [epochs[0], epochs[19]] {
+            let damaged = try await Repository.open(.storage(Self.image(of: storage, damaged: end)))
+            for epoch in epochs where epoch != epochs[0] || end != epochs[0] {
+                let restored = try SessionStore()
+                try await damaged.restore(into: restored.store, at: epoch)
+                #expect(history.isEqual(restored, at: epoch))
+            }
+            // Nothing leads to the first but itself.
+            guard end == epochs[0] else { continue }
+            await #expect(throws: RepositoryError(.damaged, "")) {
+                try await damaged.restore(into: SessionStore().store, at: end)
+            }
+        }
+    }
+
+    @Test func `deltas without the way back are not undone`() async throws {
+        let storage = MemoryStorage()
+        let (repository, history) = try await Self.compacted(isReversible: false, in: storage)
+        try await expectAll(history, in: repository)
+        let epochs = try await repository.epochs()
+        let damaged = try await Repository.open(
+            .storage(Self.image(of: storage, damaged: epochs[0])))
+        for epoch in epochs.dropLast() {
+            let restored = try SessionStore()
+            await #expect(throws: RepositoryError(.damaged, "")) {
+                try await damaged.restore(into: restored.store, at: epoch)
+            }
+            #expect(restored.sessions.count == 0)
+        }
+    }
+
+    @Test func `a text of 64 MiB that changes in the middle writes about one segment`()
+        async throws
+    {
+        let repository = try await Repository.open(.storage(MemoryStorage()))
+        let service = try SessionStore()
+        service.fill(10)
+        // Nothing that repeats, so that what is written is what is sent.
+        var generator = SeededGenerator(seed: 64)
+        var bytes = (0..<64 << 20).map { _ in UInt8(97 + Int(generator.next() >> 60)) }
+        func set() {
+            service.sessions[3] = Session(visits: 1, token: String(decoding: bytes, as: UTF8.self))
+        }
+        set()
+        #expect(try await repository.checkpoint(service.store, options: Self.holding).isFull)
+        bytes[33 << 20] ^= 1
+        set()
+        let delta = try await repository.checkpoint(service.store, options: Self.holding)
+        #expect(!delta.isFull)
+        #expect(delta.storedBytes < 1_100_000, "\(delta.storedBytes) bytes")
+        print("a byte of a text of 64 MiB: \(delta.storedBytes) bytes")
+        let restored = try SessionStore()
+        try await repository.restore(into: restored.store)
+        #expect(restored.sessions[3] == service.sessions[3])
+    }
 }

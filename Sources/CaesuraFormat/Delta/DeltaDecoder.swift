@@ -20,6 +20,15 @@ extension ChunkDecoder {
         }
     }
 
+    /// Whether a delta chunk carries the way back.
+    ///
+    /// - Throws: `malformed`, `limitExceeded` or `truncated` with an offset.
+    public mutating func isReversible(delta chunk: VerifiedChunk) throws(FormatError) -> Bool {
+        var reader = try bodyReader(of: chunk)
+        _ = try reader.integer(UInt64.self, "a base digest")
+        return try reader.byte("a delta's flags") & DeltaEncoder.reversible != 0
+    }
+
     private mutating func decodeChanges(
         of chunk: VerifiedChunk, _ layout: RegionLayout, into batch: DeltaBatch
     ) throws(FormatError) {

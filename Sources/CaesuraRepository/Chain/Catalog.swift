@@ -76,19 +76,53 @@ struct Catalog: Sendable {
     struct Path {
         /// The full checkpoint that it begins with.
         var full: UInt64
-        /// The deltas to apply to it, in order.
+        /// The deltas to apply to it, in order; backwards, those to undo.
         var deltas: [ChainEntry]
+        /// The delta that leads to the checkpoint; nil if it is the full one.
+        var target: ChainEntry?
+        /// Whether the full checkpoint is a later one.
+        var isBackwards = false
+
+        /// About how long its deltas take.
+        var deltaTime: Duration {
+            RestorePath.estimate(
+                deltas: deltas.count, changes: deltas.reduce(0) { $0 + $1.changes })
+        }
     }
 
-    /// How the checkpoint of an epoch is restored.
+    /// How the checkpoint of an epoch is restored from what came before it.
     ///
     /// - Throws: `notFound`; `damaged` if what it builds on is missing.
     func path(to epoch: UInt64, in storage: any Storage) throws(RepositoryError) -> Path {
-        guard isFull(epoch) || entries[epoch] != nil, !(boundary?.isRemoved(epoch) ?? false) else {
-            throw RepositoryError(
-                .notFound, "there is no checkpoint of epoch \(epoch)",
-                path: storage.display(Layout.manifests), epoch: epoch)
+        try check(epoch, in: storage)
+        return try path(from: epoch, in: storage)
+    }
+
+    /// The ways to the checkpoint of an epoch, the one first that is probably the shortest.
+    ///
+    /// From what came before it; if it is a full one and a delta too, along the deltas; and if a later one of its chain is a
+    /// full one, from that, should the deltas in between carry the way back.
+    ///
+    /// - Throws: `notFound`; `damaged` if there is none.
+    func paths(to epoch: UInt64, in storage: any Storage) throws(RepositoryError) -> [Path] {
+        let back = pathBack(to: epoch)
+        do throws(RepositoryError) {
+            let path = try path(to: epoch, in: storage)
+            if let back { return path.deltaTime <= back.deltaTime ? [path, back] : [back, path] }
+            guard let entry = entries[epoch], isFull(epoch),
+                isFull(entry.baseEpoch) || entries[entry.baseEpoch] != nil,
+                var other = try? self.path(from: entry.baseEpoch, in: storage)
+            else { return [path] }
+            other.deltas.append(entry)
+            other.target = entry
+            return [path, other]
+        } catch  where error.code == .damaged {
+            guard let back else { throw error }
+            return [back]
         }
+    }
+
+    private func path(from epoch: UInt64, in storage: any Storage) throws(RepositoryError) -> Path {
         var deltas: [ChainEntry] = []
         var at = epoch
         while !isFull(at) {
@@ -98,7 +132,29 @@ struct Catalog: Sendable {
             // Entries lead to later epochs than they build on, so this ends.
             at = entry.baseEpoch
         }
-        return Path(full: at, deltas: deltas.reversed())
+        return Path(full: at, deltas: deltas.reversed(), target: deltas.first)
+    }
+
+    private func pathBack(to epoch: UInt64) -> Path? {
+        guard !isFull(epoch),
+            let full = full.first(where: { $0 > epoch && entries[$0] != nil }),
+            let deltas = deltas(from: epoch, to: full),
+            // What a log was trimmed by is not in the delta.
+            deltas.allSatisfy({ $0.end.heads == $0.end.baseHeads })
+        else { return nil }
+        return Path(
+            full: full, deltas: deltas.reversed(), target: entries[epoch], isBackwards: true)
+    }
+
+    /// Checks that there is a checkpoint of an epoch.
+    ///
+    /// - Throws: `notFound`.
+    private func check(_ epoch: UInt64, in storage: any Storage) throws(RepositoryError) {
+        guard isFull(epoch) || entries[epoch] != nil, !(boundary?.isRemoved(epoch) ?? false) else {
+            throw RepositoryError(
+                .notFound, "there is no checkpoint of epoch \(epoch)",
+                path: storage.display(Layout.manifests), epoch: epoch)
+        }
     }
 
     /// The deltas that lead from one epoch to a later one, in order; nil if they do not.

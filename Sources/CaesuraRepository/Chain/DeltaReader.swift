@@ -28,13 +28,71 @@ struct DeltaReader {
         }
     }
 
-    /// Brings a store from an entry's base to its target.
+    /// Checks every byte of a path's deltas, and that each builds on what is before it.
+    mutating func verify(
+        _ path: Catalog.Path, from manifest: Manifest, _ cancellation: Cancellation
+    ) throws(RepositoryError) {
+        var identity = manifest.identity
+        for entry in path.deltas {
+            try cancellation.check()
+            try verify(entry, base: identity)
+            identity = entry.commit.state
+        }
+    }
+
+    /// Checks every byte of a path's deltas to undo, and that each carries the way back to what is behind it.
+    ///
+    /// - Throws: `damaged`; `unsupported` if one does not carry the way back.
+    mutating func verify(
+        back path: Catalog.Path, from manifest: Manifest, _ cancellation: Cancellation
+    ) throws(RepositoryError) {
+        let states = path.deltas.dropFirst().map(\.commit.state) + [path.target?.commit.state]
+        for (entry, base) in zip(path.deltas, states) {
+            try cancellation.check()
+            try verify(entry, base: base)
+            guard try isReversible(entry) else {
+                throw RepositoryError(
+                    .unsupported,
+                    "the delta to epoch \(entry.epoch) does not carry the way back",
+                    path: storage.display(entry.file), offset: entry.offset, epoch: entry.epoch)
+            }
+        }
+        guard let first = path.deltas.first, first.commit.state == manifest.identity else {
+            throw RepositoryError(
+                .damaged,
+                "the full checkpoint of epoch \(manifest.epoch) is another state than the delta to it leads to",
+                path: storage.display(Layout.manifest(manifest.epoch)), epoch: manifest.epoch)
+        }
+    }
+
+    /// Whether all chunks of an entry carry the way back.
+    private mutating func isReversible(_ entry: ChainEntry) throws(RepositoryError) -> Bool {
+        var isReversible = true
+        var decoder = ChunkDecoder()
+        let reader = DeltaReader(storage)
+        try forEachChunk(of: entry) { (chunk) throws(RepositoryError) in
+            guard chunk.header.role == .delta else { return }
+            do throws(FormatError) {
+                if try !decoder.isReversible(delta: chunk) { isReversible = false }
+            } catch {
+                throw reader.problem(error, entry)
+            }
+        }
+        return isReversible
+    }
+
+    /// Brings a store from an entry's base to its target; backwards, from its target to its base.
     mutating func apply(
-        _ entry: ChainEntry, to store: Store, _ cancellation: Cancellation
+        _ entry: ChainEntry, to store: Store, isBackwards: Bool = false,
+        _ cancellation: Cancellation
     ) throws(RepositoryError) {
         let applier: DeltaApplier
         do throws(StoreError) {
-            applier = try DeltaApplier(store)
+            applier =
+                isBackwards
+                ? try DeltaApplier(
+                    store, undoing: entry.end, at: entry.epoch, backTo: entry.baseEpoch)
+                : try DeltaApplier(store)
         } catch {
             throw Self.disturbance(error, entry)
         }
@@ -54,7 +112,7 @@ struct DeltaReader {
             }
         }
         do throws(StoreError) {
-            try applier.finish(entry.end, at: entry.epoch)
+            try applier.finish(entry.end, at: isBackwards ? entry.baseEpoch : entry.epoch)
         } catch {
             throw Self.disturbance(error, entry)
         }
