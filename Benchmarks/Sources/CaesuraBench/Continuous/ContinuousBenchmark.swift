@@ -100,6 +100,7 @@ enum ContinuousBenchmark {
         let length = UInt64(milliseconds) * 1_000_000
         let writer = Worker<Window>(core: 0) {
             var random = RandomRows(rows: rows)
+            var zipf = zipf
             let start = now()
             let cpu = processorTime()
             var count = 0
@@ -113,7 +114,7 @@ enum ContinuousBenchmark {
                     continue
                 }
                 while count < due {
-                    let row = zipf.map { $0.row(random.next(), of: rows) } ?? random.next()
+                    let row = zipf?.next() ?? random.next()
                     let seen = Int64(truncatingIfNeeded: 1_700_086_400_000 + time / 1_000_000)
                     table.sessions.update(Session.id(row)) {
                         $0.visits &+= 1
@@ -144,27 +145,5 @@ enum ContinuousBenchmark {
         var time = timespec()
         unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
         return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
-    }
-}
-
-/// Rows of which a few are asked for much more often than others: rank r with probability ~ 1 / r^theta.
-///
-/// By inversion of the continuous approximation (J. Gray et al., *Quickly generating billion-record synthetic
-/// databases*, SIGMOD 1994), and ranks spread over the rows.
-struct Zipf: Sendable {
-    private let exponent: Double
-    private let reach: Double
-
-    init(count: Int, theta: Double) {
-        exponent = 1 / (1 - theta)
-        reach = pow(Double(count), 1 - theta) - 1
-    }
-
-    /// The row for a uniform number less than `count`.
-    func row(_ uniform: Int, of count: Int) -> Int {
-        let u = (Double(uniform) + 0.5) / Double(count)
-        let rank = min(count - 1, Int(pow(u * reach + 1, exponent)) - 1)
-        return Int(
-            UInt64(count).multipliedFullWidth(by: UInt64(rank) &* 0x9E37_79B9_7F4A_7C15).high)
     }
 }

@@ -12,11 +12,14 @@ enum DeltaBenchmark {
         let passes = try options.int("passes", default: 5)
         let only = try options.int("changed", default: 0)
         if only < 0 { return try measureChain(rows: rows, changed: -only) }
+        let zipf = try options.flag("zipf") ? Zipf(count: rows, theta: 0.99) : nil
         let all = [1, rows / 10_000, rows / 1_000, rows / 100, rows / 10, rows / 2]
         for changed in only > 0 ? [only] : all {
-            try measure(rows: rows, changed: changed, passes: passes)
+            try measure(rows: rows, changed: changed, zipf, passes: passes)
         }
-        for changed in only > 0 ? [] : [1, 100] { try measureChain(rows: rows, changed: changed) }
+        for changed in only > 0 || zipf != nil ? [] : [1, 100] {
+            try measureChain(rows: rows, changed: changed)
+        }
     }
 
     /// Applies many small deltas one after the other, as a restore does that finds a long chain.
@@ -55,8 +58,8 @@ enum DeltaBenchmark {
         ).print()
     }
 
-    private static func measure(rows: Int, changed: Int, passes: Int) throws {
-        let scale = "\(short(changed)) of \(short(rows))"
+    private static func measure(rows: Int, changed: Int, _ zipf: Zipf?, passes: Int) throws {
+        let scale = "\(short(changed)) of \(short(rows))" + (zipf == nil ? "" : ", Zipf")
         func report(_ metric: String, _ unit: String, _ value: Double) {
             Result(metric, CaesuraTable.subject, scale, unit, value).print()
         }
@@ -70,16 +73,11 @@ enum DeltaBenchmark {
         try restorer.finish()
         let digest = try end(of: snapshot).digest
 
-        // Distinct rows, in an order that has nothing to do with where they lie.
-        var random = RandomRows(rows: rows)
-        var chosen: Set<Int> = []
-        while chosen.count < changed { chosen.insert(random.next()) }
-        var time = RandomRows(rows: window)
-        for row in chosen {
-            let now = 1_700_086_500_000 + Int64(time.next())
+        let updates = Updates(of: changed, rows: rows, zipf, milliseconds: window)
+        for (row, update) in updates.byRow {
             table.sessions.update(Session.id(row)) {
-                $0.visits &+= 1
-                $0.lastSeen = now
+                $0.visits &+= UInt32(update.count)
+                $0.lastSeen = 1_700_086_500_000 + Int64(update.last)
             }
         }
         let cut = table.store.cut()
@@ -101,7 +99,7 @@ enum DeltaBenchmark {
         guard copy.count == rows else { throw Failure("\(copy.count) rows after a delta") }
 
         let bytes = Double(delta.chunks.count)
-        let floor = choices(changed, of: rows) + Double(changed) * log2(Double(window)) / 8
+        let floor = updates.floor
         report("delta, bytes", "B", bytes)
         report("delta, bytes over floor", "x", bytes / max(floor, 1))
         report("delta, bytes over a snapshot", "%", 100 * bytes / Double(snapshot.count))
@@ -110,14 +108,6 @@ enum DeltaBenchmark {
         report("delta, time over a snapshot", "%", 100 * partial / full)
         report("delta, time after a snapshot, over it", "%", 100 * cold / full)
         report("delta, applying a changed row", "ns", applying / Double(changed))
-    }
-
-    /// Bytes that choosing `k` of `n` takes: log2 of the binomial coefficient.
-    private static func choices(_ k: Int, of n: Int) -> Double {
-        let (n, k) = (Double(n), Double(k))
-        let all: Double = lgamma(n + 1)
-        let rest: Double = lgamma(k + 1) + lgamma(n - k + 1)
-        return (all - rest) / log(2.0) / 8
     }
 
     private static func encode(_ cut: Cut) throws {

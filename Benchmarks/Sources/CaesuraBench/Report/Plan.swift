@@ -28,8 +28,7 @@ struct Plan {
             addTable(scale, repetitions: quick ? 1 : rows > 1_000_000 ? 2 : 3)
             addEncoding(scale, rows: rows, repetitions: quick ? 1 : 3, peers: peers)
         }
-        add(
-            "delta", quick ? 1 : 3, [Self.bench("delta --rows \(quick ? "100k" : "1M")")])
+        addDeltas(quick: quick)
         for size in quick ? ["10M"] : ["10M", "100M", "1G", "4G"] {
             addPause(size, peers: peers)
         }
@@ -58,6 +57,22 @@ struct Plan {
             if !isLarge { runs.append(Self.bench("redis --rows \(scale)")) }
         }
         add("encode and restore, \(scale) rows", repetitions, runs)
+    }
+
+    private mutating func addDeltas(quick: Bool) {
+        let rows = quick ? "100k" : "1M"
+        let repetitions = quick ? 1 : 3
+        add(
+            "delta", repetitions,
+            [Self.bench("delta --rows \(rows)"), Self.bench("delta --rows \(rows) --zipf")])
+        add("chain", repetitions, [Self.bench("chain --rows \(rows)")])
+        add("durable", repetitions, [Self.bench("durable")])
+        let rest = " --rows \(rows)" + (quick ? " --seconds 1 --rounds 1" : "")
+        add(
+            "continuous checkpoints", quick ? 1 : 2,
+            ["", " --zipf", " --work 1000", " --work 5000", " --work 20000", " --rate 100k"].map {
+                Self.bench("continuous" + $0 + rest)
+            })
     }
 
     private mutating func addPause(_ size: String, peers: Bool) {

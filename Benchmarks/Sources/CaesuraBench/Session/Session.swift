@@ -53,10 +53,14 @@ extension Session {
 
 /// A pseudorandom sequence of row numbers, the same for every subject.
 struct RandomRows {
-    private var state: UInt64 = 0x243F_6A88_85A3_08D3
+    private var state: UInt64
     private let rows: UInt64
 
-    init(rows: Int) { self.rows = UInt64(rows) }
+    /// - Parameter seed: Another one for numbers that have nothing to do with those of the first.
+    init(rows: Int, seed: UInt64 = 0x243F_6A88_85A3_08D3) {
+        self.rows = UInt64(rows)
+        state = seed
+    }
 
     /// A row number in 0..<rows.
     @inline(__always) mutating func next() -> Int {
