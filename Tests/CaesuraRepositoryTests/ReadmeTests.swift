@@ -52,6 +52,28 @@ import Testing
         #expect(limits.value.maximum == 11)
     }
 
+    @Test func `the example of continuous checkpoints does what it says`() async throws {
+        let directory = TemporaryDirectory()
+        let store = Store()
+        let sessions = try store.table("sessions", key: UInt64.self, row: Session.self)
+        let repository = try await Repository.open(.directory(directory.path))
+        sessions[7] = Session(user: 7, token: "…", visits: 0)
+
+        let checkpoints = repository.checkpoints(of: store, every: .milliseconds(100))
+        let running = Task { try await checkpoints.run() }
+
+        sessions.update(7) { $0.visits += 1 }
+        try await checkpoints.durable()
+
+        let restored = Store()
+        let rows = try restored.table("sessions", key: UInt64.self, row: Session.self)
+        let reader = try await Repository.open(.directory(directory.path), for: .read)
+        try await reader.restore(into: restored)
+        #expect(rows[7]?.visits == 1)
+        running.cancel()
+        try await running.value
+    }
+
     @Test func `the example is the one that is built here`() throws {
         let here = URL(filePath: #filePath)
         let root = here.deletingLastPathComponent().deletingLastPathComponent()
@@ -62,7 +84,7 @@ import Testing
         let blocks = readme.components(separatedBy: "```")
         let examples = stride(from: 1, to: blocks.count, by: 2).map { blocks[$0] }
             .prefix { !$0.contains(".package(") }
-        #expect(examples.count == 2)
+        #expect(examples.count == 3)
         for line in examples.joined(separator: "\n").split(separator: "\n")
         where line != "swift" {
             let code = line.split(separator: "   //")[0].trimmingCharacters(in: .whitespaces)
