@@ -235,20 +235,14 @@ extension Repository {
     ) throws(RepositoryError) -> Manifest {
         let start = ContinuousClock.now
         let created = WallClock.now
-        let source = try Self.source(cut, as: cut.epoch.rawValue, options)
-        var manifest = Manifest(
-            metadata: source.metadata, created: created, writer: Manifest.thisWriter)
-        var heads = source.heads.makeIterator()
-        for index in manifest.regions.indices
-        where manifest.regions[index].schema.kind == .log {
-            manifest.regions[index].head = heads.next() ?? 0
-        }
+        var content = try FullContent(cut, as: cut.epoch.rawValue, created, options)
         try checkDescent(of: cut)
-        let writer = try beginCheckpoint(manifest)
+        try content.keepPacks(of: earlierFull(for: cut), in: storage, options)
+        let writer = try beginCheckpoint(content.manifest, logEnds: content.logEnds)
         do throws(RepositoryError) {
             var timings = Manifest.Timings()
             timings.pause = cut.pause.nanoseconds
-            timings.encode = try Self.stream(source, to: writer, options, cancellation)
+            timings.encode = try Self.stream(content, to: writer, options, cancellation)
             timings.total = ContinuousClock.now.nanoseconds(since: start)
             let committed = try writer.commit(timings)
             try retractIfFenced(committed.epoch)
@@ -264,23 +258,22 @@ extension Repository {
         }
     }
 
-    /// What a cut is encoded from.
-    static func source(
-        _ cut: Cut, as epoch: UInt64, _ options: CheckpointOptions
-    ) throws(RepositoryError) -> SnapshotSource {
-        do throws(FormatError) {
-            return try SnapshotSource(cut, as: epoch, compression: options.compression)
-        } catch {
-            throw RepositoryError(
-                .mismatch, "the store has a schema that cannot be written: \(error)")
-        }
+    /// The newest full checkpoint from whose state a cut's store goes on, if it can be read.
+    func earlierFull(for cut: Cut) -> Manifest? {
+        guard let ancestor = cut.ancestor, ancestor.isExact, let catalog = try? Catalog(storage),
+            let path = try? catalog.path(to: ancestor.epoch, in: storage),
+            let manifest = try? CheckpointReader(storage: storage, epoch: path.full).manifest,
+            path.target?.commit.state ?? manifest.identity == ancestor.digest
+        else { return nil }
+        return manifest
     }
 
     /// Encodes on threads of their own and writes on this one; returns the time spent encoding.
     static func stream(
-        _ source: SnapshotSource, to writer: CheckpointWriter, _ options: CheckpointOptions,
+        _ content: FullContent, to writer: CheckpointWriter, _ options: CheckpointOptions,
         _ cancellation: Cancellation
     ) throws(RepositoryError) -> UInt64 {
+        let source = content.source
         let encoders = max(1, options.encoders)
         let queue = ChunkQueue(encoders: encoders, limit: options.waitingBytes)
         let encodeTime = Monitor<UInt64>(0)
@@ -296,7 +289,7 @@ extension Repository {
             encodeTime.withLock { $0 += OwnThread.processorTime }
         } alongside: {
             do throws(RepositoryError) {
-                try drain(queue, source, to: writer)
+                try drain(queue, content, to: writer)
             } catch {
                 queue.fail(error)
             }
@@ -328,18 +321,93 @@ extension Repository {
     }
 
     private static func drain(
-        _ queue: ChunkQueue, _ source: SnapshotSource, to writer: CheckpointWriter
+        _ queue: ChunkQueue, _ content: FullContent, to writer: CheckpointWriter
     ) throws(RepositoryError) {
         var stream = try StreamWriter(
-            metadata: source.metadata, heads: source.heads, to: CheckpointSink(writer))
+            metadata: content.source.metadata, heads: content.source.heads,
+            to: CheckpointSink(writer))
+        var kept = content.kept
         var chunk: [UInt8]?
         while let next = try queue.next(after: chunk) {
+            let header = unsafe next.withUnsafeBufferPointer { bytes in
+                unsafe ChunkHeader(encoded: UnsafeRawBufferPointer(bytes))
+            }
+            while let pack = kept.popFirst(before: header) {
+                for (_, header) in pack.chunks { stream.skip(header) }
+                try writer.append(pack)
+            }
             try unsafe next.withUnsafeBufferPointer { (bytes) throws(RepositoryError) in
                 try unsafe stream.append(UnsafeRawBufferPointer(bytes))
             }
             chunk = next
         }
+        while let pack = kept.popFirst(before: nil) {
+            for (_, header) in pack.chunks { stream.skip(header) }
+            try writer.append(pack)
+        }
         _ = try stream.finish()
+    }
+}
+
+/// What a full checkpoint is made of: what is encoded, and what is there already.
+struct FullContent {
+    private(set) var source: SnapshotSource
+    private(set) var kept = LogPacks()
+    /// Without chunks.
+    var manifest: Manifest
+    /// For the logs, by their regions, the position behind the last row.
+    private(set) var logEnds: [Int: UInt64] = [:]
+    private let cut: Cut
+
+    init(
+        _ cut: Cut, as epoch: UInt64, _ created: WallClock, _ options: CheckpointOptions
+    ) throws(RepositoryError) {
+        self.cut = cut
+        source = try Self.source(cut, as: epoch, options, keeping: [:])
+        manifest = Manifest(
+            metadata: source.metadata, created: created, writer: Manifest.thisWriter)
+        var heads = source.heads.makeIterator()
+        for index in manifest.regions.indices
+        where manifest.regions[index].schema.kind == .log {
+            let head = heads.next() ?? 0
+            manifest.regions[index].head = head
+            logEnds[index] = head + UInt64(cut.rowCount(of: manifest.regions[index].name) ?? 0)
+        }
+    }
+
+    /// Leaves out what packs of an earlier checkpoint hold, from whose state the cut's store goes on.
+    mutating func keepPacks(
+        of earlier: Manifest?, in storage: any Storage, _ options: CheckpointOptions
+    ) throws(RepositoryError) {
+        guard let earlier, !logEnds.isEmpty else { return }
+        kept = try LogPacks(of: earlier, for: manifest, in: storage)
+        guard !kept.packs.isEmpty else { return }
+        source = try Self.source(
+            cut, as: manifest.epoch, options, keeping: kept.positions(in: manifest.regions))
+    }
+
+    private static func source(
+        _ cut: Cut, as epoch: UInt64, _ options: CheckpointOptions,
+        keeping kept: [String: Range<UInt64>]
+    ) throws(RepositoryError) -> SnapshotSource {
+        do throws(FormatError) {
+            return try SnapshotSource(
+                cut, as: epoch, compression: options.compression, keeping: kept)
+        } catch {
+            throw RepositoryError(
+                .mismatch, "the store has a schema that cannot be written: \(error)")
+        }
+    }
+}
+
+extension ChunkHeader {
+    /// That of a chunk that was just encoded.
+    fileprivate init(encoded bytes: UnsafeRawBufferPointer) {
+        do throws(FormatError) {
+            unsafe self = try ChunkHeader(reading: bytes)
+        } catch {
+            preconditionFailure("a chunk that was just encoded has a good header: \(error)")
+        }
     }
 }
 
@@ -350,12 +418,7 @@ private struct CheckpointSink: ByteSink {
     init(_ writer: CheckpointWriter) { self.writer = writer }
 
     mutating func write(_ bytes: UnsafeRawBufferPointer) throws(RepositoryError) {
-        let header: ChunkHeader
-        do throws(FormatError) {
-            header = try unsafe ChunkHeader(reading: bytes)
-        } catch {
-            preconditionFailure("a chunk that was just encoded has a good header: \(error)")
-        }
+        let header = unsafe ChunkHeader(encoded: bytes)
         try unsafe writer.append(RawSpan(_unsafeBytes: bytes), ChunkFacts(header))
     }
 }

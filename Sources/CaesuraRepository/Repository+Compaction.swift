@@ -55,17 +55,16 @@ extension Repository {
         _ options: CheckpointOptions, _ cancellation: Cancellation
     ) throws(RepositoryError) -> Manifest {
         let start = ContinuousClock.now
-        let source = try Self.source(cut, as: epoch, options)
-        var manifest = Manifest(
-            metadata: source.metadata, created: created, writer: Manifest.thisWriter)
-        manifest.state = state
+        var content = try FullContent(cut, as: epoch, created, options)
+        content.manifest.state = state
+        try content.keepPacks(of: earlierFull(for: cut), in: storage, options)
         try Leftovers.remove(from: storage, newest: newestEpoch(), as: .maintainer)
         let writer = CheckpointWriter(
-            storage: storage, manifest: manifest, packBytes: CheckpointWriter.packBytes)
+            storage: storage, manifest: content.manifest, logEnds: content.logEnds)
         do throws(RepositoryError) {
             var timings = Manifest.Timings()
             timings.pause = cut.pause.nanoseconds
-            timings.encode = try Self.stream(source, to: writer, options, cancellation)
+            timings.encode = try Self.stream(content, to: writer, options, cancellation)
             timings.total = ContinuousClock.now.nanoseconds(since: start)
             let committed = try writer.commit(timings)
             try retractIfFenced(epoch)

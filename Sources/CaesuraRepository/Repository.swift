@@ -158,7 +158,8 @@ public final class Repository: Sendable {
 
     /// Begins a checkpoint, between ``claim()`` and ``endCheckpoint()``.
     func beginCheckpoint(
-        _ manifest: Manifest, packBytes: Int = CheckpointWriter.packBytes
+        _ manifest: Manifest, packBytes: Int = CheckpointWriter.packBytes,
+        logEnds: [Int: UInt64] = [:]
     ) throws(RepositoryError) -> CheckpointWriter {
         let newest = try newestEpoch()
         if let newest, newest >= manifest.epoch {
@@ -171,7 +172,8 @@ public final class Repository: Sendable {
         try Leftovers.remove(from: storage, newest: newest, as: .writer)
         var manifest = manifest
         manifest.previousEpoch = newest
-        return CheckpointWriter(storage: storage, manifest: manifest, packBytes: packBytes)
+        return CheckpointWriter(
+            storage: storage, manifest: manifest, packBytes: packBytes, logEnds: logEnds)
     }
 
     /// Gives up a checkpoint that has failed, and frees its room at once if the storage lets us.

@@ -114,8 +114,11 @@ import Testing
             let generations = Set(
                 (0..<Self.rows).compactMap { restored.sessions[$0]?.visits })
             #expect(restored.sessions.count == Int(Self.rows), "\(note)")
+            // More may be there than was told: a round may be killed before it tells of anything.
             #expect(
-                generations.allSatisfy { $0 == told || $0 == told + 1 }, "\(note): \(generations)")
+                generations.allSatisfy { $0 >= told } && generations.count <= 2
+                    && (generations.max() ?? 0) - (generations.min() ?? 0) <= 1,
+                "\(note), told \(told): \(generations)")
             for epoch in try await repository.epochs() {
                 let report = try await repository.verify(at: epoch)
                 #expect(report.isGood, "\(note), epoch \(epoch): \(report.problems)")

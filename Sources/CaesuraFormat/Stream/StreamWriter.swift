@@ -53,15 +53,27 @@ public struct StreamWriter<Sink: ByteSink & ~Copyable>: ~Copyable {
     /// - Precondition: The chunk comes next in the order of the stream.
     /// - Throws: What the sink throws; the stream is then broken and cannot be continued.
     public mutating func append(_ chunk: UnsafeRawBufferPointer) throws(Sink.Failure) {
+        let header: ChunkHeader
         do throws(FormatError) {
-            let header = try unsafe ChunkHeader(reading: chunk)
-            precondition(header.chunkLength == chunk.count, "not exactly one chunk")
-            precondition(header.role != .end, "finish() writes the end chunk")
+            header = try unsafe ChunkHeader(reading: chunk)
+        } catch {
+            preconditionFailure("a chunk that does not come next: \(error)")
+        }
+        precondition(header.chunkLength == chunk.count, "not exactly one chunk")
+        skip(header)
+        try unsafe sink.write(chunk)
+    }
+
+    /// Counts a chunk that is where the bytes go already, and writes nothing.
+    ///
+    /// - Precondition: The chunk comes next in the order of the stream.
+    public mutating func skip(_ header: ChunkHeader) {
+        precondition(header.role != .end, "finish() writes the end chunk")
+        do throws(FormatError) {
             try order.accept(header, at: Int(clamping: order.totals.byteCount))
         } catch {
             preconditionFailure("a chunk that does not come next: \(error)")
         }
-        try unsafe sink.write(chunk)
     }
 
     /// Writes the end chunk and gives the sink back.

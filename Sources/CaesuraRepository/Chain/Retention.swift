@@ -58,6 +58,6 @@ public struct Pruning: Hashable, Sendable {
     ///
     /// A chain file stays as long as a checkpoint in it does, or one that builds on it.
     public var files: [String]
-    /// Bytes of these files.
+    /// Bytes of these files; those of a log's packs that other checkpoints share are not free yet.
     public var byteCount: Int
 }

@@ -97,6 +97,33 @@ public final class CheckpointReader: Sendable {
             epoch: manifest.epoch, chunk: index)
     }
 
+    /// The header of a chunk, which is the one that the manifest names.
+    ///
+    /// - Throws: `damaged` with file, offset and chunk if it is not, `storage` if it cannot be read.
+    func header(of index: Int) throws(RepositoryError) -> ChunkHeader {
+        let chunk = manifest.chunks[index]
+        let file = try pack(chunk.pack)
+        // A header's own length is one byte.
+        var buffer = [UInt8](repeating: 0, count: min(255, chunk.facts.length))
+        var span = buffer.mutableSpan
+        var bytes = unsafe span.mutableBytes
+        try file.read(at: chunk.offset, into: &bytes)
+        do throws(FormatError) {
+            let header = try unsafe buffer.withUnsafeBufferPointer { (bytes) throws(FormatError) in
+                try unsafe ChunkHeader(
+                    reading: UnsafeRawBufferPointer(bytes), origin: chunk.offset)
+            }
+            guard ChunkFacts(header) == chunk.facts else {
+                throw FormatError(
+                    .malformed, "the chunk is not the one that the manifest names",
+                    at: chunk.offset)
+            }
+            return header
+        } catch {
+            throw problem(error, index)
+        }
+    }
+
     /// Reads a chunk's bytes, as they are, in place of what `buffer` has.
     func read(_ index: Int, into buffer: inout [UInt8]) throws(RepositoryError) {
         let chunk = manifest.chunks[index]

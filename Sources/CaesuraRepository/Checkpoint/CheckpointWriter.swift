@@ -19,15 +19,23 @@ final class CheckpointWriter {
     private let packBytes: Int
     private(set) var manifest: Manifest
     private var pack: OpenPack?
+    /// For the logs, by their regions: where the last run of rows ends that get packs of their own.
+    private let sealedEnds: [Int: UInt64]
     private var state = State.writing
     /// Nanoseconds spent in the storage.
     private(set) var writeTime: UInt64 = 0
 
     /// Begins a checkpoint; the caller holds the lock and has removed leftovers.
-    init(storage: any Storage, manifest: Manifest, packBytes: Int = packBytes) {
+    ///
+    /// - Parameter logEnds: For the logs, by their regions, the position behind the last row.
+    init(
+        storage: any Storage, manifest: Manifest, packBytes: Int = packBytes,
+        logEnds: [Int: UInt64] = [:]
+    ) {
         self.storage = storage
         self.manifest = manifest
         self.packBytes = packBytes
+        sealedEnds = logEnds.mapValues { $0 - $0 % LogPacks.positionsPerRun }
     }
 
     /// Adds the next chunk of the stream.
@@ -43,15 +51,49 @@ final class CheckpointWriter {
                 .storage, "the checkpoint has more than \(Manifest.chunkLimit) chunks",
                 epoch: manifest.epoch)
         }
-        if let pack, pack.count >= packBytes { try close(pack) }
-        let pack = if let pack { pack } else { try open() }
+        let run = run(of: facts)
+        if let pack, run != pack.run || pack.count >= packBytes && isBoundary(facts, pack) {
+            try close(pack)
+        }
+        let pack = if let pack { pack } else { try open(run) }
+        note(facts, at: pack.count)
+        pack.lastRange = facts.range
+        try pack.append(bytes)
+    }
+
+    /// Takes over a pack of an earlier checkpoint, whose chunks come next in the stream.
+    func append(_ kept: LogPacks.Pack) throws(RepositoryError) {
+        precondition(state == .writing, "the checkpoint has ended")
+        let start = ContinuousClock.now
+        defer { writeTime += ContinuousClock.now.nanoseconds(since: start) }
+        if let pack { try close(pack) }
+        try checkPackLimit()
+        try storage.link(kept.path, as: Layout.pack(manifest.epoch, manifest.packs.count))
+        for (chunk, _) in kept.chunks { note(chunk.facts, at: chunk.offset) }
+        manifest.packs.append(kept.facts)
+    }
+
+    private func note(_ facts: ChunkFacts, at offset: Int) {
         manifest.chunks.append(
-            Manifest.Chunk(pack: manifest.packs.count, offset: pack.count, facts: facts))
+            Manifest.Chunk(pack: manifest.packs.count, offset: offset, facts: facts))
         if let region = facts.region {
             manifest.regions[region].rows += facts.rows
             manifest.regions[region].storedBytes += facts.length
         }
-        try pack.append(bytes)
+    }
+
+    /// The run of a log's rows that a chunk belongs to, if it gets packs of its own.
+    private func run(of facts: ChunkFacts) -> LogRun? {
+        guard let region = facts.region, let end = sealedEnds[region], facts.range.first < end
+        else { return nil }
+        return LogRun(region: region, number: facts.range.first / LogPacks.positionsPerRun)
+    }
+
+    /// Whether a pack may end before a chunk: one of a run's, only at a stretch's beginning.
+    private func isBoundary(_ facts: ChunkFacts, _ pack: OpenPack) -> Bool {
+        pack.run == nil
+            || facts.range.first % Limits.positionsPerStretch == 0
+                && facts.range != pack.lastRange
     }
 
     /// Makes the checkpoint exist.
@@ -79,16 +121,20 @@ final class CheckpointWriter {
         pack = nil
     }
 
-    private func open() throws(RepositoryError) -> OpenPack {
+    private func open(_ run: LogRun?) throws(RepositoryError) -> OpenPack {
+        try checkPackLimit()
+        let path = Layout.pack(manifest.epoch, manifest.packs.count)
+        let opened = OpenPack(try storage.create(path), run)
+        pack = opened
+        return opened
+    }
+
+    private func checkPackLimit() throws(RepositoryError) {
         guard manifest.packs.count < Manifest.packLimit else {
             throw RepositoryError(
                 .storage, "the checkpoint has more than \(Manifest.packLimit) packs",
                 epoch: manifest.epoch)
         }
-        let path = Layout.pack(manifest.epoch, manifest.packs.count)
-        let opened = OpenPack(try storage.create(path))
-        pack = opened
-        return opened
     }
 
     private func close(_ pack: OpenPack) throws(RepositoryError) {
@@ -97,12 +143,25 @@ final class CheckpointWriter {
     }
 }
 
+/// Rows of a log that get packs of their own.
+private struct LogRun: Equatable {
+    var region: Int
+    var number: UInt64
+}
+
 /// A pack while chunks are added to it.
 private final class OpenPack {
     let file: BufferedWriter
+    /// The rows that it is for alone.
+    let run: LogRun?
+    /// That of the chunk that came last.
+    var lastRange = HashRange.all
     private var hasher = DigestHasher()
 
-    init(_ file: any StorageWriter) { self.file = BufferedWriter(file) }
+    init(_ file: any StorageWriter, _ run: LogRun?) {
+        self.file = BufferedWriter(file)
+        self.run = run
+    }
 
     var count: Int { file.count }
 
