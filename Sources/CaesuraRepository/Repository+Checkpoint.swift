@@ -237,7 +237,7 @@ extension Repository {
         let created = WallClock.now
         var content = try FullContent(cut, as: cut.epoch.rawValue, created, options)
         try checkDescent(of: cut)
-        try content.keepPacks(of: earlierFull(for: cut), in: storage, options)
+        try keepPacks(for: &content, options)
         let writer = try beginCheckpoint(content.manifest, logEnds: content.logEnds)
         do throws(RepositoryError) {
             var timings = Manifest.Timings()
@@ -258,8 +258,18 @@ extension Repository {
         }
     }
 
+    /// Leaves out of a full checkpoint what packs of an earlier one hold.
+    ///
+    /// - Complexity: O(chunks of chain files and of the earlier checkpoint), if the store has logs.
+    func keepPacks(
+        for content: inout FullContent, _ options: CheckpointOptions
+    ) throws(RepositoryError) {
+        guard !content.logEnds.isEmpty, let earlier = earlierFull(for: content.cut) else { return }
+        try content.keepPacks(of: earlier, in: storage, options)
+    }
+
     /// The newest full checkpoint from whose state a cut's store goes on, if it can be read.
-    func earlierFull(for cut: Cut) -> Manifest? {
+    private func earlierFull(for cut: Cut) -> Manifest? {
         guard let ancestor = cut.ancestor, ancestor.isExact, let catalog = try? Catalog(storage),
             let path = try? catalog.path(to: ancestor.epoch, in: storage),
             let manifest = try? CheckpointReader(storage: storage, epoch: path.full).manifest,
@@ -357,7 +367,7 @@ struct FullContent {
     var manifest: Manifest
     /// For the logs, by their regions, the position behind the last row.
     private(set) var logEnds: [Int: UInt64] = [:]
-    private let cut: Cut
+    let cut: Cut
 
     init(
         _ cut: Cut, as epoch: UInt64, _ created: WallClock, _ options: CheckpointOptions
@@ -377,9 +387,8 @@ struct FullContent {
 
     /// Leaves out what packs of an earlier checkpoint hold, from whose state the cut's store goes on.
     mutating func keepPacks(
-        of earlier: Manifest?, in storage: any Storage, _ options: CheckpointOptions
+        of earlier: Manifest, in storage: any Storage, _ options: CheckpointOptions
     ) throws(RepositoryError) {
-        guard let earlier, !logEnds.isEmpty else { return }
         kept = try LogPacks(of: earlier, for: manifest, in: storage)
         guard !kept.packs.isEmpty else { return }
         source = try Self.source(

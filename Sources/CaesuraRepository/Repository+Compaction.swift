@@ -57,7 +57,7 @@ extension Repository {
         let start = ContinuousClock.now
         var content = try FullContent(cut, as: epoch, created, options)
         content.manifest.state = state
-        try content.keepPacks(of: earlierFull(for: cut), in: storage, options)
+        try keepPacks(for: &content, options)
         try Leftovers.remove(from: storage, newest: newestEpoch(), as: .maintainer)
         let writer = CheckpointWriter(
             storage: storage, manifest: content.manifest, logEnds: content.logEnds)
