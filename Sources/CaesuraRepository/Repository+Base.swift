@@ -38,12 +38,20 @@ extension Repository {
                 return false
             }
             let path = try catalog.path(to: ancestor.epoch, in: storage)
+            // It is visible, and whoever wrote it may not have come to its last sync; nor did its next deltas say so.
+            try storage.syncDirectory(Layout.manifests)
+            if let last = path.deltas.last {
+                try storage.syncDirectory(Layout.packs)
+                try storage.syncFile(last.file)
+            }
             let manifest = try CheckpointReader(storage: storage, epoch: path.full).manifest
             chain.begin(
                 fullBytes: manifest.storedBytes, length: path.deltas.count,
                 deltaBytes: path.deltas.reduce(0) { $0 + $1.length })
         } catch {
             cut.close()
+            // Removed since, or damaged: a full checkpoint takes nothing from it.
+            if error.code == .notFound || error.code == .damaged { return false }
             throw error
         }
         chain.hold(

@@ -160,7 +160,7 @@ extension Repository {
         do throws(RepositoryError) {
             let rows = base.regions.map { cut.rowCount(of: $0) ?? 0 }
             entry = try writer.commit(created: created, timings: timings, rows: rows)
-            try checkFence(epoch: entry.epoch, base: entry.baseEpoch)
+            try checkFence(of: entry)
         } catch {
             throw .failed(error)
         }
@@ -217,13 +217,36 @@ extension Repository {
     /// Checks that a checkpoint that has just come to be is not one that has been removed.
     ///
     /// - Throws: `fenced`.
-    func checkFence(epoch: UInt64, base: UInt64? = nil) throws(RepositoryError) {
+    func checkFence(epoch: UInt64) throws(RepositoryError) {
+        guard let boundary = try Boundary.read(from: storage), boundary.isRemoved(epoch) else {
+            return
+        }
+        throw fence(boundary, epoch: epoch, removed: epoch)
+    }
+
+    /// Checks that a delta that has just come to be is there, and not one of a writer that has been replaced.
+    ///
+    /// - Throws: `fenced`.
+    private func checkFence(of entry: ChainEntry) throws(RepositoryError) {
+        try checkFence(epoch: entry.epoch)
         guard let boundary = try Boundary.read(from: storage),
-            boundary.isRemoved(epoch) || base.map(boundary.isRemoved) ?? false
+            boundary.isRemoved(entry.baseEpoch)
         else { return }
-        throw RepositoryError(
+        // Who removed the base may have seen the delta before its writer knew that it was durable, and kept it. A
+        // writer in our place may have used the same epoch, for another state.
+        let catalog = try Catalog(storage)
+        guard let boundary = catalog.boundary, entry.epoch <= boundary.epoch,
+            !boundary.isRemoved(entry.epoch),
+            try catalog.isOnly(entry.commit.state, at: entry.epoch, in: storage)
+        else { throw fence(boundary, epoch: entry.epoch, removed: entry.baseEpoch) }
+    }
+
+    private func fence(
+        _ boundary: Boundary, epoch: UInt64, removed: UInt64
+    ) -> RepositoryError {
+        RepositoryError(
             .fenced,
-            "another writer has gone on from here and removed epoch \(base ?? epoch), while this one stood still",
+            "another writer has gone on from here and removed epoch \(removed), while this one stood still",
             path: storage.display(Layout.boundary(boundary.number)), epoch: epoch,
             hint: "stop this service, or restore the newest checkpoint into it")
     }

@@ -60,18 +60,26 @@ extension Repository {
     ///   - epoch: The checkpoint.
     /// - Returns: The checkpoint; nil if no deltas lead to it from where the store is, and the store is as it was:
     ///   restore it into another one then.
-    /// - Throws: `notFound`; `damaged`, and the store is as it was; `disturbed` if something else wrote to the
-    ///   store, and `cancelled`: the store is empty then.
+    /// - Throws: `notFound`; `damaged`, and the store is as it was; `disturbed` if the store was written to
+    ///   before the call, and it is as it was; `disturbed` if something wrote to it meanwhile, and `cancelled`: the store is
+    ///   empty then.
     public func advance(
         _ store: Store, to epoch: UInt64
     ) async throws(RepositoryError) -> Checkpoint? {
         try await OwnThread.run { (cancellation) throws(RepositoryError) -> Checkpoint? in
             let catalog = try Catalog(self.storage)
             _ = try catalog.path(to: epoch, in: self.storage)
-            guard let ancestor = store.ancestor, ancestor.place == self.storage.display(""),
+            guard let ancestor = store.ancestor, ancestor.isExact,
+                ancestor.place == self.storage.display(""),
                 ancestor.epoch < epoch,
                 let entries = catalog.deltas(from: ancestor.epoch, to: epoch)
             else { return nil }
+            guard !store.isWritten(since: ancestor.writeMark) else {
+                throw RepositoryError(
+                    .disturbed,
+                    "the store was written to since it was restored, and a delta changes exactly what that brought",
+                    epoch: ancestor.epoch, hint: "restore epoch \(epoch) into an empty store")
+            }
             var reader = DeltaReader(self.storage)
             var identity = ancestor.digest
             for entry in entries {

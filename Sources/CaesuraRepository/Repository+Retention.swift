@@ -112,6 +112,11 @@ extension Repository {
             pruning.byteCount += try storage.open(file).size
         }
         if isDryRun || files.isEmpty && pruning.removed.isEmpty { return pruning }
+        // Who wrote the newest delta may not have synced it yet. Were it lost after what it replaces was removed,
+        // nothing would be there.
+        try storage.syncDirectory(Layout.manifests)
+        try storage.syncDirectory(Layout.packs)
+        for path in chains.sorted() { try storage.syncFile(path) }
         if let last = epochs.last {
             let boundary = Boundary(
                 number: (catalog.boundary?.number ?? 0) + 1,

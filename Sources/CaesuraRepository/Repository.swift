@@ -196,6 +196,9 @@ public final class Repository: Sendable {
         }
     }
 
+    /// Whether checkpoints can be taken.
+    var isOpenForWriting: Bool { writer.withLock { $0.lock != nil && !$0.isClosed } }
+
     /// Makes this the only checkpoint under way; the caller ends it with ``endCheckpoint()``.
     func claim() throws(RepositoryError) {
         let refusal: RepositoryError? = writer.withLock { state in

@@ -193,6 +193,15 @@ final class MemoryStorage: Storage {
         }
     }
 
+    func syncFile(_ path: String) throws(RepositoryError) {
+        try perform(
+            "sync file \(path)", path, grows: true, certain: false
+        ) { (state) throws(RepositoryError) in
+            guard let file = Self.find(path, in: state) else { throw Self.missing(path) }
+            state.files[file] = File(durable: state.files[file].bytes)
+        }
+    }
+
     func list(_ path: String) throws(RepositoryError) -> [String] {
         try state.withLock { (state) throws(RepositoryError) in
             guard let directory = state.directories[path] else { throw Self.missing(path) }

@@ -30,6 +30,7 @@ struct ObservedStorage: Storage {
         try inner.remove(path)
     }
     func syncDirectory(_ path: String) throws(RepositoryError) { try inner.syncDirectory(path) }
+    func syncFile(_ path: String) throws(RepositoryError) { try inner.syncFile(path) }
     func list(_ path: String) throws(RepositoryError) -> [String] { try inner.list(path) }
     func lock(_ path: String) throws(RepositoryError) -> any StorageLock {
         locks ? try inner.lock(path) : NoLock()

@@ -31,6 +31,7 @@ private struct WatchedStorage: Storage {
     }
     func remove(_ path: String) throws(RepositoryError) { try base.remove(path) }
     func syncDirectory(_ path: String) throws(RepositoryError) { try base.syncDirectory(path) }
+    func syncFile(_ path: String) throws(RepositoryError) { try base.syncFile(path) }
     func list(_ path: String) throws(RepositoryError) -> [String] { try base.list(path) }
     func lock(_ path: String) throws(RepositoryError) -> any StorageLock { try base.lock(path) }
     func display(_ path: String) -> String { base.display(path) }

@@ -95,6 +95,7 @@ extension FuzzTarget {
             law(
                 zip(batch.columns, again.columns).allSatisfy { $0.holdsTheSame(as: $1) },
                 "rows come back as they went")
+        case .commit: _ = try? decoder.decode(commit: chunk)
         case .segment:
             let decoded =
                 chunk.header.baseEpoch == 0

@@ -17,8 +17,7 @@ struct Catalog: Sendable {
     init(_ storage: any Storage) throws(RepositoryError) {
         // What is removed meanwhile is in a boundary read afterwards. Manifests come before chain files: a delta
         // that is made full in between is there twice, not missing.
-        let names = try storage.list(Layout.manifests)
-        full = names.compactMap(Layout.epoch(ofManifest:)).sorted()
+        var full = Set(try storage.list(Layout.manifests).compactMap(Layout.epoch(ofManifest:)))
         var chains: [ChainFile] = []
         for name in try storage.list(Layout.packs) {
             guard let (base, _) = Layout.parts(ofChain: name) else { continue }
@@ -30,10 +29,18 @@ struct Catalog: Sendable {
             }
         }
         self.chains = chains
-        boundary = try Boundary.read(from: storage)
         var entries: [UInt64: ChainEntry] = [:]
         for entry in chains.flatMap(\.entries) { entries[entry.epoch] = entry }
         self.entries = entries
+        // A full checkpoint and a delta after it may both have come to be since manifests were listed.
+        if entries.values.contains(where: {
+            entries[$0.baseEpoch] == nil && !full.contains($0.baseEpoch)
+        }) {
+            full.formUnion(
+                try storage.list(Layout.manifests).compactMap(Layout.epoch(ofManifest:)))
+        }
+        self.full = full.sorted()
+        boundary = try Boundary.read(from: storage)
     }
 
     /// The epochs that can be asked for, oldest first.
@@ -60,6 +67,24 @@ struct Catalog: Sendable {
 
     /// The entry that leads to an epoch.
     func entry(_ epoch: UInt64) -> ChainEntry? { entries[epoch] }
+
+    /// Whether all that there is of an epoch is one state, and it can be had.
+    ///
+    /// - Parameter state: The state's identity.
+    func isOnly(
+        _ state: UInt64, at epoch: UInt64, in storage: any Storage
+    ) throws(RepositoryError) -> Bool {
+        let entries = chains.flatMap(\.entries).filter { $0.epoch == epoch }
+        guard entries.allSatisfy({ $0.commit.state == state }) else { return false }
+        if isFull(epoch) {
+            return try CheckpointReader(storage: storage, epoch: epoch).manifest.identity == state
+        }
+        do throws(RepositoryError) {
+            return try path(to: epoch, in: storage).target != nil
+        } catch  where error.code == .damaged || error.code == .notFound {
+            return false
+        }
+    }
 
     /// Whether there is a full checkpoint of an epoch.
     func isFull(_ epoch: UInt64) -> Bool {

@@ -26,7 +26,7 @@ public struct Retention: Hashable, Sendable {
     /// - Returns: The epochs of those to keep.
     func selection(of checkpoints: [(epoch: UInt64, created: WallClock)]) -> Set<UInt64> {
         var kept = Set(checkpoints.suffix(max(1, newest)).map(\.epoch))
-        guard let end = checkpoints.map(\.created.microseconds).max() else { return kept }
+        guard let end = checkpoints.last?.created.microseconds else { return kept }
         for (span, unit) in [(hourly, 3_600_000_000), (daily, 86_400_000_000)]
             as [(Duration, Int64)]
         {
@@ -36,8 +36,13 @@ public struct Retention: Hashable, Sendable {
             var last: [Int64: (moment: Int64, epoch: UInt64)] = [:]
             for checkpoint in checkpoints {
                 let moment = checkpoint.created.microseconds
-                guard reach.overflow || end - moment <= reach.partialValue else { continue }
-                let period = moment >= 0 ? moment / unit : (moment - unit + 1) / unit
+                let (age, isTooOld) = end.subtractingReportingOverflow(moment)
+                // A moment after the newest's, however far, is in reach.
+                guard
+                    reach.overflow || (isTooOld ? moment > end : age <= reach.partialValue)
+                else { continue }
+                let (quotient, remainder) = moment.quotientAndRemainder(dividingBy: unit)
+                let period = remainder < 0 ? quotient - 1 : quotient
                 if last[period].map({ $0.moment <= moment }) ?? true {
                     last[period] = (moment, checkpoint.epoch)
                 }

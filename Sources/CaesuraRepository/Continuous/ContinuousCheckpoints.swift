@@ -107,8 +107,8 @@ public final class ContinuousCheckpoints: Sendable {
     ///
     /// A store that has just been restored from the repository goes on with deltas.
     ///
-    /// - Throws: `fenced`, `exists`, `mismatch` and others that trying again does not mend. A full disk or a failed
-    ///   call is tried again.
+    /// - Throws: `fenced`, `exists`, `mismatch` and others that trying again does not mend; `storage` if the repository
+    ///   is not open for writing, or no more. A full disk or a failed call is tried again.
     public func run() async throws(RepositoryError) {
         let error = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
@@ -161,7 +161,9 @@ public final class ContinuousCheckpoints: Sendable {
                 }
             case .failure(let error):
                 for waiter in waiting { waiter.resume(returning: error) }
-                if isStopping || !error.isWorthAnotherTry { return error }
+                if isStopping || !error.isWorthAnotherTry || !repository.isOpenForWriting {
+                    return error
+                }
                 done.withLock { $0.failed += 1 }
                 options.observer?(.failed(error))
                 delay = min(max(interval, delay * 2), .seconds(10))
@@ -284,6 +286,9 @@ public final class ContinuousCheckpoints: Sendable {
                     deltaBytes: end.deltaBytes)
                 done.withLock { $0.full += 1 }
                 options.observer?(.full(Checkpoint(manifest)))
+                if let retention = options.retention {
+                    try repository.removeOld(keeping: retention)
+                }
             } catch {
                 options.observer?(.maintenanceFailed(error))
             }
@@ -297,15 +302,11 @@ public final class ContinuousCheckpoints: Sendable {
 
     private func makeFull(_ base: OngoingChain.Base) throws(RepositoryError) -> Manifest {
         let cancellation = Cancellation()
-        let manifest = try repository.maintaining { () throws(RepositoryError) in
+        return try repository.maintaining { () throws(RepositoryError) in
             try repository.writeBeside(
                 base.cut, as: base.epoch, state: base.state, created: base.created,
                 options.checkpoint, cancellation)
         }
-        if let retention = options.retention {
-            try repository.removeOld(keeping: retention)
-        }
-        return manifest
     }
 }
 

@@ -94,6 +94,14 @@ public struct DirectoryStorage: Storage {
         try SystemCall.syncDirectory(display(path))
     }
 
+    /// Makes the bytes of a file durable, whoever has written them.
+    public func syncFile(_ path: String) throws(RepositoryError) {
+        let path = display(path)
+        let descriptor = try SystemCall.open(path, O_RDONLY | O_NONBLOCK, "open the file")
+        defer { _ = close(descriptor) }
+        try SystemCall.sync(descriptor, path)
+    }
+
     /// The names in a directory, sorted.
     public func list(_ path: String) throws(RepositoryError) -> [String] {
         let path = display(path)

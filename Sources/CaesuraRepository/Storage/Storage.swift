@@ -2,8 +2,8 @@
 ///
 /// Paths are relative, with `/` between components; "" is the repository's directory. What must hold:
 ///
-/// - Nothing is durable before it is synced: a file's bytes by ``StorageWriter/sync()``, a name in a
-///   directory by ``syncDirectory(_:)``. Until then a crash may keep any part, in any order.
+/// - Nothing is durable before it is synced: a file's bytes by ``StorageWriter/sync()`` or ``syncFile(_:)``, a
+///   name in a directory by ``syncDirectory(_:)``. Until then a crash may keep any part, in any order.
 /// - ``create(_:)`` and ``link(_:as:)`` never replace: exactly one of several callers wins.
 /// - A lock ends with the process that holds it.
 ///
@@ -31,6 +31,11 @@ public protocol Storage: Sendable {
 
     /// Makes the directory's names durable, as they are now.
     func syncDirectory(_ path: String) throws(RepositoryError)
+
+    /// Makes the bytes of a file durable that another process may have written, and not have been given the time
+    /// to sync.
+    /// - Throws: `notFound` if there is none.
+    func syncFile(_ path: String) throws(RepositoryError)
 
     /// The names in a directory, sorted.
     func list(_ path: String) throws(RepositoryError) -> [String]
