@@ -38,11 +38,11 @@ extension Repository {
                 return false
             }
             let path = try catalog.path(to: ancestor.epoch, in: storage)
-            // It is visible, and whoever wrote it may not have come to its last sync; nor did its next deltas say so.
-            try storage.syncDirectory(Layout.manifests)
-            if let last = path.deltas.last {
-                try storage.syncDirectory(Layout.packs)
-                try storage.syncFile(last.file)
+            guard makeDurable(path) else {
+                // A sync that failed is not repeated: the next checkpoint is full.
+                cut.ancestor?.isExact = false
+                cut.close()
+                return false
             }
             let manifest = try CheckpointReader(storage: storage, epoch: path.full).manifest
             chain.begin(
@@ -59,5 +59,20 @@ extension Repository {
                 held: HeldCut(cut), epoch: ancestor.epoch, state: ancestor.digest,
                 regions: ancestor.regions, created: .now))
         return true
+    }
+
+    /// Syncs a checkpoint that is visible, and whose writer may have been killed before its own sync.
+    ///
+    /// - Returns: Whether it is durable.
+    private func makeDurable(_ path: Catalog.Path) -> Bool {
+        do throws(RepositoryError) {
+            try storage.syncDirectory(Layout.manifests)
+            guard let last = path.deltas.last else { return true }
+            try storage.syncDirectory(Layout.packs)
+            try storage.syncFile(last.file)
+            return true
+        } catch {
+            return false
+        }
     }
 }
