@@ -23,9 +23,11 @@ extension Repository {
     ) async throws(RepositoryError) -> Checkpoint? {
         try await OwnThread.run { (cancellation) throws(RepositoryError) -> Checkpoint? in
             try self.maintaining { () throws(RepositoryError) -> Checkpoint? in
-                let catalog = try Catalog(self.storage)
-                if epoch == nil, let loss = catalog.losses(in: self.storage).first { throw loss }
+                // What is resolved first is in a catalog made later.
+                let isNewest = epoch == nil
                 let epoch = try self.resolve(epoch)
+                let catalog = try Catalog(self.storage)
+                if isNewest, let loss = catalog.losses(in: self.storage).first { throw loss }
                 let path = try catalog.path(to: epoch, in: self.storage)
                 guard let last = path.deltas.last else { return nil }
                 if isDryRun { return Checkpoint(last, regions: []) }

@@ -90,7 +90,7 @@ extension Repository {
             do throws(RepositoryError) {
                 for entry in entries { try reader.apply(entry, to: store, cancellation) }
             } catch {
-                store.removeAll()
+                store.abandon()
                 throw error
             }
             return entries.last.map { Checkpoint($0, regions: ancestor.regions) }

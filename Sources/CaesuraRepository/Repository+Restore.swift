@@ -93,7 +93,7 @@ extension Repository {
                 try deltas.apply(entry, to: store, isBackwards: path.isBackwards, cancellation)
             }
         } catch {
-            store.removeAll()
+            store.abandon()
             throw error
         }
         return path.target.map { Checkpoint($0, regions: regions) } ?? Checkpoint(manifest)
@@ -116,8 +116,10 @@ extension Repository {
         into store: Store, at epoch: UInt64? = nil
     ) async throws(RepositoryError) -> VerifyReport {
         try await OwnThread.run { (cancellation) throws(RepositoryError) in
+            // What is resolved first is in a catalog made later.
+            let epoch = try self.resolve(epoch)
             let catalog = try Catalog(self.storage)
-            let path = try catalog.path(to: self.resolve(epoch), in: self.storage)
+            let path = try catalog.path(to: epoch, in: self.storage)
             return try self.salvage(path, into: store, newest: catalog.newestEpoch, cancellation)
         }
     }
@@ -187,7 +189,7 @@ extension Repository {
         do throws(RepositoryError) {
             for entry in good { try deltas.apply(entry, to: store, cancellation) }
         } catch {
-            store.removeAll()
+            store.abandon()
             throw error
         }
         guard let last = good.last else { return report }

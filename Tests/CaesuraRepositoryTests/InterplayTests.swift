@@ -281,6 +281,25 @@ import Testing
         #expect(restored.sessions.count == count)
     }
 
+    @Test func `a store whose restore failed at a delta does not hide what is saved`() async throws
+    {
+        let storage = MemoryStorage()
+        let repository = try await Repository.open(.storage(storage))
+        let service = try SessionStore()
+        service.fill(10, generation: 0)
+        try await repository.checkpoint(service.store, options: Self.holding)
+        service.fill(10, generation: 1)
+        try await repository.checkpoint(service.store, options: Self.holding)
+        let restored = try SessionStore()
+        try await repository.restore(into: restored.store)
+        // What a restore does that fails when rows are in the store already.
+        restored.store.abandon()
+        #expect(restored.sessions.count == 0)
+        await #expect(throws: RepositoryError(.exists, "")) {
+            try await repository.checkpoint(restored.store)
+        }
+    }
+
     @Test func `a store that was written to does not advance, and stays as it is`() async throws {
         let storage = MemoryStorage()
         let repository = try await Repository.open(.storage(storage))

@@ -34,6 +34,12 @@ extension Store {
     /// The saved state that this store goes on from; nil for one that began anew.
     package var ancestor: Ancestor? { core.ancestor.withLock { $0 } }
 
+    /// Takes all rows out of a store that was not restored to its end: it goes on from nothing that is saved.
+    package func abandon() {
+        core.removeAll()
+        core.ancestor.withLock { $0 = nil }
+    }
+
     /// Whether something was written in this epoch or later.
     ///
     /// - Complexity: O(partitions).
