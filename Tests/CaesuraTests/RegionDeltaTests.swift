@@ -268,4 +268,25 @@ import Testing
         chunk[chunk.count - 1] ^= 1
         #expect(throws: FormatError.self) { _ = try Self.apply([chunk], applier) }
     }
+
+    @Test(arguments: [0, 3, 5, 9])
+    func `a log that went back and grew again is no base's`(_ appended: Int) throws {
+        let chain = try Chain(RegionModelTests.subject(5))
+        for row in 0..<10 as Range<UInt64> { chain.subject.log.append(SnapshotTests.row(row)) }
+        let copy = try chain.copy()
+        let baseEpoch = chain.base.epoch.rawValue
+        for row in 10..<15 as Range<UInt64> { chain.subject.log.append(SnapshotTests.row(row)) }
+        let delta = try chain.delta(reversible: true)
+        try Self.apply(delta, to: copy)
+        let base = copy.store.cut()
+        defer { base.close() }
+        try Self.undo(delta, backTo: baseEpoch, in: copy)
+        for row in 0..<appended { copy.log.append(SnapshotTests.row(100 + UInt64(row))) }
+        let target = copy.store.cut()
+        defer { target.close() }
+        // Rows between the two ends are others than the base's.
+        #expect(throws: StoreError(.noDelta, "")) {
+            _ = try DeltaSource(from: base, to: target, baseDigest: delta.end.digest)
+        }
+    }
 }

@@ -128,8 +128,10 @@ public final class DeltaSource: Sendable {
                         + "that is not reversible, or a snapshot", region: new.log.schema.name,
                     epoch: target.epoch)
             }
-            // A delta was undone in between.
-            if old.extent.end > new.extent.end || old.extent.head > new.extent.head {
+            // A delta was undone in between, and rows may have got the positions of others since.
+            if old.extent.returns != new.extent.returns || old.extent.end > new.extent.end
+                || old.extent.head > new.extent.head
+            {
                 throw StoreError(
                     .noDelta, "the log went back since the base; take a snapshot",
                     region: new.log.schema.name, epoch: target.epoch)

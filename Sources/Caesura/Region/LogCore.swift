@@ -319,6 +319,7 @@ struct LogBody: ~Copyable {
     /// Makes an empty log begin at a position.
     mutating func begin(at position: UInt64) {
         precondition(extent.pages.isEmpty, "a log that has pages begins where it does")
+        if position < extent.end { extent.returns += 1 }
         extent.head = position
         extent.end = position
     }
@@ -365,6 +366,7 @@ struct LogBody: ~Copyable {
         let old = extent
         extent = LogExtent()
         extent.epoch = old.epoch
+        extent.returns = old.returns + 1
         extent.head = old.head
         extent.end = old.head
         for ordinal in old.pages {

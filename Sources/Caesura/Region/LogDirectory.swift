@@ -22,6 +22,8 @@ struct LogExtent {
     var head: UInt64 = 0
     /// The position of the next row.
     var end: UInt64 = 0
+    /// How often rows at the end were taken back, so that others got their positions.
+    var returns = 0
     /// The ordinals of the pages that have kept rows; the last may have none yet.
     private(set) var pages: Range<Int> = 0..<0
     private var root: LogNode?
