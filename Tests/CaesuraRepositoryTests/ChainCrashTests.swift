@@ -264,4 +264,90 @@ import Testing
         try await writer.restore(into: again.store)
         #expect(again.holds(Self.rows, generation: 7))
     }
+
+    /// A service whose last delta is visible and not synced, after two that are.
+    private func killedBeforeSync(
+        _ meanwhile: @escaping @Sendable (MemoryStorage) throws(RepositoryError) -> Void = { _ in }
+    ) async throws -> MemoryStorage {
+        let storage = MemoryStorage()
+        let syncs = Monitor(0)
+        let observed = ObservedStorage(
+            inner: storage,
+            beforeSync: { (path) throws(RepositoryError) in
+                guard path.hasSuffix(".chain") else { return }
+                let count = syncs.withLock { count in
+                    count += 1
+                    return count
+                }
+                guard count == 2 else { return }
+                try meanwhile(storage)
+                throw RepositoryError(.storage, "killed", path: path)
+            })
+        let repository = try Repository(location: .storage(observed), access: .write)
+        let service = try SessionStore(partitionBits: 0)
+        let promise = Promise()
+        for generation in 0..<2 as Range<UInt64> {
+            try checkpoint(service, generation, to: repository, promise)
+        }
+        #expect(throws: RepositoryError(.storage, "")) {
+            try checkpoint(service, 2, to: repository, promise)
+        }
+        return storage
+    }
+
+    @Test func `a service that goes on from what a killed one has not synced makes it durable`()
+        async throws
+    {
+        let storage = try await killedBeforeSync().afterKill()
+        let repository = try Repository(location: .storage(storage), access: .write)
+        let service = try SessionStore(partitionBits: 0)
+        try await repository.restore(into: service.store)
+        #expect(service.holds(Self.rows, generation: 2))
+        #expect(try await repository.holdBase(service.store))
+        try checkpoint(service, 3, to: repository, Promise())
+        let restored = try SessionStore(partitionBits: 0)
+        try await Repository.open(.storage(storage.image { false })).restore(into: restored.store)
+        #expect(restored.holds(Self.rows, generation: 3))
+    }
+
+    @Test func `what an unsynced delta replaces is removed only when that is durable`()
+        async throws
+    {
+        let storage = try await killedBeforeSync { (storage) throws(RepositoryError) in
+            let maintainer = try Repository(location: .storage(storage), access: .maintain)
+            let pruning = try maintainer.removeOld(keeping: Retention(newest: 1))
+            #expect(pruning.removed.count == 2)
+        }
+        let restored = try SessionStore(partitionBits: 0)
+        try await Repository.open(.storage(storage.image { false })).restore(into: restored.store)
+        #expect(restored.holds(Self.rows, generation: 2))
+    }
+
+    @Test func `removing that failed anywhere can be asked for again`() async throws {
+        func made() async throws -> (MemoryStorage, Repository) {
+            let storage = MemoryStorage()
+            let repository = try Repository(location: .storage(storage), access: .write)
+            let service = try SessionStore(partitionBits: 0)
+            for generation in 0..<3 as Range<UInt64> {
+                try checkpoint(service, generation, to: repository, Promise())
+            }
+            try await repository.compact()
+            repository.close()
+            return (storage, try Repository(location: .storage(storage), access: .maintain))
+        }
+        let (probe, whole) = try await made()
+        let first = probe.operations
+        try await whole.prune(keeping: Retention(newest: 1))
+        for operation in first..<probe.operations {
+            let (storage, repository) = try await made()
+            storage.plan(.fail(at: operation))
+            _ = try? await repository.prune(keeping: Retention(newest: 1))
+            storage.plan(.none)
+            try await repository.prune(keeping: Retention(newest: 1))
+            #expect(try repository.listEpochs().count == 1, "\(probe.log[operation])")
+            let restored = try SessionStore(partitionBits: 0)
+            try await repository.restore(into: restored.store)
+            #expect(restored.holds(Self.rows, generation: 2))
+        }
+    }
 }

@@ -398,4 +398,81 @@ import Testing
         try await repository.restore(into: restored.store)
         #expect(restored.sessions[3] == service.sessions[3])
     }
+
+    @Test func `a full checkpoint and its first delta may come to be while a reader looks`()
+        async throws
+    {
+        let storage = MemoryStorage()
+        let repository = try await Repository.open(.storage(storage))
+        let service = try SessionStore()
+        service.fill(20, generation: 1)
+        try await repository.checkpoint(service.store)
+        let isFirst = Monitor(true)
+        let observed = ObservedStorage(
+            inner: storage,
+            beforeList: { path in
+                guard path == Layout.packs else { return }
+                let looks = isFirst.withLock { isFirst in
+                    defer { isFirst = false }
+                    return isFirst
+                }
+                guard looks else { return }
+                do {
+                    for generation in 2...3 as ClosedRange<UInt64> {
+                        service.fill(20, generation: generation)
+                        try repository.claim()
+                        defer { repository.endCheckpoint() }
+                        _ = try repository.write(service.store, Self.holding, Cancellation())
+                    }
+                } catch {
+                    Issue.record(error)
+                }
+            })
+        let reader = try await Repository.open(.storage(observed), for: .read)
+        let restored = try SessionStore()
+        #expect(try await reader.restore(into: restored.store)?.isFull == false)
+        #expect(restored.holds(20, generation: 3))
+    }
+
+    @Test func `numbers of rows that cannot be counted together make no entry`() async throws {
+        let storage = MemoryStorage()
+        let repository = try await Repository.open(.storage(storage))
+        let service = try SessionStore()
+        _ = try service.store.table("other", key: UInt64.self, row: Session.self)
+        service.fill(10, generation: 1)
+        let full = try await repository.checkpoint(service.store)
+        let manifest = try await repository.reader().manifest
+        let writer = ChainWriter(storage: storage)
+        for (epoch, rows) in [(full.epoch, [10, Int.max - 11]), (full.epoch + 1, [.max, .max])] {
+            let state = writer.state == 0 ? manifest.identity : writer.state
+            try writer.begin(
+                from: epoch, to: epoch + 1,
+                totals: StreamEnd(regionCount: 2, baseDigest: state))
+            _ = try writer.commit(created: .now, timings: Manifest.Timings(), rows: rows)
+        }
+        let log = try await repository.log()
+        #expect(log.checkpoints.map(\.epoch) == [full.epoch, full.epoch + 1])
+        #expect(log.checkpoints.last?.rows == Int.max - 1)
+        #expect(log.unfinished.count == 1)
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func `what is lost is looked for in one pass, however much looks like a chunk`()
+        async throws
+    {
+        let storage = MemoryStorage()
+        let repository = try await Repository.open(.storage(storage))
+        let service = try SessionStore()
+        for generation in 0..<2 as Range<UInt64> {
+            service.fill(10, generation: generation)
+            try await repository.checkpoint(service.store, options: Self.holding)
+        }
+        let path = "packs/" + storage.files(in: "packs").first { $0.hasSuffix(".chain") }!
+        let magics = Array(repeating: ChunkHeader.magicBytes, count: 1 << 18).joined()
+        storage.replace(path, with: storage.bytes(path)! + magics)
+        let chain = try #require(try Catalog(storage).chains.first)
+        #expect(chain.entries.count == 1)
+        #expect(chain.tail?.lostEpoch == nil)
+        #expect(chain.tail?.length == magics.count)
+    }
 }

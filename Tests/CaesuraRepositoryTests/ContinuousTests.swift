@@ -252,4 +252,104 @@ import Testing
         let checkpoints = first.checkpoints(of: other.store, every: .milliseconds(1))
         await #expect(throws: RepositoryError(.exists, "")) { try await checkpoints.run() }
     }
+
+    @Test func `when the newest checkpoint is removed, the next is full`() async throws {
+        let storage = MemoryStorage()
+        let repository = try await Repository.open(.storage(storage))
+        let service = try SessionStore()
+        let checkpoints = repository.checkpoints(of: service.store, every: .seconds(3600))
+        try await run(checkpoints) {
+            for generation in 1...2 as ClosedRange<UInt64> {
+                service.fill(10, generation: generation)
+                try await checkpoints.durable()
+            }
+            let newest = try #require(try await repository.newest())
+            try await repository.remove(at: newest)
+            // Nothing was written since, and what was written is on disk no more.
+            try await checkpoints.durable()
+            #expect(try await afterCrash(storage).holds(10, generation: 2))
+        }
+    }
+
+    @Test func `a name that could not be synced is not taken for durable`() async throws {
+        let storage = MemoryStorage()
+        let failures = Mutex((after: 0, count: 0))
+        let observed = ObservedStorage(
+            inner: storage,
+            beforeDirectorySync: { (path) throws(RepositoryError) in
+                let fails = failures.withLock { failures in
+                    guard path == Layout.manifests else { return false }
+                    failures.after -= 1
+                    guard failures.after < 0, failures.count > 0 else { return false }
+                    failures.count -= 1
+                    return true
+                }
+                if fails { throw RepositoryError(.storage, "cannot sync", path: path) }
+            })
+        let repository = try await Repository.open(.storage(observed))
+        let service = try SessionStore()
+        service.fill(10, generation: 1)
+        // The sync before the checkpoint succeeds. That of its name fails, and the one of tidying up.
+        failures.withLock { $0 = (after: 1, count: 2) }
+        let checkpoints = repository.checkpoints(of: service.store, every: .seconds(3600))
+        try await run(checkpoints) {
+            while checkpoints.counts.failed == 0 { await Task.yield() }
+            let names = storage.files(in: Layout.manifests)
+            #expect(names.contains { Layout.epoch(ofManifest: $0) != nil })
+            try await checkpoints.durable()
+            #expect(try await afterCrash(storage).holds(10, generation: 1))
+        }
+    }
+
+    @Test func `a full checkpoint beside the chain counts though old ones cannot be removed`()
+        async throws
+    {
+        let storage = MemoryStorage()
+        let repository = try await Repository.open(.storage(storage))
+        let service = try SessionStore()
+        let counts = Mutex((full: 0, failed: 0))
+        var options = ContinuousCheckpoints.Options()
+        options.checkpoint.policy.longest = 5
+        options.retention = Retention(newest: 3)
+        options.observer = { event in
+            switch event {
+            case .full:
+                counts.withLock { $0.full += 1 }
+                // What it names is not known, so nothing is removed.
+                storage.replace(Layout.manifest(0), with: [1, 2, 3])
+            case .maintenanceFailed: counts.withLock { $0.failed += 1 }
+            default: break
+            }
+        }
+        let checkpoints = repository.checkpoints(
+            of: service.store, every: .seconds(3600), options: options)
+        try await run(checkpoints) {
+            var generation: UInt64 = 0
+            while counts.withLock({ $0.failed }) == 0, generation < 10_000 {
+                generation += 1
+                service.fill(30, generation: generation)
+                try await checkpoints.durable()
+            }
+            // The chain is short again: no other full one is made at once.
+            for _ in 0..<3 {
+                generation += 1
+                service.fill(30, generation: generation)
+                try await checkpoints.durable()
+            }
+        }
+        #expect(counts.withLock { $0.full } == 1)
+        #expect(counts.withLock { $0.failed } == 1)
+        #expect(checkpoints.counts.full == 1)
+    }
+
+    @Test func `a repository that is closed ends them`() async throws {
+        let repository = try await Repository.open(.storage(MemoryStorage()))
+        let service = try SessionStore()
+        let checkpoints = repository.checkpoints(of: service.store, every: .milliseconds(1))
+        let running = Task { try await checkpoints.run() }
+        try await checkpoints.durable()
+        repository.close()
+        await #expect(throws: RepositoryError(.storage, "")) { try await running.value }
+        await #expect(throws: RepositoryError(.cancelled, "")) { try await checkpoints.durable() }
+    }
 }

@@ -191,4 +191,87 @@ import Testing
         #expect(epochs.count == 1)
         try await expectNothingCameBack(TakeOver(epochs: epochs, generation: 12))
     }
+
+    @Test func `a delta that was kept by whoever removed its base is there`() async throws {
+        let storage = MemoryStorage()
+        let syncs = Monitor(0)
+        // Another process removes old checkpoints while the service's delta is visible and not yet durable.
+        let observed = ObservedStorage(
+            inner: storage,
+            beforeSync: { (path) throws(RepositoryError) in
+                guard path.hasSuffix(".chain") else { return }
+                let count = syncs.withLock { count in
+                    count += 1
+                    return count
+                }
+                guard count == 3 else { return }
+                try Repository(location: .storage(storage), access: .maintain)
+                    .removeOld(keeping: Retention(newest: 1))
+            })
+        let repository = try await Repository.open(.storage(observed))
+        let service = try SessionStore()
+        for generation in 0..<6 as Range<UInt64> {
+            service.fill(Self.rows, generation: generation)
+            let checkpoint = try await repository.checkpoint(
+                service.store, options: Self.holding())
+            #expect(checkpoint.isFull == (generation == 0))
+        }
+        #expect(try storage.list(Layout.boundaries).count == 1)
+        let restored = try SessionStore()
+        try await repository.restore(into: restored.store)
+        #expect(restored.holds(Self.rows, generation: 5))
+    }
+
+    @Test func `a delta is not taken for another writer's of the same epoch`() async throws {
+        let storage = MemoryStorage()
+        let before = try Repository(location: .storage(storage), access: .write)
+        let first = try SessionStore()
+        first.fill(Self.rows, generation: 1)
+        try await before.checkpoint(first.store)
+        before.close()
+        let takeOver = Monitor<(@Sendable () -> Void)?>(nil)
+        let observed = ObservedStorage(
+            inner: storage, locks: false,
+            beforeList: { path in
+                guard path == Layout.packs else { return }
+                takeOver.withLock { body in
+                    defer { body = nil }
+                    return body
+                }?()
+            })
+        let repository = try Repository(location: .storage(observed), access: .write)
+        let service = try SessionStore()
+        try await repository.restore(into: service.store)
+        #expect(try await repository.holdBase(service.store))
+        service.fill(Self.rows, generation: 66)
+        let epoch = service.store.epoch.rawValue
+        takeOver.withLock {
+            $0 = {
+                do {
+                    let other = try Repository(
+                        location: .storage(ObservedStorage(inner: storage, locks: false)),
+                        access: .write)
+                    let copy = try SessionStore()
+                    let catalog = try Catalog(storage)
+                    let path = try catalog.path(to: 1, in: storage)
+                    _ = try other.restore(
+                        path, into: copy.store, newest: catalog.newestEpoch, Cancellation())
+                    copy.fill(Self.rows, generation: 12)
+                    while copy.store.epoch.rawValue < epoch { copy.store.cut().close() }
+                    try other.claim()
+                    defer { other.endCheckpoint() }
+                    _ = try other.write(copy.store, CheckpointOptions(), Cancellation())
+                    try other.removeOld(keeping: Retention(newest: 1))
+                } catch {
+                    Issue.record(error)
+                }
+            }
+        }
+        await #expect(throws: RepositoryError(.fenced, "")) {
+            try await repository.checkpoint(service.store, options: Self.holding())
+        }
+        let restored = try SessionStore()
+        #expect(try await repository.restore(into: restored.store)?.epoch == epoch)
+        #expect(restored.holds(Self.rows, generation: 12))
+    }
 }

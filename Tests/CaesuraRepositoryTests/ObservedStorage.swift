@@ -11,6 +11,10 @@ struct ObservedStorage: Storage {
     var keepsTemporaryNames = false
     /// Called before each sync of a file; what it throws, the sync throws.
     var beforeSync: @Sendable (String) throws(RepositoryError) -> Void = { _ in }
+    /// Called before each sync of a directory; what it throws, the sync throws.
+    var beforeDirectorySync: @Sendable (String) throws(RepositoryError) -> Void = { _ in }
+    /// Called before each listing of a directory.
+    var beforeList: @Sendable (String) -> Void = { _ in }
     /// Called before each link.
     var beforeLink: @Sendable (String) -> Void = { _ in }
 
@@ -29,9 +33,15 @@ struct ObservedStorage: Storage {
         if keepsTemporaryNames, path.hasSuffix(Layout.temporarySuffix) { return }
         try inner.remove(path)
     }
-    func syncDirectory(_ path: String) throws(RepositoryError) { try inner.syncDirectory(path) }
+    func syncDirectory(_ path: String) throws(RepositoryError) {
+        try beforeDirectorySync(path)
+        try inner.syncDirectory(path)
+    }
     func syncFile(_ path: String) throws(RepositoryError) { try inner.syncFile(path) }
-    func list(_ path: String) throws(RepositoryError) -> [String] { try inner.list(path) }
+    func list(_ path: String) throws(RepositoryError) -> [String] {
+        beforeList(path)
+        return try inner.list(path)
+    }
     func lock(_ path: String) throws(RepositoryError) -> any StorageLock {
         locks ? try inner.lock(path) : NoLock()
     }

@@ -98,6 +98,9 @@ struct ChainScan {
                         commit.byteCount == UInt64(offset - start),
                         commit.rows.count == end.regions.count
                     else { return problem("the delta is not what its commit chunk says") }
+                    guard Self.canBeCounted(commit.rows) else {
+                        return problem("a delta of more rows than can be counted")
+                    }
                     return .success(
                         ChainEntry(
                             file: found.path, offset: start,
@@ -110,6 +113,17 @@ struct ChainScan {
             }
             offset += header.chunkLength
         }
+    }
+
+    /// Whether the sum of numbers of rows is in range.
+    private static func canBeCounted(_ rows: [UInt64]) -> Bool {
+        var sum = 0
+        for count in rows {
+            let (next, isTooLarge) = sum.addingReportingOverflow(Int(clamping: count))
+            guard !isTooLarge, next < .max else { return false }
+            sum = next
+        }
+        return true
     }
 
     /// The header of the chunk at an offset, which lies in the file whole.
@@ -172,7 +186,10 @@ struct ChainScan {
         var start = offset + 1
         let magic = ChunkHeader.magicBytes
         while start + magic.count <= file.size {
-            let block = try bytes(at: start, upTo: Self.windowBytes)
+            // What is left of the window first: or many a magic in it would have it read again.
+            let left = start < windowStart ? 0 : windowStart + window.count - start
+            let block = try bytes(
+                at: start, upTo: left >= magic.count ? left : Self.windowBytes)
             let last = block.endIndex - magic.count
             for index in block.startIndex...last where block[index] == magic[0] {
                 if block[index...].starts(with: magic) { return start + index - block.startIndex }
