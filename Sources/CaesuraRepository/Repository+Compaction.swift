@@ -22,7 +22,7 @@ extension Repository {
         isDryRun: Bool = false
     ) async throws(RepositoryError) -> Checkpoint? {
         try await OwnThread.run { (cancellation) throws(RepositoryError) -> Checkpoint? in
-            try self.maintaining { () throws(RepositoryError) -> Checkpoint? in
+            try self.maintaining(isDryRun: isDryRun) { () throws(RepositoryError) -> Checkpoint? in
                 // What is resolved first is in a catalog made later.
                 let isNewest = epoch == nil
                 let epoch = try self.resolve(epoch)
@@ -36,7 +36,11 @@ extension Repository {
                 var configuration = Store.Configuration()
                 configuration.partitionBits = min(manifest.partitionBits, 12)
                 let store = Store(configuration)
-                _ = try self.restore(path, into: store, newest: nil, cancellation)
+                do throws(RepositoryError) {
+                    _ = try self.restore(path, into: store, newest: nil, cancellation)
+                } catch {
+                    throw Self.advised(error, instead: epoch, catalog)
+                }
                 let cut = store.cut()
                 defer { cut.close() }
                 return Checkpoint(

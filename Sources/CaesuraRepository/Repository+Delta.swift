@@ -84,7 +84,11 @@ extension Repository {
             var identity = ancestor.digest
             for entry in entries {
                 try cancellation.check()
-                try reader.verify(entry, base: identity)
+                do throws(RepositoryError) {
+                    try reader.verify(entry, base: identity)
+                } catch {
+                    throw Self.advised(error, instead: epoch, catalog)
+                }
                 identity = entry.commit.state
             }
             do throws(RepositoryError) {

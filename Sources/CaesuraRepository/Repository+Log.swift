@@ -17,6 +17,7 @@ extension Repository {
                     log.underlying.append(checkpoint)
                 }
             }
+            log.problems += catalog.bottomless(in: self.storage)
             log.problems += catalog.damagedTails(in: self.storage)
             for chain in catalog.chains {
                 guard let tail = chain.tail, tail.lostEpoch == nil else { continue }

@@ -35,7 +35,7 @@ extension Repository {
             do throws(RepositoryError) {
                 return try self.restore(epoch, of: catalog, into: store, cancellation)
             } catch {
-                throw Self.advised(error, others: epochs.filter { $0 != epoch })
+                throw Self.advised(error, instead: epoch, catalog)
             }
         }
     }
@@ -251,6 +251,18 @@ extension Repository {
             let manifest = try Manifest(rebuildingFrom: storage, epoch: epoch)
             return (CheckpointReader(storage: storage, manifest: manifest), error)
         }
+    }
+
+    /// An error about a checkpoint with the advice to take another, one that is not restored through what is damaged.
+    static func advised(
+        _ error: RepositoryError, instead epoch: UInt64, _ catalog: Catalog
+    ) -> RepositoryError {
+        let others = catalog.epochs(without: error.epoch ?? epoch).filter { $0 != epoch }
+        var error = error
+        if others.isEmpty, catalog.epochs.count > 1, error.code == .damaged, error.hint == nil {
+            error.hint = "all other checkpoints are restored through it; salvage what is good"
+        }
+        return advised(error, others: others)
     }
 
     private static func advised(_ error: RepositoryError, others: [UInt64]) -> RepositoryError {

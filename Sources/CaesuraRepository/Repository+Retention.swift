@@ -9,8 +9,8 @@ extension Repository {
     ///   - retention: What is kept.
     ///   - isDryRun: Whether nothing is removed.
     /// - Returns: What was removed, or would be.
-    /// - Throws: `locked` if old checkpoints are being removed or made full already; `damaged` if a manifest is:
-    ///   what it names is not known then.
+    /// - Throws: `locked` if old checkpoints are being removed or made full already; `damaged` if a manifest is,
+    ///   because what it names is not known then, and if what the newest checkpoint builds on is missing.
     @discardableResult
     public func prune(
         keeping retention: Retention, isDryRun: Bool = false
@@ -25,13 +25,24 @@ extension Repository {
     func removeOld(
         keeping retention: Retention, isDryRun: Bool = false
     ) throws(RepositoryError) -> Pruning {
-        try maintaining { () throws(RepositoryError) in
+        try maintaining(isDryRun: isDryRun) { () throws(RepositoryError) in
             let catalog = try Catalog(storage)
             var checkpoints: [(epoch: UInt64, created: WallClock)] = []
             for epoch in catalog.epochs {
                 checkpoints.append((epoch, try created(epoch, catalog)))
             }
             let kept = retention.selection(of: checkpoints)
+            if let newest = catalog.epochs.last {
+                do throws(RepositoryError) {
+                    _ = try catalog.path(to: newest, in: storage)
+                } catch {
+                    var error = error
+                    error.hint =
+                        "nothing is removed while the newest checkpoint cannot be restored: restore an older one, "
+                        + "and go on from that"
+                    throw error
+                }
+            }
             return try remove(allBut: kept, catalog, isDryRun: isDryRun)
         }
     }
@@ -67,10 +78,12 @@ extension Repository {
 
     /// Runs `body` while this is the only one who makes old checkpoints full or removes some.
     ///
+    /// - Parameter isDryRun: Whether `body` only looks; it runs beside others then.
     /// - Throws: `locked`.
     func maintaining<Result>(
-        _ body: () throws(RepositoryError) -> Result
+        isDryRun: Bool = false, _ body: () throws(RepositoryError) -> Result
     ) throws(RepositoryError) -> Result {
+        if isDryRun { return try body() }
         guard access != .read else {
             throw RepositoryError(
                 .storage, "the repository is open for reading only", path: storage.display(""),
@@ -112,6 +125,8 @@ extension Repository {
             pruning.byteCount += try storage.open(file).size
         }
         if isDryRun || files.isEmpty && pruning.removed.isEmpty { return pruning }
+        // Of someone who failed or was killed here before.
+        try Leftovers.remove(from: storage, newest: catalog.newestEpoch, as: .maintainer)
         // Who wrote the newest delta may not have synced it yet. Were it lost after what it replaces was removed,
         // nothing would be there.
         try storage.syncDirectory(Layout.manifests)

@@ -16,7 +16,7 @@ public final class Repository: Sendable {
                 do throws(RepositoryError) {
                     return try DirectoryStorage(path, creating: access == .write)
                 } catch  where error.code == .notFound {
-                    throw access == .read ? Marker.missing(in: path) : error
+                    throw access == .write ? error : Marker.missing(in: path)
                 }
             }
         }

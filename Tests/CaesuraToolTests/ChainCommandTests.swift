@@ -195,4 +195,96 @@ struct ChainCommandTests {
             #expect(restored.errors.contains("restore another checkpoint (epochs 1)"))
         }
     }
+
+    @Test func `what is restored through a damaged delta is not passed off as good`() async throws {
+        try await withChain { directory, repository in
+            let delta = try #require(try await repository.delta(at: 3))
+            repository.close()
+            let chunk = delta.chunks[0]
+            var bytes = try Data(contentsOf: URL(filePath: delta.path))
+            // The end of its body.
+            bytes[chunk.offset + chunk.facts.length - 1] ^= 1
+            try bytes.write(to: URL(filePath: delta.path))
+            let verified = try inState(directory, "verify", "state")
+            #expect(verified.exitCode == 65)
+            #expect(verified.output.contains("epoch 2: good"))
+            #expect(verified.output.contains("epoch 3: DAMAGED"))
+            #expect(
+                verified.output.contains("  but restored through epoch 3, which is damaged\n"))
+            #expect(
+                verified.errors.contains(
+                    "1 of 5 checkpoints damaged, and 2 more restored through that"))
+            for command in [["restore", "state", "--check"], ["compact", "state"]] {
+                let run = try CaesuraProgram.run(
+                    command, script: "cd '\(directory)' && exec \"$@\"")
+                #expect(run.exitCode == 65)
+                #expect(run.errors.contains("restore another checkpoint (epochs 2, 1)"))
+            }
+            let compared = try inState(directory, "diff", "state", "2", "5")
+            #expect(compared.exitCode == 65)
+            #expect(compared.errors.contains("restore another checkpoint (epochs 2, 1)"))
+        }
+    }
+
+    @Test func `a missing base is damage that log tells, and prune removes nothing then`()
+        async throws
+    {
+        try await withChain { directory, repository in
+            repository.close()
+            try FileManager.default.removeItem(
+                atPath: directory + "/state/manifests/00000000000000000001.json")
+            let log = try inState(directory, "log", "state")
+            #expect(log.exitCode == 65)
+            #expect(log.output.contains("damaged: the delta to epoch 2 builds on epoch 1"))
+            let pruned = try inState(directory, "prune", "state", "--keep", "1")
+            #expect(pruned.exitCode == 65)
+            #expect(pruned.errors.contains("nothing is removed while the newest checkpoint"))
+            let verified = try inState(directory, "verify", "state")
+            #expect(!verified.output.contains("  : "))
+            #expect(try await repository.epochs() == [2, 3, 4, 5])
+        }
+    }
+
+    @Test func `a dry run looks at a directory that others work on or that is read-only`()
+        async throws
+    {
+        try await withChain { directory, _ in
+            let lock = try DirectoryStorage(directory + "/state").lock("maintenance")
+            defer { lock.release() }
+            for command in [["compact", "state"], ["prune", "state", "--keep", "1"]] {
+                let script = "cd '\(directory)' && exec \"$@\""
+                #expect(try CaesuraProgram.run(command, script: script).exitCode == 75)
+                let dry = try CaesuraProgram.run(command + ["--dry-run"], script: script)
+                #expect(dry.exitCode == 0)
+                #expect(dry.output.contains("would be"))
+            }
+        }
+    }
+
+    @Test(arguments: [["log"], ["compact"], ["prune", "--keep", "1"]])
+    func `a directory that is not there is no repository`(_ command: [String]) async throws {
+        try await CaesuraProgram.withDirectory { (directory) async throws in
+            let run = try CaesuraProgram.run(
+                command + ["nowhere"], script: "cd '\(directory)' && exec \"$@\"")
+            #expect(run.exitCode == 1)
+            #expect(
+                run.errors.contains("caesura: error: there is no repository here (nowhere)"))
+            #expect(run.errors.contains("caesura: hint: "))
+        }
+    }
+
+    @Test func `a damaged boundary says what to do`() async throws {
+        try await withChain { directory, repository in
+            try await repository.prune(keeping: Retention(newest: 2))
+            repository.close()
+            let file = URL(
+                filePath: directory + "/state/boundaries/00000000000000000001.json")
+            try Data("{}".utf8).write(to: file)
+            let run = try inState(directory, "log", "state")
+            #expect(run.exitCode == 65)
+            #expect(run.errors.contains("caesura: hint: move the file away"))
+            try FileManager.default.removeItem(at: file)
+            #expect(try await repository.epochs() == [1, 2, 3, 4, 5])
+        }
+    }
 }

@@ -45,8 +45,14 @@ struct Boundary: Hashable, Sendable {
             do throws(RepositoryError) {
                 let bytes = try storage.contents(of: path, upTo: byteLimit)
                 return try Boundary(parsing: bytes, number: number, path: storage.display(path))
-            } catch  where error.code == .notFound {
-                continue
+            } catch {
+                if error.code == .notFound { continue }
+                var error = error
+                if error.code == .damaged {
+                    error.hint =
+                        "move the file away: removed checkpoints whose files are still there are listed again then"
+                }
+                throw error
             }
         }
         throw RepositoryError(

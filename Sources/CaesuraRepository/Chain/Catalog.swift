@@ -65,6 +65,34 @@ struct Catalog: Sendable {
         return found.sorted()
     }
 
+    /// The epochs that can be asked for and whose restore takes nothing of a checkpoint, oldest first.
+    ///
+    /// - Complexity: O(checkpoints log checkpoints).
+    func epochs(without damaged: UInt64) -> [UInt64] {
+        var lost: Set = [damaged]
+        // A base comes before what builds on it.
+        for (epoch, entry) in entries.sorted(by: { $0.key < $1.key }) where !isFull(epoch) {
+            let isThere = isFull(entry.baseEpoch) || entries[entry.baseEpoch] != nil
+            if !isThere || lost.contains(entry.baseEpoch) { lost.insert(epoch) }
+        }
+        return epochs.filter { !lost.contains($0) }
+    }
+
+    /// The deltas that are there, and what they build on is nowhere, oldest first.
+    ///
+    /// - Parameter storage: Names files in the errors.
+    func bottomless(in storage: any Storage) -> [RepositoryError] {
+        (epochs + underlying).sorted().compactMap { epoch in
+            guard !isFull(epoch), let entry = entries[epoch] else { return nil }
+            do throws(RepositoryError) {
+                try checkBase(of: entry, in: storage)
+                return nil
+            } catch {
+                return error
+            }
+        }
+    }
+
     /// The entry that leads to an epoch.
     func entry(_ epoch: UInt64) -> ChainEntry? { entries[epoch] }
 

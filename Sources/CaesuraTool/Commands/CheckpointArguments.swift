@@ -56,9 +56,14 @@ extension ToolError {
     }
 
     /// Some of a repository's checkpoints are damaged.
-    init(damaged epochs: [UInt64], of count: Int, in directory: String) {
+    ///
+    /// - Parameter dependents: How many others are restored through these.
+    init(
+        damaged epochs: [UInt64], of count: Int, dependents: Int = 0, in directory: String
+    ) {
         self.init(
-            "\(epochs.count) of \(count) checkpoint\(count == 1 ? "" : "s") damaged",
+            "\(epochs.count) of \(count) checkpoint\(count == 1 ? "" : "s") damaged"
+                + (dependents == 0 ? "" : ", and \(dependents) more restored through that"),
             hint: "caesura restore \(directory) --at \(epochs[0]) --check --salvage shows what can "
                 + "be brought back", exitCode: .damage)
     }

@@ -37,7 +37,9 @@ struct Verify: AsyncParsableCommand {
         }
         let damaged = healths.filter { !$0.isGood }.map(\.epoch)
         guard damaged.isEmpty else {
-            throw ToolError(damaged: damaged, of: healths.count, in: directory)
+            throw ToolError(
+                damaged: damaged, of: healths.count,
+                dependents: healths.count { $0.damagedBase != nil }, in: directory)
         }
         guard losses.isEmpty else {
             throw ToolError(
@@ -61,10 +63,14 @@ struct Verify: AsyncParsableCommand {
                     "epochs \(first.epoch) to \(last.epoch): \(counted(run.count, "delta")) good, "
                     + "\(byteText(bytes)) read\n"
             }
+            if let damaged = first.damagedBase {
+                text += "  but restored through epoch \(damaged), which is damaged\n"
+            }
             run = []
         }
         for health in healths {
             if health.isGood, health.base != nil {
+                if health.damagedBase != run.last?.damagedBase { endRun() }
                 run.append(health)
             } else {
                 endRun()
@@ -73,6 +79,24 @@ struct Verify: AsyncParsableCommand {
         }
         endRun()
         return text
+    }
+
+    /// Notes of each good delta which damaged checkpoint it is restored through.
+    ///
+    /// - Parameter healths: All checkpoints, oldest first: each before what builds on it.
+    static func tracingDamage(_ healths: [CheckpointHealth]) -> [CheckpointHealth] {
+        var healths = healths
+        var damaged: [UInt64: UInt64] = [:]
+        for index in healths.indices {
+            let epoch = healths[index].epoch
+            if !healths[index].isGood {
+                damaged[epoch] = epoch
+            } else if let base = healths[index].base, let origin = damaged[base] {
+                healths[index].damagedBase = origin
+                damaged[epoch] = origin
+            }
+        }
+        return healths
     }
 
     private func verifyAll(of repository: Repository) async throws -> [CheckpointHealth] {
@@ -87,7 +111,7 @@ struct Verify: AsyncParsableCommand {
                 let health = CheckpointHealth(report)
                 healths.withLock { $0.append(health) }
             }
-            return healths.withLock { $0 }
+            return Self.tracingDamage(healths.withLock { $0 })
         }
     }
 
@@ -108,6 +132,8 @@ struct CheckpointHealth: Codable, Sendable {
     /// The epoch that a delta builds on; nil for a full one.
     var base: UInt64?
     var isGood: Bool
+    /// The damaged checkpoint that a good delta is restored through; nil if there is none, or that is not known.
+    var damagedBase: UInt64?
     var bytesRead: Int
     /// What is wrong and where.
     var problems: [String]
@@ -147,7 +173,8 @@ struct CheckpointHealth: Codable, Sendable {
         // The first dozen show where it lies; a broken disk can have thousands.
         for problem in problems.prefix(12) { text += "  \(problem)\n" }
         if problems.count > 12 { text += "  … and \((problems.count - 12).grouped) more\n" }
-        for region in regions {
+        // Where the names are in a manifest that is missing, the problem above is all that is known.
+        for region in regions where !region.name.isEmpty {
             text +=
                 "  \(region.name): \(region.goodRows.grouped) of \(region.rows.grouped) rows good"
             if !region.damagedPartitions.isEmpty {
