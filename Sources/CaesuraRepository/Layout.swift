@@ -80,7 +80,8 @@ enum Layout {
     ) -> (epoch: UInt64, index: Int)? {
         guard name.hasSuffix(suffix), let epoch = leadingEpoch(name) else { return nil }
         let digits = name.dropFirst(epochDigits + 1).dropLast(suffix.count)
-        guard let index = Int(digits), index >= 0 else { return nil }
+        // One more must be a number, too.
+        guard let index = Int(digits), (0..<Int.max).contains(index) else { return nil }
         return (epoch, index)
     }
 

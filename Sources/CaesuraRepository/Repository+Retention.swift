@@ -112,8 +112,9 @@ extension Repository {
         let (fulls, chains) = catalog.files(of: kept)
         let manifests = catalog.full.filter { !fulls.contains($0) }
         let names = try storage.list(Layout.packs)
+        let gone = Set(manifests)
         let packs = names.filter { name in
-            Layout.epoch(ofPack: name).map { manifests.contains($0) } ?? false
+            Layout.epoch(ofPack: name).map(gone.contains) ?? false
         }
         let goneChains = catalog.chains.map(\.path).filter { !chains.contains($0) }
         let files =
@@ -134,7 +135,7 @@ extension Repository {
         for path in chains.sorted() { try storage.syncFile(path) }
         if let last = epochs.last {
             let boundary = Boundary(
-                number: (catalog.boundary?.number ?? 0) + 1,
+                number: try Boundary.number(after: catalog.boundary, in: storage),
                 epoch: max(last, catalog.boundary?.epoch ?? 0),
                 kept: Boundary.ranges(pruning.kept))
             try boundary.publish(in: storage)

@@ -74,7 +74,8 @@ struct ForgedCheckpoint {
         try unsafe chunk.withUnsafeBytes { try unsafe ChunkHeader(reading: $0) }
     }
 
-    private static func seal(_ chunk: inout [UInt8]) {
+    /// Makes a chunk's checksums fit.
+    static func seal(_ chunk: inout [UInt8]) {
         let length = Int(chunk[5])
         chunk.replaceSubrange(17..<25, with: checksum(Array(chunk[length...])))
         chunk.replaceSubrange(length - 8..<length, with: checksum(Array(chunk[..<(length - 8)])))

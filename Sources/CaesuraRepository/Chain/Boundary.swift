@@ -60,6 +60,23 @@ struct Boundary: Hashable, Sendable {
             path: storage.display(Layout.boundaries))
     }
 
+    /// The number of the boundary that is to follow another.
+    ///
+    /// - Throws: `damaged` if there is none: no writer has counted that far.
+    static func number(
+        after last: Boundary?, in storage: any Storage
+    ) throws(RepositoryError) -> UInt64 {
+        guard let last else { return 1 }
+        let (number, isTooLarge) = last.number.addingReportingOverflow(1)
+        guard !isTooLarge else {
+            throw RepositoryError(
+                .damaged, "the boundary has the largest number there is",
+                path: storage.display(Layout.boundary(last.number)),
+                hint: "remove the file, if no writer of this repository has made it")
+        }
+        return number
+    }
+
     /// Makes this the one that counts.
     ///
     /// - Throws: `exists` if another has been made meanwhile.

@@ -62,6 +62,11 @@ struct ChainScan {
             case .success(let found): header = found
             case .failure(let problem): return .failure(problem)
             }
+            guard isWhole(header, at: offset) else {
+                return .failure(
+                    FormatError(
+                        .truncated, "the file ends inside a chunk's body", at: file.size))
+            }
             func problem(_ message: String) -> Result<ChainEntry, FormatError> {
                 .failure(FormatError(.malformed, message, at: offset))
             }
@@ -126,23 +131,24 @@ struct ChainScan {
         return true
     }
 
-    /// The header of the chunk at an offset, which lies in the file whole.
+    /// The header of the chunk at an offset, whose body the file may lack.
     private mutating func header(
         at offset: Int
     ) throws(RepositoryError) -> Result<ChunkHeader, FormatError> {
         let bytes = try bytes(at: offset, upTo: 255)
         do throws(FormatError) {
-            let header = try unsafe bytes.withUnsafeBufferPointer { (bytes) throws(FormatError) in
-                try unsafe ChunkHeader(reading: UnsafeRawBufferPointer(bytes), origin: offset)
-            }
-            guard header.chunkLength <= file.size - offset else {
-                throw FormatError(
-                    .truncated, "the file ends inside a chunk's body", at: file.size)
-            }
-            return .success(header)
+            return .success(
+                try unsafe bytes.withUnsafeBufferPointer { (bytes) throws(FormatError) in
+                    try unsafe ChunkHeader(reading: UnsafeRawBufferPointer(bytes), origin: offset)
+                })
         } catch {
             return .failure(error)
         }
+    }
+
+    /// Whether the chunk at an offset lies in the file whole.
+    private func isWhole(_ header: ChunkHeader, at offset: Int) -> Bool {
+        header.chunkLength <= file.size - offset
     }
 
     private mutating func decode<Body>(
@@ -172,12 +178,15 @@ struct ChainScan {
         var offset = start
         while offset < file.size {
             if case .success(let header) = try header(at: offset) {
+                // The last one may lack its body: the writer was stopped, and what was before it had been acknowledged.
                 if header.baseEpoch != found.lastEpoch { lost = max(lost ?? 0, header.targetEpoch) }
-                offset += header.chunkLength
-            } else {
-                guard let next = try nextMagic(after: offset) else { return lost }
-                offset = next
+                if isWhole(header, at: offset) {
+                    offset += header.chunkLength
+                    continue
+                }
             }
+            guard let next = try nextMagic(after: offset) else { return lost }
+            offset = next
         }
         return lost
     }

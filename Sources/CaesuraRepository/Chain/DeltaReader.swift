@@ -186,6 +186,11 @@ struct DeltaReader {
     private mutating func read(
         _ file: any StorageReader, _ offset: Int, _ count: Int
     ) throws(RepositoryError) {
+        guard count >= 0 else {
+            throw RepositoryError(
+                .damaged, "the file ends before the bytes that should be here",
+                path: open.map { storage.display($0.path) }, offset: offset)
+        }
         if buffer.count != count { buffer = [UInt8](repeating: 0, count: count) }
         var span = buffer.mutableSpan
         var bytes = unsafe span.mutableBytes
