@@ -22,6 +22,11 @@ public struct CheckpointOptions: Sendable {
     public var policy = ChainPolicy()
     /// Whether deltas also carry the way back, for about the size of the old values.
     public var isReversible = false
+    /// Whether a full checkpoint takes over the packs of the one before that hold nothing but sealed rows of logs.
+    ///
+    /// What is damaged in such a pack is damaged in each checkpoint that has it. Set this to false for one full
+    /// checkpoint when ``Repository/verify(at:progress:)`` has found that: it writes everything anew.
+    public var takesOverPacks = true
 
     /// Creates the default options.
     public init() { encoders = max(1, OwnThread.processorCount / 2) }
@@ -256,45 +261,76 @@ extension Repository {
     private func writeFull(
         _ cut: Cut, _ options: CheckpointOptions, _ cancellation: Cancellation
     ) throws(RepositoryError) -> Manifest {
-        let start = ContinuousClock.now
-        let created = WallClock.now
-        var content = try FullContent(cut, as: cut.epoch.rawValue, created, options)
-        try checkDescent(of: cut)
-        try keepPacks(for: &content, options)
-        let writer = try beginCheckpoint(content.manifest, logEnds: content.logEnds)
+        let epoch = cut.epoch.rawValue
+        var content = try FullContent(cut, as: epoch, .now, options)
+        let catalog = try Catalog(storage)
+        try checkDescent(of: cut, catalog)
+        if let newest = catalog.newestEpoch, newest >= epoch {
+            throw RepositoryError(
+                .exists, "epoch \(epoch) is not newer than the newest checkpoint, \(newest)",
+                path: storage.display(Layout.manifests), epoch: epoch, hint: Self.descentHint)
+        }
+        content.manifest.previousEpoch = catalog.newestEpoch
         do throws(RepositoryError) {
-            var timings = Manifest.Timings()
-            timings.pause = cut.pause.nanoseconds
-            timings.encode = try Self.stream(content, to: writer, options, cancellation)
-            timings.total = ContinuousClock.now.nanoseconds(since: start)
-            let committed = try writer.commit(timings)
-            try retractIfFenced(committed.epoch)
-            cut.ancestor = ancestor(committed, writeMark: cut.epoch.rawValue + 1)
-            return committed
+            let manifest = try write(content, as: .writer, catalog, options, cancellation)
+            cut.ancestor = ancestor(manifest, writeMark: epoch + 1)
+            return manifest
         } catch {
             // When the last sync failed, the manifest has its name all the same, and the store goes on from it.
-            if let epochs = try? manifestEpochs(), epochs.contains(writer.manifest.epoch) {
-                cut.ancestor = ancestor(writer.manifest, writeMark: cut.epoch.rawValue + 1)
+            if let reader = try? CheckpointReader(storage: storage, epoch: epoch) {
+                cut.ancestor = ancestor(reader.manifest, writeMark: epoch + 1)
             }
-            abandon(writer)
             throw error
         }
     }
 
-    /// Leaves out of a full checkpoint what packs of an earlier one hold.
+    /// Encodes and writes a full checkpoint, and makes it exist.
     ///
-    /// - Complexity: O(chunks of chain files and of the earlier checkpoint), if the store has logs.
-    func keepPacks(
-        for content: inout FullContent, _ options: CheckpointOptions
-    ) throws(RepositoryError) {
-        guard !content.logEnds.isEmpty, let earlier = earlierFull(for: content.cut) else { return }
-        try content.keepPacks(of: earlier, in: storage, options)
+    /// - Parameters:
+    ///   - content: What it is made of.
+    ///   - owner: Which lock the caller holds.
+    ///   - catalog: What is there.
+    func write(
+        _ content: FullContent, as owner: Leftovers.Owner, _ catalog: Catalog,
+        _ options: CheckpointOptions, _ cancellation: Cancellation
+    ) throws(RepositoryError) -> Manifest {
+        try Leftovers.remove(from: storage, newest: catalog.newestEpoch, as: owner)
+        func write(_ content: FullContent) throws(RepositoryError) -> Manifest {
+            let writer = CheckpointWriter(
+                storage: storage, manifest: content.manifest, logEnds: content.logEnds)
+            do throws(RepositoryError) {
+                var timings = Manifest.Timings()
+                timings.pause = content.cut.pause.nanoseconds
+                timings.encode = try Self.stream(content, to: writer, options, cancellation)
+                timings.total = ContinuousClock.now.nanoseconds(since: content.start)
+                try cancellation.check()
+                let manifest = try writer.commit(timings)
+                try retractIfFenced(manifest.epoch)
+                return manifest
+            } catch {
+                abandon(writer, as: owner)
+                throw error
+            }
+        }
+        guard options.takesOverPacks, !content.logEnds.isEmpty,
+            let earlier = earlierFull(for: content.cut, catalog)
+        else { return try write(content) }
+        let rest = try content.leavingOut(packsOf: earlier, in: storage, options)
+        do throws(RepositoryError) {
+            return try write(rest)
+        } catch {
+            // Someone has removed the earlier checkpoint meanwhile, and its packs with it.
+            guard error.code == .notFound, !rest.kept.packs.isEmpty else { throw error }
+            return try write(content)
+        }
     }
 
-    /// The newest full checkpoint from whose state a cut's store goes on, if it can be read.
-    private func earlierFull(for cut: Cut) -> Manifest? {
-        guard let ancestor = cut.ancestor, ancestor.isExact, let catalog = try? Catalog(storage),
+    /// The full checkpoint from which a cut's store goes on, if its logs have kept their positions since and it can be
+    /// read.
+    private func earlierFull(for cut: Cut, _ catalog: Catalog) -> Manifest? {
+        guard let ancestor = cut.ancestor, ancestor.isExact,
             let path = try? catalog.path(to: ancestor.epoch, in: storage),
+            path.full >= cut.lastRewind,
             let manifest = try? CheckpointReader(storage: storage, epoch: path.full).manifest,
             path.target?.commit.state ?? manifest.identity == ancestor.digest
         else { return nil }
@@ -302,7 +338,7 @@ extension Repository {
     }
 
     /// Encodes on threads of their own and writes on this one; returns the time spent encoding.
-    static func stream(
+    private static func stream(
         _ content: FullContent, to writer: CheckpointWriter, _ options: CheckpointOptions,
         _ cancellation: Cancellation
     ) throws(RepositoryError) -> UInt64 {
@@ -388,6 +424,8 @@ struct FullContent {
     private(set) var kept = LogPacks()
     /// Without chunks.
     var manifest: Manifest
+    /// When it was begun.
+    let start = ContinuousClock.now
     /// For the logs, by their regions, the position behind the last row.
     private(set) var logEnds: [Int: UInt64] = [:]
     let cut: Cut
@@ -408,14 +446,16 @@ struct FullContent {
         }
     }
 
-    /// Leaves out what packs of an earlier checkpoint hold, from whose state the cut's store goes on.
-    mutating func keepPacks(
-        of earlier: Manifest, in storage: any Storage, _ options: CheckpointOptions
-    ) throws(RepositoryError) {
-        kept = try LogPacks(of: earlier, for: manifest, in: storage)
-        guard !kept.packs.isEmpty else { return }
-        source = try Self.source(
-            cut, as: manifest.epoch, options, keeping: kept.positions(in: manifest.regions))
+    /// The same without what packs of an earlier checkpoint hold, from whose state the cut's store goes on.
+    func leavingOut(
+        packsOf earlier: Manifest, in storage: any Storage, _ options: CheckpointOptions
+    ) throws(RepositoryError) -> FullContent {
+        var rest = self
+        rest.kept = try LogPacks(of: earlier, for: manifest, in: storage)
+        guard !rest.kept.packs.isEmpty else { return self }
+        rest.source = try Self.source(
+            cut, as: manifest.epoch, options, keeping: rest.kept.positions(in: manifest.regions))
+        return rest
     }
 
     private static func source(

@@ -60,30 +60,9 @@ extension Repository {
         _ cut: Cut, as epoch: UInt64, state: UInt64, created: WallClock,
         _ options: CheckpointOptions, _ cancellation: Cancellation
     ) throws(RepositoryError) -> Manifest {
-        let start = ContinuousClock.now
         var content = try FullContent(cut, as: epoch, created, options)
         content.manifest.state = state
-        try keepPacks(for: &content, options)
-        try Leftovers.remove(from: storage, newest: newestEpoch(), as: .maintainer)
-        let writer = CheckpointWriter(
-            storage: storage, manifest: content.manifest, logEnds: content.logEnds)
-        do throws(RepositoryError) {
-            var timings = Manifest.Timings()
-            timings.pause = cut.pause.nanoseconds
-            timings.encode = try Self.stream(content, to: writer, options, cancellation)
-            timings.total = ContinuousClock.now.nanoseconds(since: start)
-            let committed = try writer.commit(timings)
-            try retractIfFenced(epoch)
-            return committed
-        } catch {
-            writer.abort()
-            do throws(RepositoryError) {
-                try Leftovers.remove(from: storage, newest: newestEpoch(), as: .maintainer)
-            } catch {
-                // Whoever maintains next tries again.
-            }
-            throw error
-        }
+        return try write(content, as: .maintainer, Catalog(storage), options, cancellation)
     }
 
     /// Takes a manifest away again that has just appeared, if its checkpoint has been removed meanwhile.

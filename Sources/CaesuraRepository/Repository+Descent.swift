@@ -33,8 +33,8 @@ extension Repository {
     /// Checks that the cut's store goes on from what is there.
     ///
     /// - Throws: `exists`.
-    func checkDescent(of cut: Cut) throws(RepositoryError) {
-        guard let newest = try newestEpoch() else { return }
+    func checkDescent(of cut: Cut, _ catalog: Catalog) throws(RepositoryError) {
+        guard let newest = catalog.newestEpoch else { return }
         let refusal = RepositoryError(
             .exists,
             "the repository has checkpoints, the newest of epoch \(newest), that this store does not go on "
@@ -44,12 +44,13 @@ extension Repository {
         // Its own checkpoint is the newest, or was and has been removed.
         if ancestor.place == storage.display(""), ancestor.epoch >= newest { return }
         // It was restored from an older one, or the directory was moved.
-        guard try identity(of: ancestor.epoch) == ancestor.digest else { throw refusal }
+        guard try identity(of: ancestor.epoch, catalog) == ancestor.digest else { throw refusal }
     }
 
     /// The identity of the state of a checkpoint, or nil if there is none of that epoch.
-    func identity(of epoch: UInt64) throws(RepositoryError) -> UInt64? {
-        let catalog = try Catalog(storage)
+    private func identity(
+        of epoch: UInt64, _ catalog: Catalog
+    ) throws(RepositoryError) -> UInt64? {
         guard catalog.isFull(epoch) else { return catalog.entry(epoch)?.commit.state }
         return try CheckpointReader(storage: storage, epoch: epoch).manifest.identity
     }

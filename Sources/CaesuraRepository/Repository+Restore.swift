@@ -48,8 +48,11 @@ extension Repository {
         for path in try catalog.paths(to: epoch, in: storage) {
             do throws(RepositoryError) {
                 return try restore(path, into: store, newest: catalog.newestEpoch, cancellation)
-            } catch  where error.code == .damaged || error.code == .unsupported {
-                // The other way may be good.
+            } catch {
+                // The other way may be good: this one's files are damaged, cannot be read or have just been removed.
+                guard
+                    [.damaged, .unsupported, .storage, .notFound].contains(error.code)
+                else { throw error }
                 if refusal == nil || !path.isBackwards { refusal = error }
             }
         }

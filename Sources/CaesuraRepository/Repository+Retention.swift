@@ -62,7 +62,6 @@ extension Repository {
     func removeCheckpoint(at epoch: UInt64) throws(RepositoryError) {
         try claim()
         defer { endCheckpoint() }
-        chain.end()
         try maintaining { () throws(RepositoryError) in
             let catalog = try Catalog(storage)
             let epochs = catalog.epochs
@@ -71,6 +70,7 @@ extension Repository {
                     .notFound, "there is no checkpoint of epoch \(epoch)",
                     path: storage.display(Layout.manifests), epoch: epoch)
             }
+            chain.end()
             try remove(
                 allBut: Set(epochs.filter { $0 != epoch }), catalog, isDryRun: false)
         }

@@ -156,33 +156,13 @@ public final class Repository: Sendable {
     /// Why checkpoints that could have been deltas were full ones, since the repository was opened.
     public var deltaMisses: DeltaMisses { misses.withLock { $0 } }
 
-    /// Begins a checkpoint, between ``claim()`` and ``endCheckpoint()``.
-    func beginCheckpoint(
-        _ manifest: Manifest, packBytes: Int = CheckpointWriter.packBytes,
-        logEnds: [Int: UInt64] = [:]
-    ) throws(RepositoryError) -> CheckpointWriter {
-        let newest = try newestEpoch()
-        if let newest, newest >= manifest.epoch {
-            throw RepositoryError(
-                .exists,
-                "epoch \(manifest.epoch) is not newer than the newest checkpoint, \(newest)",
-                path: storage.display(Layout.manifests), epoch: manifest.epoch,
-                hint: Self.descentHint)
-        }
-        try Leftovers.remove(from: storage, newest: newest, as: .writer)
-        var manifest = manifest
-        manifest.previousEpoch = newest
-        return CheckpointWriter(
-            storage: storage, manifest: manifest, packBytes: packBytes, logEnds: logEnds)
-    }
-
     /// Gives up a checkpoint that has failed, and frees its room at once if the storage lets us.
     ///
     /// Should the failure have come after the manifest was linked, its packs are no leftovers and stay.
-    func abandon(_ writer: CheckpointWriter) {
+    func abandon(_ writer: CheckpointWriter, as owner: Leftovers.Owner) {
         writer.abort()
         do throws(RepositoryError) {
-            try Leftovers.remove(from: storage, newest: newestEpoch(), as: .writer)
+            try Leftovers.remove(from: storage, newest: newestEpoch(), as: owner)
         } catch {
             // The next checkpoint tries again.
         }

@@ -358,6 +358,29 @@ import Testing
         }
     }
 
+    @Test(arguments: [RepositoryError.Code.storage, .notFound])
+    func `a checkpoint comes back though the files of one way cannot be read`(
+        _ code: RepositoryError.Code
+    ) async throws {
+        let storage = MemoryStorage()
+        let (repository, history) = try await Self.compacted(isReversible: true, in: storage)
+        let epochs = try await repository.epochs()
+        for end in [epochs[0], epochs[19]] {
+            var observed = ObservedStorage(inner: storage.image { true })
+            observed.beforeOpen = { (path) throws(RepositoryError) in
+                let name = String(path.split(separator: "/").last ?? "")
+                guard Layout.epoch(ofPack: name) == end else { return }
+                throw RepositoryError(code, "the disk cannot read it", path: path)
+            }
+            let unreadable = try await Repository.open(.storage(observed))
+            for epoch in epochs[1...] {
+                let restored = try SessionStore()
+                try await unreadable.restore(into: restored.store, at: epoch)
+                #expect(history.isEqual(restored, at: epoch))
+            }
+        }
+    }
+
     @Test func `deltas without the way back are not undone`() async throws {
         let storage = MemoryStorage()
         let (repository, history) = try await Self.compacted(isReversible: false, in: storage)

@@ -352,4 +352,102 @@ import Testing
         await #expect(throws: RepositoryError(.storage, "")) { try await running.value }
         await #expect(throws: RepositoryError(.cancelled, "")) { try await checkpoints.durable() }
     }
+
+    @Test func `a full checkpoint beside the chain does not hold up the end`() async throws {
+        let memory = MemoryStorage()
+        var storage = ObservedStorage(inner: memory)
+        let (begun, isEnding) = (Monitor(0), Monitor(false))
+        storage.beforeCreate = { path in
+            guard path.hasPrefix(Layout.packs), path.hasSuffix(".pack") else { return }
+            // The first one is no full checkpoint beside a chain.
+            guard
+                begun.withLock({
+                    $0 += 1; return $0
+                }) == 2
+            else { return }
+            isEnding.wait { $0 ? () : nil }
+        }
+        let repository = try await Repository.open(.storage(storage))
+        let service = try SessionStore()
+        let log = Log()
+        var options = ContinuousCheckpoints.Options()
+        options.checkpoint.policy.longest = 2
+        options.observer = { event in log.events.withLock { $0.append(event) } }
+        let checkpoints = repository.checkpoints(
+            of: service.store, every: .seconds(3600), options: options)
+        let running = Task { try await checkpoints.run() }
+        var generation: UInt64 = 0
+        while begun.withLock({ $0 }) < 2 {
+            generation += 1
+            service.fill(30, generation: generation)
+            try await checkpoints.durable()
+        }
+        service.fill(30, generation: generation + 1)
+        running.cancel()
+        isEnding.withLock { $0 = true }
+        try await running.value
+        #expect(checkpoints.counts.full == 0)
+        log.events.withLock { events in
+            for case .maintenanceFailed(let error) in events { Issue.record("\(error)") }
+        }
+        #expect(memory.files(in: Layout.manifests).count == 1)
+        #expect(memory.files(in: Layout.packs).count { $0.hasSuffix(".pack") } == 1)
+        #expect(try await afterCrash(memory).holds(30, generation: generation + 1))
+    }
+
+    @Test func `what fails is not tried again at once, though many ask for it`() async throws {
+        let storage = MemoryStorage()
+        let repository = try await Repository.open(.storage(storage))
+        let service = try SessionStore()
+        let checkpoints = repository.checkpoints(of: service.store, every: .milliseconds(1))
+        let start = ContinuousClock.now
+        try await run(checkpoints) {
+            storage.plan(.full(from: 0))
+            service.fill(10)
+            for _ in 0..<4 {
+                await #expect(throws: RepositoryError(.outOfSpace, "")) {
+                    try await checkpoints.durable()
+                }
+            }
+            storage.refill()
+        }
+        #expect(ContinuousClock.now - start >= .milliseconds(300))
+    }
+
+    @Test func `a full checkpoint beside the chain that fails is not begun at once again`()
+        async throws
+    {
+        let memory = MemoryStorage()
+        var storage = ObservedStorage(inner: memory)
+        let begun = Mutex(0)
+        storage.beforeCreate = { (path) throws(RepositoryError) in
+            guard path.hasPrefix(Layout.packs), path.hasSuffix(".pack"),
+                begun.withLock({
+                    $0 += 1; return $0
+                }) > 1
+            else { return }
+            throw RepositoryError(.outOfSpace, "no room for a full one", path: path)
+        }
+        let repository = try await Repository.open(.storage(storage))
+        let service = try SessionStore()
+        let failures = Mutex(0)
+        var options = ContinuousCheckpoints.Options()
+        options.checkpoint.policy.longest = 2
+        options.observer = { event in
+            if case .maintenanceFailed = event { failures.withLock { $0 += 1 } }
+        }
+        let checkpoints = repository.checkpoints(
+            of: service.store, every: .seconds(3600), options: options)
+        let start = ContinuousClock.now
+        try await run(checkpoints) {
+            for generation in 1...200 as ClosedRange<UInt64> {
+                service.fill(30, generation: generation)
+                try await checkpoints.durable()
+            }
+            while failures.withLock({ $0 }) == 0 { try await Task.sleep(for: .milliseconds(1)) }
+        }
+        let time = ContinuousClock.now - start
+        #expect(failures.withLock { $0 } <= 1 + time.components.seconds)
+        #expect(try await afterCrash(memory).holds(30, generation: 200))
+    }
 }

@@ -1,5 +1,6 @@
 import Caesura
 import CaesuraFormat
+import Foundation
 import Testing
 
 @testable import CaesuraRepository
@@ -207,5 +208,122 @@ import Testing
         let restored = try Service()
         try await repository.restore(into: restored.base.store)
         #expect(restored.holds(0..<service.visits.positions.upperBound))
+    }
+
+    @Test func `nothing is taken over once positions may have been given twice`() async throws {
+        let storage = MemoryStorage()
+        let repository = try await Repository.open(.storage(storage))
+        let service = try Service()
+        service.append(2 * Self.run)
+        let first = try await repository.checkpoint(service.base.store)
+        // A restore of something else that breaks off has brought the first run, and the log goes on behind it.
+        let small = try Service()
+        small.append(Self.run)
+        let cut = small.base.store.cut()
+        let bytes = try cut.write(to: ByteArraySink()).bytes
+        cut.close()
+        service.base.store.removeAll()
+        var stream = StreamRestorer(into: service.base.store)
+        try stream.push(Array(bytes.dropLast(10)))
+        service.base.store.removeAll()
+        #expect(service.visits.positions == Self.run..<Self.run)
+        service.visits.append(contentsOf: (0..<Self.run).map { SessionStore.row($0, 77) })
+        let second = try await repository.checkpoint(service.base.store)
+        #expect(written(second.epoch, in: storage).linked == 0)
+        #expect(written(first.epoch, in: storage).linked == 0)
+        let restored = try Service()
+        try await repository.restore(into: restored.base.store)
+        #expect(restored.visits.positions == Self.run..<2 * Self.run)
+        #expect(restored.visits[Self.run] == SessionStore.row(0, 77))
+        // What was written since stands.
+        let third = try await repository.checkpoint(service.base.store)
+        #expect(written(third.epoch, in: storage).linked == 1)
+    }
+
+    @Test func `everything is written anew when an earlier pack goes before it is linked`()
+        async throws
+    {
+        let memory = MemoryStorage()
+        let service = try Service()
+        service.append(2 * Self.run)
+        let earlier = try await Repository.open(.storage(memory))
+        try await earlier.checkpoint(service.base.store)
+        earlier.close()
+        let other = try await Repository.open(.storage(memory), for: .maintain)
+        let packs = memory.files(in: Layout.packs).map { Layout.packs + "/" + $0 }
+        var storage = ObservedStorage(inner: memory)
+        storage.beforeLink = { name in
+            // Another process prunes between the first look at the packs and the second link.
+            guard name.hasPrefix(Layout.packs), name.hasSuffix("1.pack") else { return }
+            for pack in packs { try? memory.remove(pack) }
+        }
+        let repository = try await Repository.open(.storage(storage))
+        service.append(3)
+        let second = try await repository.checkpoint(service.base.store)
+        #expect(packs.allSatisfy { memory.bytes($0) == nil })
+        for pack in memory.files(in: Layout.packs) where Layout.epoch(ofPack: pack) == second.epoch
+        {
+            #expect(memory.log.contains("create \(Layout.packs)/\(pack)"))
+        }
+        try await other.prune(keeping: Retention(newest: 1))
+        #expect(try await repository.verify().isGood)
+        let restored = try Service()
+        try await repository.restore(into: restored.base.store)
+        #expect(restored.holds(0..<2 * Self.run + 3))
+    }
+
+    @Test func `a damaged byte is reported of each checkpoint that has it, and one can do without`()
+        async throws
+    {
+        let storage = MemoryStorage()
+        let repository = try await Repository.open(.storage(storage))
+        let service = try Service()
+        service.append(Self.run)
+        let first = try await repository.checkpoint(service.base.store)
+        let second = try await repository.checkpoint(service.base.store)
+        #expect(written(second.epoch, in: storage).linked == 1)
+        let pack = try #require(
+            storage.log.last { $0.hasPrefix("link " + Layout.packs) }?.dropFirst(5))
+        storage.flip(String(pack), at: 300)
+        for epoch in [first.epoch, second.epoch] {
+            let problem = try #require(try await repository.verify(at: epoch).problems.first)
+            #expect(problem.code == .damaged)
+            #expect(problem.epoch == epoch)
+        }
+        var options = CheckpointOptions()
+        options.takesOverPacks = false
+        let third = try await repository.checkpoint(service.base.store, options: options)
+        #expect(written(third.epoch, in: storage).linked == 0)
+        let fourth = try await repository.checkpoint(service.base.store)
+        #expect(written(fourth.epoch, in: storage).linked == 1)
+        #expect(try await repository.verify(at: fourth.epoch).isGood)
+    }
+
+    @Test func `in a directory a pack is one file with a name for each checkpoint`() async throws {
+        let directory = TemporaryDirectory()
+        let repository = try await Repository.open(.directory(directory.path))
+        let service = try Service()
+        service.append(Self.run)
+        let first = try await repository.checkpoint(service.base.store)
+        let second = try await repository.checkpoint(service.base.store)
+        func inodes(_ epoch: UInt64) throws -> Set<UInt64> {
+            let packs = directory.path + "/" + Layout.packs
+            return Set(
+                try FileManager.default.contentsOfDirectory(atPath: packs)
+                    .filter { Layout.epoch(ofPack: $0) == epoch }
+                    .map { name in
+                        let facts = try FileManager.default.attributesOfItem(
+                            atPath: packs + "/" + name)
+                        return (facts[.systemFileNumber] as! NSNumber).uint64Value
+                    })
+        }
+        let shared = try inodes(first.epoch).intersection(try inodes(second.epoch))
+        #expect(shared.count == 1)
+        try await repository.remove(at: first.epoch)
+        #expect(try inodes(first.epoch).isEmpty)
+        #expect(try inodes(second.epoch).isSuperset(of: shared))
+        let restored = try Service()
+        try await repository.restore(into: restored.base.store)
+        #expect(restored.holds(0..<Self.run))
     }
 }

@@ -9,6 +9,10 @@ struct ObservedStorage: Storage {
     var locks = true
     /// Whether temporary names stay, as where another machine does not see them yet.
     var keepsTemporaryNames = false
+    /// Called before each file is made; what it throws, the making throws.
+    var beforeCreate: @Sendable (String) throws(RepositoryError) -> Void = { _ in }
+    /// Called before each file is opened for reading; what it throws, the opening throws.
+    var beforeOpen: @Sendable (String) throws(RepositoryError) -> Void = { _ in }
     /// Called before each sync of a file; what it throws, the sync throws.
     var beforeSync: @Sendable (String) throws(RepositoryError) -> Void = { _ in }
     /// Called before each sync of a directory; what it throws, the sync throws.
@@ -20,10 +24,12 @@ struct ObservedStorage: Storage {
 
     func makeDirectory(_ path: String) throws(RepositoryError) { try inner.makeDirectory(path) }
     func create(_ path: String) throws(RepositoryError) -> any StorageWriter {
-        Writer(try inner.create(path), path, beforeSync)
+        try beforeCreate(path)
+        return Writer(try inner.create(path), path, beforeSync)
     }
     func open(_ path: String) throws(RepositoryError) -> any StorageReader {
-        try inner.open(path)
+        try beforeOpen(path)
+        return try inner.open(path)
     }
     func link(_ path: String, as name: String) throws(RepositoryError) {
         beforeLink(name)

@@ -1,3 +1,4 @@
+import Caesura
 import Glibc
 import Testing
 
@@ -38,16 +39,20 @@ import Testing
         #expect(packs == sample.chunks.flatMap(\.bytes))
     }
 
-    @Test func `an epoch that is not newer than the newest checkpoint is refused`() throws {
-        let repository = try Repository(location: .storage(MemoryStorage()), access: .write)
-        try SampleCheckpoint(epoch: 5).write(to: repository)
-        for epoch in [4, 5] as [UInt64] {
-            let error = #expect(throws: RepositoryError(.exists, "")) {
-                try SampleCheckpoint(epoch: epoch).write(to: repository)
+    @Test func `an epoch that is not newer than the newest checkpoint is refused`() async throws {
+        let repository = try await Repository.open(.storage(MemoryStorage()))
+        let store = try SessionStore().store
+        let cuts = (0..<3).map { _ in store.cut() }
+        defer { for cut in cuts { cut.close() } }
+        try await repository.checkpoint(of: cuts[1])
+        for cut in cuts[...1] {
+            let error = await #expect(throws: RepositoryError(.exists, "")) {
+                try await repository.checkpoint(of: cut)
             }
             #expect(error?.hint?.hasPrefix("restore one of its checkpoints") == true)
         }
-        try SampleCheckpoint(epoch: 6).write(to: repository)
+        try await repository.checkpoint(of: cuts[2])
+        #expect(try await repository.epochs() == cuts[1...].map(\.epoch.rawValue))
     }
 
     @Test func `one checkpoint at a time`() throws {

@@ -67,7 +67,7 @@ struct SampleCheckpoint {
             for chunk in chunks { try unsafe writer.append(chunk.bytes.span.bytes, chunk.facts) }
             _ = try writer.commit(Manifest.Timings())
         } catch {
-            repository.abandon(writer)
+            repository.abandon(writer, as: .writer)
             throw error
         }
     }
@@ -90,5 +90,17 @@ struct SampleCheckpoint {
         let storage = MemoryStorage()
         try write(to: Repository(location: .storage(storage), access: .write))
         return storage.bytes(Layout.manifest(epoch))!
+    }
+}
+
+extension Repository {
+    /// Begins a checkpoint of any content, between ``claim()`` and ``endCheckpoint()``.
+    func beginCheckpoint(
+        _ manifest: Manifest, packBytes: Int = CheckpointWriter.packBytes
+    ) throws(RepositoryError) -> CheckpointWriter {
+        var manifest = manifest
+        manifest.previousEpoch = try newestEpoch()
+        try Leftovers.remove(from: storage, newest: manifest.previousEpoch, as: .writer)
+        return CheckpointWriter(storage: storage, manifest: manifest, packBytes: packBytes)
     }
 }

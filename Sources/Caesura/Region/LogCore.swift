@@ -135,6 +135,7 @@ final class LogCore: @unchecked Sendable {
         defer { trimming.unlock() }
         let (old, new) = withLock {
             unsafe body.pointee.beginBringing()
+            unsafe store.lastRewind.max(body.pointee.extent.epoch, ordering: .releasing)
             return unsafe body.pointee.truncate(at: position)
         }
         retire(old, in: new, keeping: new.pages.count)

@@ -132,6 +132,11 @@ extension TableCore {
 }
 
 extension Cut {
+    /// The epoch in which positions of logs of the cut's store last went back, or may have; 0 if they never did.
+    ///
+    /// A position that has a row in a state of this or a later epoch, and has one now, has the same one.
+    package var lastRewind: UInt64 { store.lastRewind.load(ordering: .acquiring) }
+
     /// Whether something was written in this epoch of the store or later.
     package func isWritten(since epoch: UInt64) -> Bool {
         tables.contains { table in table.roots.contains { $0.epoch >= epoch } }

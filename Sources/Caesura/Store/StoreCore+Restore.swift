@@ -47,6 +47,7 @@ extension StoreCore {
         let emptied = logs.map { ($0, $0.detachAll()) }
         for log in logs { unsafe log.body.pointee.lastWrite = 0 }
         let present = unsafe control.pointee.epoch.load(ordering: .relaxed)
+        lastRewind.max(present, ordering: .releasing)
         unsafe control.pointee.epoch.store(max(present, epoch + 1), ordering: .releasing)
         restorations += 1
         restoration.store(restorations, ordering: .releasing)

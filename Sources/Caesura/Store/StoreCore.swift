@@ -25,6 +25,8 @@ final class StoreCore: @unchecked Sendable {
     var restorations: UInt64 = 0
     let reclaiming = Reclaiming()
     let ancestor = Guarded<Ancestor?>(nil)
+    /// The epoch in which positions of logs last went back, or may have: a restore began, or a delta was undone.
+    let lastRewind = Atomic<UInt64>(0)
 
     struct Registry {
         /// Tables, and cells, which are tables of one row.

@@ -69,6 +69,8 @@ public final class ContinuousCheckpoints: Sendable {
     private let interval: Duration
     private let options: Options
     private let state = Monitor(State())
+    /// Of the full checkpoint beside the chain.
+    private let cancellation = Cancellation()
     private let done = Mutex(Counts())
 
     private struct State {
@@ -77,9 +79,23 @@ public final class ContinuousCheckpoints: Sendable {
         var isStopping = false
         /// Who waits for what it has written.
         var waiting: [CheckedContinuation<RepositoryError?, Never>] = []
-        var isMaintaining = false
+        var maintenance = Maintenance()
         /// What a full checkpoint that has come to be makes of the chain.
         var shortening: Shortening?
+    }
+
+    /// When full checkpoints are made beside the chain.
+    private struct Maintenance {
+        var isUnderWay = false
+        /// The next one begins no earlier.
+        var earliest = ContinuousClock.now
+        private var delay = Duration.zero
+
+        mutating func end(isDone: Bool) {
+            isUnderWay = false
+            delay = isDone ? .zero : min(max(.seconds(1), delay * 2), .seconds(300))
+            earliest = .now + delay
+        }
     }
 
     /// A full checkpoint beside the chain, and how long the chain was when it was begun.
@@ -105,6 +121,8 @@ public final class ContinuousCheckpoints: Sendable {
 
     /// Takes checkpoints until the task is cancelled, and a last one then.
     ///
+    /// A full one that is being made beside the chain is given up then: the chain is good without it.
+    ///
     /// A store that has just been restored from the repository goes on with deltas.
     ///
     /// - Throws: `fenced`, `exists`, `mismatch` and others that trying again does not mend; `storage` if the repository
@@ -120,7 +138,10 @@ public final class ContinuousCheckpoints: Sendable {
         if let error { throw error }
     }
 
-    private func stop() { state.withLock { $0.isStopping = true } }
+    private func stop() {
+        state.withLock { $0.isStopping = true }
+        cancellation.request()
+    }
 
     /// Takes checkpoints until it is stopped; why it had to end, if not so.
     private func loop() -> RepositoryError? {
@@ -138,15 +159,17 @@ public final class ContinuousCheckpoints: Sendable {
         let refusal =
             error ?? RepositoryError(.cancelled, "continuous checkpoints have been stopped")
         for waiter in waiting { waiter.resume(returning: refusal) }
-        state.wait { $0.isMaintaining ? nil : () }
+        cancellation.request()
+        state.wait { $0.maintenance.isUnderWay ? nil : () }
         return error
     }
 
     private func loopUntilStopped() -> RepositoryError? {
         var next = ContinuousClock.now
         var delay = Duration.zero
+        var earliest = next
         while true {
-            let (waiting, isStopping) = nextTurn(at: next)
+            let (waiting, isStopping) = nextTurn(at: next, notBefore: earliest)
             let start = ContinuousClock.now
             switch take() {
             case .success(let taken):
@@ -167,6 +190,7 @@ public final class ContinuousCheckpoints: Sendable {
                 done.withLock { $0.failed += 1 }
                 options.observer?(.failed(error))
                 delay = min(max(interval, delay * 2), .seconds(10))
+                earliest = .now + Self.retryPause
             }
             if isStopping { return nil }
             let end = ContinuousClock.now
@@ -180,10 +204,14 @@ public final class ContinuousCheckpoints: Sendable {
         }
     }
 
-    /// Waits until a checkpoint is due: at a time, at once when somebody waits for one, or when it is the last.
+    /// The shortest time between a checkpoint that has failed and the next, whoever waits for it.
+    private static let retryPause = Duration.milliseconds(100)
+
+    /// Waits until a checkpoint is due: at a time, earlier when somebody waits for one, at once when it is the last.
     private func nextTurn(
-        at time: ContinuousClock.Instant
+        at time: ContinuousClock.Instant, notBefore earliest: ContinuousClock.Instant
     ) -> (waiting: [CheckedContinuation<RepositoryError?, Never>], isStopping: Bool) {
+        _ = state.wait(upTo: earliest - .now) { $0.isStopping ? true : nil }
         _ = state.wait(upTo: time - .now) { state in
             state.isStopping || !state.waiting.isEmpty ? true : nil
         }
@@ -268,11 +296,15 @@ public final class ContinuousCheckpoints: Sendable {
 
     // MARK: Full checkpoints beside the chain
 
-    /// Begins to make a full checkpoint of a cut, if none is being made.
+    /// Begins to make a full checkpoint of a cut, if none is being made and none has just failed.
     private func makeFull(_ end: ChainEnd, unless isStopping: Bool) {
         let isFree = state.withLock { state in
-            if isStopping || state.isMaintaining || state.shortening != nil { return false }
-            state.isMaintaining = true
+            if isStopping || state.maintenance.isUnderWay || state.shortening != nil
+                || state.maintenance.earliest > .now
+            {
+                return false
+            }
+            state.maintenance.isUnderWay = true
             return true
         }
         guard isFree else { return end.base.held.release() }
@@ -290,19 +322,18 @@ public final class ContinuousCheckpoints: Sendable {
                     try repository.removeOld(keeping: retention)
                 }
             } catch {
-                options.observer?(.maintenanceFailed(error))
+                if error.code != .cancelled { options.observer?(.maintenanceFailed(error)) }
             }
             end.base.held.release()
             state.withLock { state in
                 state.shortening = shortening
-                state.isMaintaining = false
+                state.maintenance.end(isDone: shortening != nil)
             }
         }
     }
 
     private func makeFull(_ base: OngoingChain.Base) throws(RepositoryError) -> Manifest {
-        let cancellation = Cancellation()
-        return try repository.maintaining { () throws(RepositoryError) in
+        try repository.maintaining { () throws(RepositoryError) in
             try repository.writeBeside(
                 base.cut, as: base.epoch, state: base.state, created: base.created,
                 options.checkpoint, cancellation)

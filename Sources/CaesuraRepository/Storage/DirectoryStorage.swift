@@ -73,8 +73,9 @@ public struct DirectoryStorage: Storage {
             let result = unsafe Glibc.link(display(path), display(name))
         #endif
         guard result == 0 else {
+            let cause = errno
             var error = SystemCall.error("link the finished file as", display(name))
-            if errno == EPERM || errno == EOPNOTSUPP {
+            if cause == EPERM || cause == EOPNOTSUPP {
                 error.hint =
                     "the file system must have hard links: ext4, XFS, Btrfs, tmpfs and NFS do"
             }
