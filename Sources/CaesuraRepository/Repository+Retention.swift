@@ -3,7 +3,8 @@ internal import CaesuraFormat
 extension Repository {
     /// Removes checkpoints for good, but for those that a rule keeps.
     ///
-    /// Beside a service that goes on taking checkpoints, too: it takes a lock of its own.
+    /// Beside a service that goes on taking checkpoints, too: it takes a lock of its own. It looks at what there is,
+    /// and not at the rows in it: where a disk is in doubt, ``verifyAll(progress:)`` says first whether what is kept is good.
     ///
     /// - Parameters:
     ///   - retention: What is kept.
