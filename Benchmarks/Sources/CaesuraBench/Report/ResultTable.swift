@@ -132,5 +132,8 @@ enum Target {
         "writer latency, checkpoint": "p99.9 <= 3 us, p99.99 <= 2x",
         "writer latency, checkpoint, cold": "p99.9 <= 3 us, p99.99 <= 2x",
         "writer latency with 10 MB values, checkpoint": "p100 <= floor + 50 us",
+        "delta, bytes over floor, Caesura": "<= 1.25x at 0.1, 1, 10 %",
+        "delta, time over a snapshot, Caesura": "<= 3 % at 1 %",
+        "continuous: throughput lost, Caesura": "<= 5 %",
     ]
 }
