@@ -1,4 +1,4 @@
-import Caesura
+@testable import Caesura
 import CaesuraFormat
 import Synchronization
 import Testing
@@ -161,7 +161,7 @@ import Testing
     /// The chunks of a cut, in order, encoded on so many threads.
     static func chunks(of cut: Cut, threads: Int) throws -> [[UInt8]] {
         let source = try SnapshotSource(cut)
-        let chunks = Mutex<[Int: [UInt8]]>([:])
+        let chunks = Guarded<[Int: [UInt8]]>([:])
         let body: @Sendable () throws -> Void = {
             let worker = SnapshotSource.Worker(for: source)
             while let job = try source.next() {
@@ -170,7 +170,7 @@ import Testing
                     job, with: worker,
                     emit: { (_, chunk) throws(StoreError) in unsafe bytes += chunk },
                     refused: { $0 })
-                chunks.withLock { [bytes] in $0[job.ordinal] = bytes }
+                chunks.withLock { $0[job.ordinal] = bytes }
             }
         }
         switch threads {

@@ -94,17 +94,20 @@ struct PageFiller: ~Copyable {
         segmented: (_ row: Int, _ leaf: Int) -> LargeValue?
     ) {
         for leaf in 0..<layout.leaves.count {
-            switch unsafe cursors[leaf].shape {
-            case .one: unsafe fillFixed(UInt8.self, &cursors[leaf], count)
-            case .two: unsafe fillFixed(UInt16.self, &cursors[leaf], count)
-            case .four: unsafe fillFixed(UInt32.self, &cursors[leaf], count)
-            case .eight: unsafe fillFixed(UInt64.self, &cursors[leaf], count)
-            case .sixteen: unsafe fillFixed(SIMD2<UInt64>.self, &cursors[leaf], count)
+            // A copy, because the thread sanitizer takes `&cursors[leaf]` for an access to the layout's leaves.
+            var cursor = unsafe cursors[leaf]
+            switch cursor.shape {
+            case .one: fillFixed(UInt8.self, &cursor, count)
+            case .two: fillFixed(UInt16.self, &cursor, count)
+            case .four: fillFixed(UInt32.self, &cursor, count)
+            case .eight: fillFixed(UInt64.self, &cursor, count)
+            case .sixteen: fillFixed(SIMD2<UInt64>.self, &cursor, count)
             case .reference:
-                unsafe fillBytes(&cursors[leaf], count, page, limit, epoch) { index in
+                fillBytes(&cursor, count, page, limit, epoch) { index in
                     segmented(row + index, leaf)
                 }
             }
+            unsafe cursors[leaf] = cursor
         }
     }
 
