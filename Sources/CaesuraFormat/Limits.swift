@@ -39,6 +39,12 @@ public struct Limits: Sendable, Hashable {
     /// The deepest nesting of structs, the row itself counted: a reader may use recursion.
     public static let schemaDepth = 8
 
+    /// The largest number of former names of a field: one for each of many renamings.
+    public static let formerNames = 64
+
+    /// The largest number of retired fields of a struct: as many as it may have.
+    public static let retiredFields = leavesPerRegion
+
     /// The largest number of cases of an enumeration.
     public static let enumerationCases = 1024
 

@@ -10,6 +10,8 @@ struct FieldDeclaration {
     let since: Int
     /// The flags, as they are written.
     let flags: [String]
+    /// Names that it had, as they are written: an array, or nil.
+    let formerNames: String?
     /// The type.
     let type: FieldSpelling
     /// The default, as it is written.

@@ -60,6 +60,7 @@ struct FieldReader {
             identifier: pattern.identifier.text, name: name, number: number, since: since,
             flags: attribute.argumentList.dropFirst().filter { $0.label == nil }
                 .map(\.expression.trimmedDescription),
+            formerNames: readFormerNames(of: attribute, name, in: &findings),
             type: type, defaultValue: defaultValue, access: access,
             setterAccess: isLet
                 ? nil : min(access, AccessLevel(setterOf: variable.modifiers) ?? access))
@@ -251,6 +252,34 @@ struct FieldReader {
             return nil
         }
         return since
+    }
+
+    /// The former names as code; nil if there are none.
+    private func readFormerNames(
+        of attribute: AttributeSyntax, _ name: String, in findings: inout Findings
+    ) -> String? {
+        guard let expression = attribute.argument("formerly") else { return nil }
+        let elements =
+            expression.as(ArrayExprSyntax.self)?.elements.map(\.expression) ?? [expression]
+        var names: Set = [name]
+        for element in elements {
+            guard let former = element.stringLiteral, former.isIdentifierLike else {
+                findings.report(
+                    "formerly",
+                    "former names of field '\(name)' are literals of letters, digits and '_':"
+                        + " write them as in [\"count\"]", at: element)
+                return nil
+            }
+            guard names.insert(former).inserted else {
+                findings.report(
+                    "formerly",
+                    former == name
+                        ? "'\(name)' is the field's name now: remove it from 'formerly'"
+                        : "'\(former)' is twice in 'formerly': remove one", at: element)
+                return nil
+            }
+        }
+        return elements.isEmpty ? nil : expression.trimmedDescription
     }
 
     // MARK: - Type and default

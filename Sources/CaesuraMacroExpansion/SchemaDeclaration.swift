@@ -6,6 +6,8 @@ struct SchemaDeclaration {
     let name: String
     /// The schema's version.
     let version: Int
+    /// The retired fields, as they are written: an array, or nil.
+    let retired: String?
     /// Who sees the struct.
     let access: AccessLevel
     /// Whether the struct declares `TableKey`.

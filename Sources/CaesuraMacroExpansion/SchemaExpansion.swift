@@ -94,6 +94,7 @@ struct SchemaExpansion {
             if !field.flags.isEmpty {
                 arguments.append("flags: [\(field.flags.joined(separator: ", "))]")
             }
+            if let names = field.formerNames { arguments.append("formerNames: \(names)") }
             if arguments.isEmpty { return "Caesura.Field(\(identity))," }
             return """
                 Caesura.Field(
@@ -106,7 +107,7 @@ struct SchemaExpansion {
                 name: "\(schema.name)", version: \(schema.version),
                 fields: [
             \(fields.lines.indented.indented)
-                ])
+                ]\(schema.retired.map { ", retired: \($0)" } ?? ""))
             """
     }
 

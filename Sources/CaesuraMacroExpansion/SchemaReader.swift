@@ -34,7 +34,7 @@ struct SchemaReader {
         }
         guard findings.diagnostics.isEmpty, let name, let version else { return nil }
         return SchemaDeclaration(
-            type: type.trimmedDescription, name: name, version: version,
+            type: type.trimmedDescription, name: name, version: version, retired: readRetired(),
             access: access(of: declaration, lexicalContext),
             isKey: declaration.inherits("TableKey"),
             isConforming: isConforming, fields: fields)
@@ -195,6 +195,14 @@ struct SchemaReader {
             return nil
         }
         return version
+    }
+
+    /// The retired fields as code; nil if there are none.
+    private func readRetired() -> String? {
+        guard let retired = attribute.argument("retired") else { return nil }
+        let elements = retired.as(ArrayExprSyntax.self)?.elements.map(\.expression) ?? [retired]
+        return elements.isEmpty
+            ? nil : "[\(elements.map(\.trimmedDescription).joined(separator: ", "))]"
     }
 
     /// A reader that knows which numbers and names the struct must not use.

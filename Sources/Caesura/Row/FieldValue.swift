@@ -123,7 +123,9 @@ public protocol SchemaStruct: FieldValue {
 
 extension SchemaStruct {
     /// A nested struct of this schema's fields.
-    public static var fieldType: FieldType { .structure(schema.fields) }
+    public static var fieldType: FieldType {
+        .structure(schema.fields, retired: schema.retired)
+    }
 }
 
 /// What `@Schema` generates to read a row's fields.

@@ -139,7 +139,7 @@ private struct StoredShape {
             // The presence byte lies behind the value; its leaf comes first.
             offsets.insert(size, at: 0)
             size += 1
-        case .structure(let fields): self = StoredShape(fields)
+        case .structure(let fields, _): self = StoredShape(fields)
         }
     }
 }

@@ -6,15 +6,27 @@ public import CaesuraFormat
 ///
 /// The raw type is a fixed-width integer or String.
 public protocol SchemaEnum: FieldValue, CaseIterable, RawRepresentable
-where RawValue: FieldValue & TableKey, Stored == RawValue.Stored {}
+where RawValue: FieldValue & TableKey, Stored == RawValue.Stored {
+    /// What is read for a raw value of a later version, which is no case of this one; nil, unless declared, to refuse
+    /// data that may have some.
+    ///
+    /// The row keeps the raw value until the field is set.
+    static var fallback: Self? { get }
+}
 
 extension SchemaEnum {
+    /// None.
+    @inlinable public static var fallback: Self? { nil }
+
     /// An enumeration of the cases.
     public static var fieldType: FieldType {
-        .enumeration(
+        let fallback = fallback.map { RawValue.value(of: $0.rawValue) }
+        return .enumeration(
             raw: RawValue.fieldType,
             cases: allCases.map {
-                EnumerationCase(name: String(describing: $0), raw: RawValue.value(of: $0.rawValue))
+                let raw = RawValue.value(of: $0.rawValue)
+                return EnumerationCase(
+                    name: String(describing: $0), raw: raw, isFallback: raw == fallback)
             })
     }
 
@@ -52,7 +64,7 @@ extension SchemaEnum {
 
     /// The case of the raw value.
     @inlinable public static func load(_ stored: Stored, from heap: HeapView) -> Self {
-        guard let value = Self(rawValue: RawValue.load(stored, from: heap)) else {
+        guard let value = Self(rawValue: RawValue.load(stored, from: heap)) ?? fallback else {
             preconditionFailure("a row holds a raw value that is no case: it was not checked")
         }
         return value

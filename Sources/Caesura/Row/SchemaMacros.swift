@@ -8,7 +8,7 @@
 ///     struct Session {
 ///         @Field(1) var user: UInt64
 ///         @Field(2, .sensitive) var token: String
-///         @Field(4, since: 2) var visits: UInt32 = 0
+///         @Field(4, since: 2, formerly: ["hits"]) var visits: UInt32 = 0
 ///     }
 ///
 /// The struct conforms to ``SchemaStruct``. One that declares ``TableKey`` and `Hashable` can be the
@@ -35,17 +35,11 @@ public macro Schema(_ name: String, version: Int = 1, retired: [RetiredField] = 
 ///   - number: Identifies the field for ever, from 1 to 65,535; the name may change.
 ///   - flags: Properties beside the type.
 ///   - since: The schema version that added the field. After version 1 it needs a default.
+///   - formerly: Names that the field had in earlier versions.
 @attached(peer)
-public macro Field(_ number: Int, _ flags: CaesuraFormat.Field.Flags..., since: Int = 1) =
-    #externalMacro(module: "CaesuraMacros", type: "Field")
-
-/// The number or the name of a field that a schema once had.
-public struct RetiredField: ExpressibleByIntegerLiteral, ExpressibleByStringLiteral, Sendable {
-    /// A number.
-    public init(integerLiteral number: Int) {}
-    /// A name.
-    public init(stringLiteral name: String) {}
-}
+public macro Field(
+    _ number: Int, _ flags: CaesuraFormat.Field.Flags..., since: Int = 1, formerly: [String] = []
+) = #externalMacro(module: "CaesuraMacros", type: "Field")
 
 /// The form of a value in a page's row, for code that `@Schema` writes.
 public typealias StoredForm<Value: FieldValue> = Value.Stored

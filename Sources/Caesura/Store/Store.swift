@@ -64,7 +64,7 @@ public final class Store: Sendable {
         _ name: String, key: Key.Type, row: Row.Type
     ) throws(StoreError) -> Table<Key, Row> {
         let keySchema: Schema
-        if case .structure(let fields) = Key.fieldType {
+        if case .structure(let fields, _) = Key.fieldType {
             keySchema = Schema(name: "key", fields: fields)
         } else {
             keySchema = Schema(

@@ -12,8 +12,8 @@ public indirect enum FieldType: Hashable, Sendable {
     case optional(FieldType)
     /// A sequence of scalars.
     case array(ScalarType)
-    /// A nested struct with fields of its own.
-    case structure([Field])
+    /// A nested struct with fields of its own, and those that it once had.
+    case structure([Field], retired: [RetiredField] = [])
 }
 
 /// A value type of fixed width, stored little-endian.
@@ -55,10 +55,13 @@ public struct EnumerationCase: Hashable, Sendable {
     public var name: String
     /// The raw value that is stored.
     public var raw: Value
+    /// Whether a program reads this case where the data has one that it does not know; at most one of a type is.
+    public var isFallback: Bool
 
     /// Creates a case.
-    public init(name: String, raw: Value) {
+    public init(name: String, raw: Value, isFallback: Bool = false) {
         self.name = name
         self.raw = raw
+        self.isFallback = isFallback
     }
 }

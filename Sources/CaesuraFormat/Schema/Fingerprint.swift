@@ -66,7 +66,7 @@ extension FieldType {
         case .optional(let wrapped):
             writer.append(Tag.optional)
             wrapped.encodeWireForm(into: &writer)
-        case .structure(let fields):
+        case .structure(let fields, _):
             writer.append(Tag.structure)
             Field.encodeWireForm(fields, into: &writer)
         }

@@ -78,7 +78,7 @@ extension RegionSchema {
             case .optional(let wrapped):
                 add(.presence, type, scope: scope)
                 add(wrapped, scope: leaves.count - 1)
-            case .structure(let fields):
+            case .structure(let fields, _):
                 for nested in fields {
                     flatten(
                         nested, path: path, name: name, scope: scope, isKey: isKey, flags: flags,

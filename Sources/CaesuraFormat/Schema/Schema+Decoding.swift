@@ -14,8 +14,14 @@ extension RegionSchema {
             throw source.reader.error(.malformed, "a region's kind is \(kind)")
         }
         self.kind = kind
-        key = try source.flag("whether a key follows") ? source.schema() : nil
+        let parts = try source.reader.byte("whether a key follows")
+        guard parts & ~(Parts.key | Parts.retired) == 0 else {
+            throw source.reader.error(
+                .unsupported, "a region has parts \(parts), of a newer format")
+        }
+        key = parts & Parts.key != 0 ? try source.schema() : nil
         row = try source.schema()
+        if parts & Parts.retired != 0 { row.retired = try source.retired() }
         reader = source.reader
         do throws(FormatError) {
             try validate()
@@ -74,14 +80,39 @@ private struct SchemaSource {
         let name = try name("a field's name")
         let since = try number32("the version that added a field")
         let flags = try reader.byte("a field's flags")
-        guard flags & ~Field.Flags.sensitive.rawValue == 0 else {
+        let known = Field.Flags.sensitive.rawValue | Field.Flags.formerNames
+        guard flags & ~known == 0 else {
             throw reader.error(.unsupported, "a field has flags \(flags), of a newer format")
         }
         let type = try type(depth: depth)
         let value = try flag("whether a default follows") ? value(of: type) : nil
+        let formerNames = flags & Field.Flags.formerNames != 0 ? try formerNames() : []
         return Field(
             number: UInt16(number), name: name, type: type, defaultValue: value, since: since,
-            flags: Field.Flags(rawValue: flags))
+            flags: Field.Flags(rawValue: flags & ~Field.Flags.formerNames),
+            formerNames: formerNames)
+    }
+
+    private mutating func formerNames() throws(FormatError) -> [String] {
+        let count = try reader.varint(upTo: Limits.formerNames, "the number of former names")
+        guard count > 0 else { throw reader.error(.malformed, "former names that are none") }
+        var names: [String] = []
+        for _ in 0..<count { names.append(try name("a field's former name")) }
+        return names
+    }
+
+    mutating func retired() throws(FormatError) -> [RetiredField] {
+        let count = try reader.varint(upTo: Limits.retiredFields, "the number of retired fields")
+        guard count > 0 else { throw reader.error(.malformed, "retired fields that are none") }
+        var retired: [RetiredField] = []
+        for _ in 0..<count {
+            let number = try reader.varint(
+                upTo: Int(UInt16.max), "a retired field's number", beyond: .malformed)
+            retired.append(
+                number == 0
+                    ? .name(try name("a retired field's name")) : .number(UInt16(number)))
+        }
+        return retired
     }
 
     mutating func type(depth: Int) throws(FormatError) -> FieldType {
@@ -89,7 +120,8 @@ private struct SchemaSource {
         switch tag {
         case FieldType.Tag.string: return .string
         case FieldType.Tag.bytes: return .bytes
-        case FieldType.Tag.enumeration: return try enumeration()
+        case FieldType.Tag.enumeration: return try enumeration(hasFallback: false)
+        case FieldType.Tag.enumerationWithFallback: return try enumeration(hasFallback: true)
         case FieldType.Tag.optional:
             guard reader.nextByte != FieldType.Tag.optional else {
                 throw reader.error(.malformed, "an optional wraps an optional")
@@ -102,6 +134,8 @@ private struct SchemaSource {
             }
             return .array(element)
         case FieldType.Tag.structure: return .structure(try fields(depth: depth + 1))
+        case FieldType.Tag.structureWithRetired:
+            return .structure(try fields(depth: depth + 1), retired: try retired())
         default:
             guard let scalar = ScalarType(rawValue: tag) else {
                 throw reader.error(.unsupported, "type \(tag) is not of this format")
@@ -110,7 +144,7 @@ private struct SchemaSource {
         }
     }
 
-    mutating func enumeration() throws(FormatError) -> FieldType {
+    mutating func enumeration(hasFallback: Bool) throws(FormatError) -> FieldType {
         let tag = try reader.byte("an enumeration's raw type")
         let raw: FieldType
         if tag == FieldType.Tag.string {
@@ -125,6 +159,14 @@ private struct SchemaSource {
         for _ in 0..<count {
             let name = try name("a case's name")
             cases.append(EnumerationCase(name: name, raw: try value(of: raw)))
+        }
+        if hasFallback {
+            let fallback = try reader.varint(
+                upTo: Limits.enumerationCases, "the place of the fallback", beyond: .malformed)
+            guard fallback < cases.count else {
+                throw reader.error(.malformed, "the fallback of an enumeration is no case")
+            }
+            cases[fallback].isFallback = true
         }
         return .enumeration(raw: raw, cases: cases)
     }
@@ -146,7 +188,7 @@ private struct SchemaSource {
             var values: [Value] = []
             for _ in 0..<count { values.append(try value(of: element)) }
             return .array(values)
-        case .structure(let fields):
+        case .structure(let fields, _):
             var values: [Value] = []
             for field in fields { values.append(try value(of: field.type)) }
             return .structure(values)

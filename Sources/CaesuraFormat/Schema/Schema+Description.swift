@@ -26,7 +26,8 @@ extension RegionSchema: CustomStringConvertible {
 extension Schema: CustomStringConvertible {
     /// The schema as Swift-like text.
     public var description: String {
-        "@Schema(\(quoted(name)), version: \(version))\nstruct \(Field.block(fields, indent: ""))"
+        "@Schema(\(quoted(name)), version: \(version)\(Field.text(of: retired)))\nstruct "
+            + Field.block(fields, indent: "")
     }
 }
 
@@ -38,9 +39,24 @@ extension Field: CustomStringConvertible {
         var attribute = "\(number)"
         if since > 1 { attribute += ", since: \(since)" }
         if flags.contains(.sensitive) { attribute += ", .sensitive" }
+        if !formerNames.isEmpty {
+            attribute += ", formerly: [\(formerNames.map(quoted).joined(separator: ", "))]"
+        }
         var text = "@Field(\(attribute)) var \(name): \(type.text(indent: indent))"
         if let defaultValue { text += " = \(defaultValue)" }
         return text
+    }
+
+    /// The fields that are gone, as an argument; nothing if there are none.
+    fileprivate static func text(of retired: [RetiredField]) -> String {
+        if retired.isEmpty { return "" }
+        let list = retired.map { field in
+            switch field {
+            case .number(let number): "\(number)"
+            case .name(let name): quoted(name)
+            }
+        }
+        return ", retired: [\(list.joined(separator: ", "))]"
     }
 
     fileprivate static func block(_ fields: [Field], indent: String) -> String {
@@ -60,10 +76,12 @@ extension FieldType: CustomStringConvertible {
         case .bytes: "bytes"
         case .enumeration(let raw, let cases):
             "enum(\(raw)) { "
-                + cases.map { "\($0.name) = \($0.raw)" }.joined(separator: ", ") + " }"
+                + cases.map { "\($0.name) = \($0.raw)\($0.isFallback ? " fallback" : "")" }
+                .joined(separator: ", ") + " }"
         case .optional(let wrapped): wrapped.text(indent: indent) + "?"
         case .array(let element): "[\(element)]"
-        case .structure(let fields): "struct " + Field.block(fields, indent: indent)
+        case .structure(let fields, let retired):
+            "struct\(Field.text(of: retired)) " + Field.block(fields, indent: indent)
         }
     }
 }

@@ -7,9 +7,16 @@ extension RegionSchema {
     public func encode(into writer: inout ByteWriter) {
         writer.append(string: name)
         writer.append(kind.rawValue)
-        writer.append(key == nil ? 0 : 1)
+        writer.append((key == nil ? 0 : Parts.key) | (row.retired.isEmpty ? 0 : Parts.retired))
         key?.encode(into: &writer)
         row.encode(into: &writer)
+        if !row.retired.isEmpty { RetiredField.encode(row.retired, into: &writer) }
+    }
+
+    /// The bits of the byte that says what a region's coding has beside name, kind and row.
+    enum Parts {
+        static let key: UInt8 = 1
+        static let retired: UInt8 = 2
     }
 }
 
@@ -28,10 +35,33 @@ extension Field {
             writer.append(varint: UInt64(field.number))
             writer.append(string: field.name)
             writer.append(varint: UInt64(field.since))
-            writer.append(field.flags.rawValue)
+            writer.append(
+                field.flags.rawValue | (field.formerNames.isEmpty ? 0 : Flags.formerNames))
             field.type.encode(into: &writer)
             writer.append(field.defaultValue == nil ? 0 : 1)
             field.defaultValue?.encode(as: field.type, into: &writer)
+            if field.formerNames.isEmpty { continue }
+            writer.append(varint: UInt64(field.formerNames.count))
+            for name in field.formerNames { writer.append(string: name) }
+        }
+    }
+}
+
+extension Field.Flags {
+    /// The bit that says that former names follow the field.
+    static let formerNames: UInt8 = 2
+}
+
+extension RetiredField {
+    static func encode(_ retired: [RetiredField], into writer: inout ByteWriter) {
+        writer.append(varint: UInt64(retired.count))
+        for field in retired {
+            switch field {
+            case .number(let number): writer.append(varint: UInt64(number))
+            case .name(let name):
+                writer.append(varint: 0)
+                writer.append(string: name)
+            }
         }
     }
 }
@@ -45,6 +75,8 @@ extension FieldType {
         static let optional: UInt8 = 35
         static let array: UInt8 = 36
         static let structure: UInt8 = 37
+        static let enumerationWithFallback: UInt8 = 38
+        static let structureWithRetired: UInt8 = 39
     }
 
     func encode(into writer: inout ByteWriter) {
@@ -53,22 +85,25 @@ extension FieldType {
         case .string: writer.append(Tag.string)
         case .bytes: writer.append(Tag.bytes)
         case .enumeration(let raw, let cases):
-            writer.append(Tag.enumeration)
+            let fallback = cases.firstIndex(where: \.isFallback)
+            writer.append(fallback == nil ? Tag.enumeration : Tag.enumerationWithFallback)
             raw.encode(into: &writer)
             writer.append(varint: UInt64(cases.count))
             for enumerationCase in cases {
                 writer.append(string: enumerationCase.name)
                 enumerationCase.raw.encode(as: raw, into: &writer)
             }
+            if let fallback { writer.append(varint: UInt64(fallback)) }
         case .optional(let wrapped):
             writer.append(Tag.optional)
             wrapped.encode(into: &writer)
         case .array(let element):
             writer.append(Tag.array)
             writer.append(element.rawValue)
-        case .structure(let fields):
-            writer.append(Tag.structure)
+        case .structure(let fields, let retired):
+            writer.append(retired.isEmpty ? Tag.structure : Tag.structureWithRetired)
             Field.encode(fields, into: &writer)
+            if !retired.isEmpty { RetiredField.encode(retired, into: &writer) }
         }
     }
 }
@@ -92,7 +127,7 @@ extension Value {
         case (.array(let element), .array(let values)):
             writer.append(varint: UInt64(values.count))
             for value in values { value.encode(as: element, into: &writer) }
-        case (.structure(let fields), .structure(let values)):
+        case (.structure(let fields, _), .structure(let values)):
             for (field, value) in zip(fields, values) {
                 value.encode(as: field.type, into: &writer)
             }

@@ -29,14 +29,7 @@ extension RegionSchema {
 
     /// The number of ``leaves``, without building them.
     var leafCount: Int {
-        func count(_ type: FieldType) -> Int {
-            switch type {
-            case .optional(let wrapped): 1 + count(wrapped)
-            case .structure(let fields): fields.reduce(0) { $0 + count($1.type) }
-            default: 1
-            }
-        }
-        return ((key?.fields ?? []) + row.fields).reduce(0) { $0 + count($1.type) }
+        ((key?.fields ?? []) + row.fields).reduce(0) { $0 + $1.type.leafCount }
     }
 
     private static func problem(_ message: String) -> FormatError {
@@ -60,11 +53,12 @@ extension RegionSchema {
     private static func check(_ schema: Schema) throws(FormatError) {
         try checkName(schema.name, of: "a schema")
         guard schema.version > 0 else { throw problem("schema \(schema.name) has version 0") }
-        try check(schema.fields, of: schema.name, version: schema.version, depth: 1)
+        try check(
+            schema.fields, schema.retired, of: schema.name, version: schema.version, depth: 1)
     }
 
     private static func check(
-        _ fields: [Field], of owner: String, version: UInt32, depth: Int
+        _ fields: [Field], _ retired: [RetiredField], of owner: String, version: UInt32, depth: Int
     ) throws(FormatError) {
         guard depth <= Limits.schemaDepth else {
             throw FormatError(
@@ -91,9 +85,57 @@ extension RegionSchema {
             guard field.flags.subtracting(.sensitive).isEmpty else {
                 throw problem("\(place) has unknown flags")
             }
+            try checkFormerNames(of: field, at: place)
             try check(field.type, at: place, depth: depth)
             if let problem = field.defaultValue?.problem(as: field.type) {
                 throw Self.problem("the default of \(place) \(problem)")
+            }
+        }
+        try check(retired, of: owner, numbers, names)
+    }
+
+    private static func checkFormerNames(
+        of field: Field, at place: String
+    ) throws(FormatError) {
+        guard field.formerNames.count <= Limits.formerNames else {
+            throw FormatError(
+                .limitExceeded,
+                "\(place) has \(field.formerNames.count) former names, more than \(Limits.formerNames)",
+                at: 0)
+        }
+        var names: Set = [Array(field.name.utf8)]
+        for name in field.formerNames {
+            try checkName(name, of: "a former field of \(place)")
+            guard !name.utf8.contains(UInt8(ascii: ".")) else {
+                throw problem("\(place) has a full stop in a former name")
+            }
+            guard names.insert(Array(name.utf8)).inserted else {
+                throw problem("\(place) has one name twice, present or former")
+            }
+        }
+    }
+
+    private static func check(
+        _ retired: [RetiredField], of owner: String, _ numbers: Set<UInt16>, _ names: Set<[UInt8]>
+    ) throws(FormatError) {
+        guard retired.count <= Limits.retiredFields else {
+            throw FormatError(
+                .limitExceeded,
+                "\(owner) has \(retired.count) retired fields, more than \(Limits.retiredFields)", at: 0)
+        }
+        var (numbers, names) = (numbers, names)
+        for field in retired {
+            switch field {
+            case .number(let number):
+                guard number > 0 else { throw problem("\(owner) has retired number 0") }
+                guard numbers.insert(number).inserted else {
+                    throw problem("\(owner) has number \(number) and has retired it, or twice")
+                }
+            case .name(let name):
+                try checkName(name, of: "a retired field of \(owner)")
+                guard names.insert(Array(name.utf8)).inserted else {
+                    throw problem("\(owner) has a field of a name that it has retired, or twice")
+                }
             }
         }
     }
@@ -105,9 +147,9 @@ extension RegionSchema {
         case .scalar, .string, .bytes, .array: break
         case .optional(.optional): throw problem("\(place) is an optional of an optional")
         case .optional(let wrapped): try check(wrapped, at: place, depth: depth)
-        case .structure(let fields):
+        case .structure(let fields, let retired):
             guard !fields.isEmpty else { throw problem("\(place) is a struct without fields") }
-            try check(fields, of: place, version: .max, depth: depth + 1)
+            try check(fields, retired, of: place, version: .max, depth: depth + 1)
         case .enumeration(let raw, let cases): try check(cases, raw: raw, at: place)
         }
     }
@@ -127,6 +169,9 @@ extension RegionSchema {
             throw FormatError(
                 .limitExceeded,
                 "\(place) has \(cases.count) cases, more than \(Limits.enumerationCases)", at: 0)
+        }
+        guard cases.count(where: \.isFallback) <= 1 else {
+            throw problem("\(place) has two fallbacks")
         }
         var names: Set<[UInt8]> = []
         var raws: Set<Value> = []
@@ -172,7 +217,7 @@ extension Value {
         case (.array(let element), .array(let values)):
             return Self.sizeProblem(values.count * element.width)
                 ?? values.lazy.compactMap { $0.problem(as: element) }.first
-        case (.structure(let fields), .structure(let values)):
+        case (.structure(let fields, _), .structure(let values)):
             guard fields.count == values.count else { return "has another number of fields" }
             return zip(fields, values).lazy.compactMap { $1.problem(as: $0.type) }.first
         default: return "is of another type"

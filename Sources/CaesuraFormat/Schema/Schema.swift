@@ -12,6 +12,8 @@ public struct Field: Hashable, Sendable {
     public var since: UInt32
     /// Properties beside the type.
     public var flags: Flags
+    /// Names that the field had in earlier versions.
+    public var formerNames: [String]
 
     /// Properties of a field beside its type.
     public struct Flags: OptionSet, Hashable, Sendable {
@@ -28,7 +30,7 @@ public struct Field: Hashable, Sendable {
     /// Creates a field.
     public init(
         number: UInt16, name: String, type: FieldType, defaultValue: Value? = nil,
-        since: UInt32 = 1, flags: Flags = []
+        since: UInt32 = 1, flags: Flags = [], formerNames: [String] = []
     ) {
         self.number = number
         self.name = name
@@ -36,7 +38,21 @@ public struct Field: Hashable, Sendable {
         self.defaultValue = defaultValue
         self.since = since
         self.flags = flags
+        self.formerNames = formerNames
     }
+}
+
+/// A field that a struct once had, by its number or by its name: neither is ever used again.
+public enum RetiredField: Hashable, Sendable, ExpressibleByIntegerLiteral, ExpressibleByStringLiteral {
+    /// The field of that number.
+    case number(UInt16)
+    /// The field of that name.
+    case name(String)
+
+    /// Names a field by its number.
+    public init(integerLiteral number: UInt16) { self = .number(number) }
+    /// Names a field by its name.
+    public init(stringLiteral name: String) { self = .name(name) }
 }
 
 /// The fields of one struct at one version.
@@ -47,12 +63,17 @@ public struct Schema: Hashable, Sendable {
     public var version: UInt32
     /// The fields in declaration order.
     public var fields: [Field]
+    /// The fields of earlier versions that are gone.
+    public var retired: [RetiredField]
 
     /// Creates a schema.
-    public init(name: String, version: UInt32 = 1, fields: [Field]) {
+    public init(
+        name: String, version: UInt32 = 1, fields: [Field], retired: [RetiredField] = []
+    ) {
         self.name = name
         self.version = version
         self.fields = fields
+        self.retired = retired
     }
 }
 

@@ -29,7 +29,7 @@ indirect enum RowTree {
     /// Counts leaves as `RegionSchema.leaves` lays them out.
     private static func tree(of type: FieldType, next: inout Int) -> RowTree {
         switch type {
-        case .structure(let fields): return tree(of: fields, next: &next)
+        case .structure(let fields, _): return tree(of: fields, next: &next)
         case .optional(let wrapped):
             let presence = next
             next += 1

@@ -1,0 +1,411 @@
+/// How rows of one schema are read under another, worked out once before the first row: `docs/SCHEMAS.md`.
+///
+///     writer    1 user   2 token   3 visits: uint32   5 country       what the data has
+///     reader    1 user   2 token   3 visits: uint64   4 plan = 0      what the program's type has
+///     stored    1 user   2 token   3 visits: uint64   4 plan   5 country     (5: if the program is the older one)
+///     sources   leaf 0   leaf 1    widened 2          constant leaf 3
+public struct SchemaResolution: Hashable, Sendable {
+    /// The schema that came with the data.
+    public let writer: RegionSchema
+    /// The schema of the program.
+    public let reader: RegionSchema
+    /// What a store keeps the rows under: the reader's fields, and behind them those of the writer that must not be
+    /// lost.
+    public let stored: RegionSchema
+    /// For each leaf of ``stored`` where its values come from.
+    public let sources: [LeafSource]
+
+    /// Where the values of a leaf come from.
+    public enum LeafSource: Hashable, Sendable {
+        /// A leaf of the writer's, as it is.
+        case leaf(Int)
+        /// A leaf of the writer's, whose scalars become wider ones.
+        case widened(Int, from: ScalarType)
+        /// The same value for all rows: as it lies in memory, for text, bytes and arrays without the length.
+        case constant([UInt8])
+    }
+
+    /// Whether the data is stored as it comes.
+    public var isIdentity: Bool {
+        sources.count == writer.leafCount
+            && sources.indices.allSatisfy { sources[$0] == .leaf($0) }
+    }
+
+    /// For each of the writer's leaves whether its values are needed.
+    public var neededLeaves: [Bool] {
+        var needed = Array(repeating: false, count: writer.leafCount)
+        for source in sources {
+            switch source {
+            case .leaf(let leaf), .widened(let leaf, _): needed[leaf] = true
+            case .constant: break
+            }
+        }
+        return needed
+    }
+
+    /// Compares two schemas, which keep the rules of ``RegionSchema/validate()``.
+    ///
+    /// - Throws: All differences that are in the way.
+    /// - Complexity: O(fields); quadratic in the fields of one struct.
+    public init(writer: RegionSchema, reader: RegionSchema) throws(SchemaConflicts) {
+        self.writer = writer
+        self.reader = reader
+        if writer == reader {
+            stored = reader
+            sources = reader.leaves.indices.map(LeafSource.leaf)
+            return
+        }
+        var comparison = SchemaComparison(writer, reader)
+        comparison.compareKinds()
+        comparison.compareKeys()
+        let keyLeafCount = writer.key.map { FieldType.structure($0.fields).leafCount } ?? 0
+        let row = comparison.resolve(
+            (writer.row.fields, writer.row.retired), at: keyLeafCount,
+            (reader.row.fields, reader.row.retired), path: "")
+        guard comparison.conflicts.isEmpty else {
+            throw SchemaConflicts(conflicts: comparison.conflicts)
+        }
+        var stored = reader
+        stored.row.fields = row.fields
+        stored.row.retired = row.retired
+        if row.fields != reader.row.fields {
+            stored.row.version = max(writer.row.version, reader.row.version)
+        }
+        self.stored = stored
+        sources = (0..<keyLeafCount).map(LeafSource.leaf) + row.sources
+    }
+}
+
+/// Walks two schemas side by side.
+private struct SchemaComparison {
+    private let writer: RegionSchema
+    private let reader: RegionSchema
+    private(set) var conflicts: [SchemaConflict] = []
+    /// Whether the data is of a version that the program came before.
+    private var isNewer: Bool { writer.row.version > reader.row.version }
+
+    typealias LeafSource = SchemaResolution.LeafSource
+    typealias Members = (fields: [Field], retired: [RetiredField])
+
+    init(_ writer: RegionSchema, _ reader: RegionSchema) {
+        self.writer = writer
+        self.reader = reader
+    }
+
+    private mutating func note(
+        _ rule: SchemaConflict.Rule, path: String = "", number: UInt16? = nil, data: String,
+        program: String, hint: String
+    ) {
+        conflicts.append(
+            SchemaConflict(
+                rule: rule, region: reader.name, path: path, number: number, data: data,
+                program: program, dataVersion: writer.row.version,
+                programVersion: reader.row.version, hint: hint))
+    }
+
+    // MARK: The region
+
+    mutating func compareKinds() {
+        guard writer.kind != reader.kind else { return }
+        note(
+            .otherKind, data: "a \(writer.kind)", program: "a \(reader.kind)",
+            hint: "give the \(reader.kind) another name")
+    }
+
+    mutating func compareKeys() {
+        guard let data = writer.key, let program = reader.key else { return }
+        // A row's place follows from its key's bytes.
+        func form(_ key: Schema) -> RegionSchema {
+            RegionSchema(name: "", kind: .table, key: key, row: Schema(name: "", fields: []))
+        }
+        let knowsCases = zip(form(data).leaves, form(program).leaves).allSatisfy { data, program in
+            guard case .enumeration(_, let dataCases) = data.type,
+                case .enumeration(_, let programCases) = program.type
+            else { return true }
+            return dataCases.allSatisfy { programCases.has($0.raw) }
+        }
+        guard form(data).wireFingerprint == form(program).wireFingerprint, knowsCases else {
+            let text = { (key: Schema) in "the key \(FieldType.structure(key.fields))" }
+            return note(
+                .otherKey, data: text(data), program: text(program),
+                hint: "a key never changes: declare a table of another name, and copy the rows")
+        }
+    }
+
+    // MARK: Structs
+
+    /// The fields to store of a struct, and where their leaves come from.
+    ///
+    /// - Parameters:
+    ///   - data: The writer's struct.
+    ///   - first: The number of its first leaf.
+    ///   - program: The reader's struct.
+    ///   - path: The names that lead to it, with a full stop behind, if any.
+    mutating func resolve(
+        _ data: Members, at first: Int, _ program: Members, path: String
+    ) -> (fields: [Field], retired: [RetiredField], sources: [LeafSource]) {
+        var starts: [Int] = []
+        var next = first
+        for field in data.fields {
+            starts.append(next)
+            next += field.type.leafCount
+        }
+        var fields: [Field] = []
+        var sources: [LeafSource] = []
+        for field in program.fields {
+            let name = path + field.name
+            var stored = field
+            if let index = data.fields.firstIndex(where: { $0.number == field.number }) {
+                compareNames(data.fields[index], field, name)
+                let type = resolve(
+                    data.fields[index].type, at: starts[index], field.type, name, field.number)
+                stored.type = type.type
+                sources += type.sources
+            } else if let value = field.effectiveDefault {
+                value.appendLeaves(as: field.type, to: &sources)
+            } else {
+                note(
+                    .missingDefault, path: name, number: field.number, data: "no such field",
+                    program: "\(field.type) without a default", hint: "give it a default")
+            }
+            fields.append(stored)
+        }
+        var kept: [Field] = []
+        for (index, field) in data.fields.enumerated()
+        where !program.fields.contains(where: { $0.number == field.number }) {
+            if program.retired.has(field) { continue }
+            guard isNewer else {
+                note(
+                    .droppedField, path: path + field.name, number: field.number,
+                    data: "\(field.type)", program: "neither such a field nor a retired one",
+                    hint: writer.row.version == reader.row.version
+                        ? "raise the version with each change that ships"
+                        : "write 'retired: [\(field.number), \"\(field.name)\"]'")
+                continue
+            }
+            kept.append(field.named(apartFrom: fields + kept))
+            sources += (starts[index]..<starts[index] + field.type.leafCount).map(LeafSource.leaf)
+        }
+        fields += kept
+        guard isNewer else { return (fields, program.retired, sources) }
+        let retired =
+            program.retired
+            + data.retired.filter { field in
+                !program.retired.contains(field) && !fields.contains { [field].has($0) }
+            }
+        return (fields, kept.isEmpty ? program.retired : retired, sources)
+    }
+
+    private mutating func compareNames(_ data: Field, _ program: Field, _ name: String) {
+        guard data.name != program.name, !program.formerNames.contains(data.name),
+            !data.formerNames.contains(program.name)
+        else { return }
+        note(
+            .otherName, path: name, number: program.number, data: "the name \(data.name)",
+            program: "another one",
+            hint: "write 'formerly: [\"\(data.name)\"]' if it is the same field, or take another number")
+    }
+
+    // MARK: Types
+
+    /// The type to store a field as, and where its leaves come from.
+    private mutating func resolve(
+        _ data: FieldType, at leaf: Int, _ program: FieldType, _ name: String, _ number: UInt16
+    ) -> (type: FieldType, sources: [LeafSource]) {
+        switch (data, program) {
+        case (.scalar(let from), .scalar(let to)) where from == to: return (program, [.leaf(leaf)])
+        case (.scalar(let from), .scalar(let to)) where from.widens(to: to):
+            return (program, [.widened(leaf, from: from)])
+        case (.string, .string), (.bytes, .bytes): return (program, [.leaf(leaf)])
+        case (.array(let from), .array(let to)) where from == to: return (program, [.leaf(leaf)])
+        case (.enumeration(let from, let dataCases), .enumeration(let to, let cases)):
+            guard let source = Self.source(from, at: leaf, to) else { break }
+            let unknown = dataCases.filter { !cases.has($0.raw) }
+            if !unknown.isEmpty, !cases.contains(where: \.isFallback) {
+                let names = unknown.map(\.name).joined(separator: ", ")
+                note(
+                    .unknownCases, path: name, number: number, data: "the cases \(names)",
+                    program: "neither them nor a fallback", hint: "declare 'static var fallback'")
+            }
+            let kept = unknown.map { $0.named(apartFrom: cases, raw: to) }
+            return (.enumeration(raw: to, cases: cases + kept), [source])
+        case (.optional(let from), .optional(let to)):
+            let wrapped = resolve(from, at: leaf + 1, to, name, number)
+            return (.optional(wrapped.type), [.leaf(leaf)] + wrapped.sources)
+        case (.optional, _): break
+        case (_, .optional(let to)):
+            let wrapped = resolve(data, at: leaf, to, name, number)
+            return (.optional(wrapped.type), [.constant([1])] + wrapped.sources)
+        case (.structure(let from, let fromRetired), .structure(let to, let toRetired)):
+            let members = resolve(
+                (from, fromRetired), at: leaf, (to, toRetired), path: name + ".")
+            return (.structure(members.fields, retired: members.retired), members.sources)
+        default: break
+        }
+        note(
+            .otherType, path: name, number: number, data: "\(data)", program: "\(program)",
+            hint: "give the field of the new type a new number and retire this one")
+        return (program, Array(repeating: .leaf(leaf), count: program.leafCount))
+    }
+
+    /// Where raw values come from; nil if they cannot.
+    private static func source(
+        _ from: FieldType, at leaf: Int, _ to: FieldType
+    ) -> LeafSource? {
+        if from == to { return .leaf(leaf) }
+        guard case .scalar(let from) = from, case .scalar(let to) = to, from.widens(to: to) else {
+            return nil
+        }
+        return .widened(leaf, from: from)
+    }
+}
+
+extension ScalarType {
+    /// Whether every value is one of a type of more bits, too.
+    func widens(to wider: ScalarType) -> Bool {
+        func isSigned(_ type: ScalarType) -> Bool? {
+            switch type {
+            case .int8, .int16, .int32, .int64, .int128: true
+            case .uint8, .uint16, .uint32, .uint64, .uint128: false
+            default: nil
+            }
+        }
+        guard width < wider.width else { return false }
+        switch (isSigned(self), isSigned(wider)) {
+        case (true?, true?), (false?, false?), (false?, true?): return true
+        case (nil, nil):
+            return (self == .float16 || self == .float32)
+                && (wider == .float32 || wider == .float64)
+        default: return false
+        }
+    }
+}
+
+extension FieldType {
+    /// The number of leaves.
+    var leafCount: Int {
+        switch self {
+        case .optional(let wrapped): 1 + wrapped.leafCount
+        case .structure(let fields, _): fields.reduce(0) { $0 + $1.type.leafCount }
+        default: 1
+        }
+    }
+}
+
+extension Field {
+    /// What rows have that were written without the field: an optional one that says nothing else has none.
+    fileprivate var effectiveDefault: Value? {
+        if let defaultValue { return defaultValue }
+        if case .optional = type { return Value.none }
+        return nil
+    }
+
+    /// The field with a name that no other one has.
+    fileprivate func named(apartFrom others: [Field]) -> Field {
+        guard others.contains(where: { $0.name.utf8.elementsEqual(name.utf8) }) else { return self }
+        var field = self
+        field.name = "\(name.prefix(200))#\(number)"
+        return field
+    }
+}
+
+extension EnumerationCase {
+    /// The case with a name that no other one has, and no fallback; its raw value as one of a type.
+    fileprivate func named(apartFrom others: [EnumerationCase], raw type: FieldType) -> Self {
+        var other = self
+        other.isFallback = false
+        if case .scalar(let scalar) = type { other.raw = raw.integer(as: scalar) }
+        if others.contains(where: { $0.name.utf8.elementsEqual(name.utf8) }) {
+            other.name = "\(name.prefix(200))#\(raw)"
+        }
+        return other
+    }
+}
+
+extension [EnumerationCase] {
+    /// Whether a case has a raw value, in whatever integer type.
+    fileprivate func has(_ raw: Value) -> Bool {
+        contains { $0.raw.isSameRaw(as: raw) }
+    }
+}
+
+extension [RetiredField] {
+    /// Whether a field is among them, by its number or one of its names.
+    fileprivate func has(_ field: Field) -> Bool {
+        contains { retired in
+            switch retired {
+            case .number(let number): number == field.number
+            case .name(let name): name == field.name || field.formerNames.contains(name)
+            }
+        }
+    }
+}
+
+extension Value {
+    /// Whether two raw values are equal: numbers as numbers, strings by their bytes.
+    fileprivate func isSameRaw(as other: Value) -> Bool {
+        switch (self, other) {
+        case (.string(let a), .string(let b)): a.utf8.elementsEqual(b.utf8)
+        case (.uint(let a), .int(let b)), (.int(let b), .uint(let a)): b >= 0 && a == UInt128(b)
+        default: self == other
+        }
+    }
+
+    /// An integer of another type that has it, too.
+    fileprivate func integer(as scalar: ScalarType) -> Value {
+        switch (self, scalar) {
+        case (.uint(let uint), .int8), (.uint(let uint), .int16), (.uint(let uint), .int32),
+            (.uint(let uint), .int64), (.uint(let uint), .int128):
+            .int(Int128(uint))
+        default: self
+        }
+    }
+
+    /// Appends the constants of a type's leaves; the value is one of the type.
+    func appendLeaves(as type: FieldType, to sources: inout [SchemaResolution.LeafSource]) {
+        switch (type, self) {
+        case (.scalar(let scalar), _), (.enumeration(.scalar(let scalar), _), _):
+            sources.append(.constant(bytes(as: scalar)))
+        case (.string, .string(let string)), (.enumeration, .string(let string)):
+            sources.append(.constant(Array(string.utf8)))
+        case (.bytes, .bytes(let bytes)): sources.append(.constant(bytes))
+        case (.array(let element), .array(let values)):
+            sources.append(.constant(values.flatMap { $0.bytes(as: element) }))
+        case (.optional(let wrapped), .none):
+            sources.append(.constant([0]))
+            // There are no rows for them.
+            for _ in 0..<wrapped.leafCount { sources.append(.constant([])) }
+        case (.optional(let wrapped), _):
+            sources.append(.constant([1]))
+            appendLeaves(as: wrapped, to: &sources)
+        case (.structure(let fields, _), .structure(let values)):
+            for (field, value) in zip(fields, values) {
+                value.appendLeaves(as: field.type, to: &sources)
+            }
+        default: preconditionFailure("a default that is not of its field's type")
+        }
+    }
+
+    /// A scalar as it lies in a column.
+    func bytes(as scalar: ScalarType) -> [UInt8] {
+        func bytes(of integer: some FixedWidthInteger) -> [UInt8] {
+            (0..<scalar.width).map { UInt8(truncatingIfNeeded: integer >> (8 * $0)) }
+        }
+        switch self {
+        case .bool(let bool): return [bool ? 1 : 0]
+        case .int(let int): return bytes(of: int)
+        case .uint(let uint): return bytes(of: uint)
+        case .uuid(let uuid): return uuid
+        case .float(let bits):
+            let double = Double(bitPattern: bits)
+            switch scalar {
+            case .float32: return bytes(of: Float(double).bitPattern)
+            #if !(os(macOS) && arch(x86_64))
+                case .float16: return bytes(of: Float16(double).bitPattern)
+            #endif
+            default: return bytes(of: bits)
+            }
+        default: preconditionFailure("a default that is not of its field's type")
+        }
+    }
+}
