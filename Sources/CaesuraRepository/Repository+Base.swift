@@ -20,7 +20,7 @@ extension Repository {
 
     /// ``holdBase(_:)``, between ``claim()`` and ``endCheckpoint()``.
     func holdRestored(_ store: Store) throws(RepositoryError) -> Bool {
-        guard let ancestor = store.ancestor, ancestor.isExact,
+        guard let ancestor = store.ancestor, ancestor.isExact, ancestor.hasItsSchemas,
             ancestor.place == storage.display("")
         else { return false }
         let cut = store.cut()

@@ -69,7 +69,7 @@ extension Repository {
         try await OwnThread.run { (cancellation) throws(RepositoryError) -> Checkpoint? in
             let catalog = try Catalog(self.storage)
             _ = try catalog.path(to: epoch, in: self.storage)
-            guard let ancestor = store.ancestor, ancestor.isExact,
+            guard let ancestor = store.ancestor, ancestor.isExact, ancestor.hasItsColumns,
                 ancestor.place == self.storage.display(""),
                 ancestor.epoch < epoch,
                 let entries = catalog.deltas(from: ancestor.epoch, to: epoch)

@@ -77,6 +77,9 @@ extension Repository {
         } else {
             try deltas.verify(path, from: manifest, cancellation)
         }
+        if !path.deltas.isEmpty, try !Self.takesColumns(of: manifest, into: store) {
+            return try restoreConverting(path, into: store, newest: newest, cancellation)
+        }
         var verification = Verification(reader)
         let report = try verification.run(cancellation)
         if let problem = report.problems.first { throw report.refusal(problem) }

@@ -107,6 +107,13 @@ public final class DeltaApplier: Sendable {
                     + "restore the base into an empty store", epoch: Epoch(rawValue: ancestor.epoch)
             )
         }
+        guard ancestor.hasItsColumns else {
+            throw StoreError(
+                .schemaMismatch,
+                "the store has its base under another version of a schema, and a delta changes columns of the "
+                    + "base's; restore what the delta leads to",
+                epoch: Epoch(rawValue: ancestor.epoch))
+        }
         origin = ancestor
         var regions: [RegionCore] = []
         var layouts: [RegionLayout] = []

@@ -335,9 +335,15 @@ struct PageLayout: Sendable {
     @usableFromInline let referenceOffsets: ReferenceOffsets
     /// The most slots of a page: 64, or fewer for wide rows.
     @usableFromInline let maximumSlots: Int
+    /// Whether there are kept fields.
+    @usableFromInline let keepsFields: Bool
+    /// What to do for them; whoever has the layout keeps it alive.
+    private unowned(unsafe) let keptFields: KeptFields?
 
-    init(_ layout: RowLayout) {
+    init(_ layout: RowLayout, keeping keptFields: KeptFields? = nil) {
         stride = layout.stride
+        keepsFields = keptFields != nil
+        unsafe self.keptFields = keptFields
         referenceOffsets = ReferenceOffsets(
             layout.leaves.compactMap { leaf in
                 switch leaf.kind {
@@ -350,6 +356,35 @@ struct PageLayout: Sendable {
 
     func deallocate() {
         referenceOffsets.deallocate()
+    }
+
+    /// Whether this is that layout, and not one that looks the same.
+    func isSame(as other: PageLayout) -> Bool {
+        referenceOffsets.isSame(as: other.referenceOffsets)
+    }
+
+    /// What to do for kept fields; only where there are some.
+    var kept: KeptFields {
+        guard let kept = unsafe keptFields else { preconditionFailure("there are kept fields") }
+        return kept
+    }
+
+    /// Heap bytes that a new entry takes for kept fields.
+    @usableFromInline var keptHeapByteCount: Int { kept.heapByteCount }
+
+    /// Gives the kept fields of a new entry their initial values.
+    @usableFromInline func placeKept(in entry: UnsafeMutableRawPointer, _ heap: HeapWriter) {
+        unsafe kept.place(in: entry, heap)
+    }
+
+    /// Gives up what the kept fields of an entry have outside its page.
+    @usableFromInline func discardKept(from entry: UnsafeMutableRawPointer, _ heap: HeapWriter) {
+        unsafe kept.discard(from: entry, heap)
+    }
+
+    /// Which optionals that have kept fields are present in an entry.
+    @usableFromInline func keptPresence(in entry: UnsafeRawPointer) -> UInt64 {
+        unsafe kept.presence(in: entry)
     }
 
     /// Calls `body` with each value outside the page that a row of the page refers to.
@@ -385,6 +420,8 @@ struct ReferenceOffsets: RandomAccessCollection, @unchecked Sendable {
     }
 
     func deallocate() { unsafe offsets.deallocate() }
+
+    func isSame(as other: ReferenceOffsets) -> Bool { unsafe offsets == other.offsets }
 
     @usableFromInline var startIndex: Int { 0 }
 

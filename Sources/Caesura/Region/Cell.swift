@@ -22,7 +22,7 @@ public final class Cell<Value: SchemaStruct>: Sendable {
     }
 
     /// The cell's name and schema.
-    public var schema: RegionSchema { core.schema }
+    public var schema: RegionSchema { core.declared.schema }
 
     /// The value: a copy, with its strings built.
     ///

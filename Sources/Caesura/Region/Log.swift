@@ -29,7 +29,7 @@ public final class Log<Row: SchemaStruct>: Sendable {
     }
 
     /// The log's name and schema.
-    public var schema: RegionSchema { core.schema }
+    public var schema: RegionSchema { core.declared.schema }
 
     /// The number of rows that the log keeps.
     public var count: Int { core.extent.count }
@@ -78,12 +78,13 @@ public final class Log<Row: SchemaStruct>: Sendable {
             var staged = StagedValues()
             Row.stage(row, upTo: Page.valueLimit, in: &staged)
             unsafe withUnsafeMutablePointer(to: &staged) { staged in
-                let (heap, limit) = LogTail.heap(of: row)
+                let (heap, limit) = batch.tail.heap(of: row)
                 if !batch.tail.hasRoom(heap: heap) { batch.addPage(heap: heap) }
                 unsafe batch.tail.append(row, heap: heap, limit: limit, staged: staged)
             }
         }
-        return core.append(batch)
+        // A restore may have given the log another layout meanwhile.
+        return core.append(batch) ?? appendDirectly(rows)
     }
 
     /// Adds a few rows under one lock.
@@ -148,7 +149,7 @@ extension UnsafeMutablePointer where Pointee == LogBody {
     @inlinable @inline(__always) func append<Row: SchemaStruct>(
         _ row: Row, _ staged: UnsafeMutablePointer<StagedValues>?
     ) -> UInt64 {
-        let (heap, limit) = LogTail.heap(of: row)
+        let (heap, limit) = unsafe pointee.tail.heap(of: row)
         if unsafe !pointee.tail.hasRoom(heap: heap) { unsafe pointee.addPage(heap: heap) }
         unsafe pointee.tail.append(row, heap: heap, limit: limit, staged: staged)
         return unsafe pointee.noteRow()
@@ -195,14 +196,19 @@ extension LogCore {
     /// Two pages of them: 13 us with rows of 83 bytes.
     @usableFromInline var directRowCount: Int { 2 * pageLayout.maximumSlots }
 
-    /// Adds the rows of a batch.
-    @usableFromInline func append(_ batch: consuming LogBatch) -> Range<UInt64> {
+    /// Adds the rows of a batch; nil if its pages are of another layout than the log's.
+    @usableFromInline func append(_ batch: consuming LogBatch) -> Range<UInt64>? {
         let (pages, tail) = batch.take()
-        return withLock {
+        let positions: Range<UInt64>? = withLock {
+            guard unsafe body.pointee.tail.layout.isSame(as: tail.layout) else { return nil }
             unsafe body.pointee.beginWriting()
             let first = unsafe body.pointee.extent.end
             unsafe body.pointee.append(pages, tail: tail)
             return unsafe first..<body.pointee.extent.end
         }
+        if positions == nil {
+            for (page, _) in pages { discard(page) }
+        }
+        return positions
     }
 }

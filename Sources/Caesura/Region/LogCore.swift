@@ -12,14 +12,14 @@ import Synchronization
 @usableFromInline
 final class LogCore: @unchecked Sendable {
     // @unchecked: what `body` points at is under its lock. `ordinal` is not used before it is set; `isTyped` is
-    // under the store's lock of cuts.
+    // under the store's lock of cuts. `shape` changes as that of a TableCore does.
 
-    let schema: RegionSchema
-    let leaves: [LeafColumn]
-    let layout: RowLayout
-    let pageLayout: PageLayout
-    /// How chunks hold its rows; nil where they cannot.
-    let regionLayout: RegionLayout?
+    /// The shape as the region was declared.
+    let declared: RegionShape
+    /// What the rows are now, and how they lie in pages.
+    private(set) var shape: RegionShape
+    /// All shapes that it had: rows may be on their way to it that were made for one.
+    private var shapes: [RegionShape]
     /// Whose log it is.
     ///
     /// The store owns the log; whoever uses a log holds its store.
@@ -44,18 +44,16 @@ final class LogCore: @unchecked Sendable {
     @usableFromInline static let lockSize = 64
 
     init(schema: RegionSchema, layout: RowLayout, store: StoreCore) {
-        self.schema = schema
-        leaves = schema.leaves
-        self.layout = layout
-        pageLayout = PageLayout(layout)
-        regionLayout = try? RegionLayout(schema)
+        declared = RegionShape(schema, layout)
+        shape = declared
+        shapes = [declared]
         unsafe self.store = store
         pool = store.pool
         let block = UnsafeMutableRawPointer.allocate(
             byteCount: Self.lockSize + MemoryLayout<LogBody>.size, alignment: Self.lockSize)
         unsafe block.bindMemory(to: Lock.self, capacity: 1).initialize(to: Lock())
         unsafe body = unsafe (block + Self.lockSize).bindMemory(to: LogBody.self, capacity: 1)
-        unsafe body.initialize(to: LogBody(layout: pageLayout, store: store))
+        unsafe body.initialize(to: LogBody(layout: declared.pageLayout, store: store))
     }
 
     deinit {
@@ -66,7 +64,20 @@ final class LogCore: @unchecked Sendable {
         unsafe body.guarding.deinitialize(count: 1)
         unsafe body.deinitialize(count: 1)
         unsafe UnsafeMutableRawPointer(body.guarding).deallocate()
-        pageLayout.deallocate()
+        for shape in shapes { shape.deallocate() }
+    }
+
+    var schema: RegionSchema { shape.schema }
+    var leaves: [LeafColumn] { shape.leaves }
+    var regionLayout: RegionLayout? { shape.regionLayout }
+    var layout: RowLayout { shape.layout }
+    var pageLayout: PageLayout { shape.pageLayout }
+
+    /// Stores rows under another schema, or the declared one, from now on; as ``TableCore/take(_:)``.
+    func take(_ new: RegionShape) {
+        if new.schema != declared.schema { shapes.append(new) }
+        shape = new
+        unsafe body.pointee.take(new.pageLayout)
     }
 
     /// Frees the blocks of a list.
@@ -317,6 +328,12 @@ struct LogBody: ~Copyable {
         tail.leave()
     }
 
+    /// Makes rows of another layout, of an empty log.
+    mutating func take(_ layout: PageLayout) {
+        precondition(extent.pages.isEmpty, "a log of rows keeps its layout")
+        tail = LogTail(layout)
+    }
+
     /// Makes an empty log begin at a position.
     mutating func begin(at position: UInt64) {
         precondition(extent.pages.isEmpty, "a log that has pages begins where it does")
@@ -441,7 +458,7 @@ struct LogTail {
     @usableFromInline var outside = 0
     /// Heap bytes that a row took in the page before.
     private var heapPerRow = 0
-    @usableFromInline let layout: PageLayout
+    @usableFromInline var layout: PageLayout
 
     /// A page with so many bytes outside it takes no more rows: what lies outside is freed with the page, so
     /// trimming would keep much for long.
@@ -500,12 +517,13 @@ struct LogTail {
 
 extension LogTail {
     /// Heap bytes that a row takes in a page, and the size from which its values go outside.
-    @inlinable static func heap<Row: SchemaStruct>(of row: Row) -> (byteCount: Int, limit: Int) {
-        if Row.isInline { return (0, Page.valueLimit) }
+    @inlinable func heap<Row: SchemaStruct>(of row: Row) -> (byteCount: Int, limit: Int) {
+        let kept = layout.keepsFields ? layout.keptHeapByteCount : 0
+        if Row.isInline { return (kept, Page.valueLimit) }
         let byteCount = Row.heapByteCount(of: row, upTo: Page.valueLimit)
         // Many values that would each fit: a page must hold more than one such row.
         return byteCount > Page.softSize / 2
-            ? (Row.heapByteCount(of: row, upTo: 0), 0) : (byteCount, Page.valueLimit)
+            ? (Row.heapByteCount(of: row, upTo: 0) + kept, 0) : (byteCount + kept, Page.valueLimit)
     }
 
     /// Writes a row to the page, which has room for it.
@@ -519,8 +537,9 @@ extension LogTail {
         unsafe entry.storeBytes(
             of: Row.place(row, in: &writer), toByteOffset: EntryShape<NoKey, Row>.rowOffset,
             as: Row.Stored.self)
+        if layout.keepsFields { unsafe layout.placeKept(in: entry, writer) }
         if unsafe !Row.isInline && Page(base: page).header.pointee.hasOutOfLine {
-            outside &+= Row.heapByteCount(of: row, upTo: .max) &- heap
+            outside &+= max(0, Row.heapByteCount(of: row, upTo: .max) &- heap)
         }
     }
 }

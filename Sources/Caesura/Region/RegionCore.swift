@@ -20,6 +20,22 @@ enum RegionCore: Equatable {
         }
     }
 
+    /// The shape as the region was declared.
+    var declared: RegionShape {
+        switch self {
+        case .table(let table): table.declared
+        case .log(let log): log.declared
+        }
+    }
+
+    /// Stores rows under another schema, or the declared one, from now on: ``TableCore/take(_:)``.
+    func take(_ shape: RegionShape) {
+        switch self {
+        case .table(let table): table.take(shape)
+        case .log(let log): log.take(shape)
+        }
+    }
+
     /// How chunks hold the region's rows.
     func chunkLayout() throws(StoreError) -> RegionLayout {
         let layout =

@@ -18,6 +18,10 @@ package struct Ancestor: Hashable, Sendable {
     package var writeMark: UInt64
     /// Whether the store was exactly that: not when a salvage lost rows, or something wrote during the restore.
     package var isExact = true
+    /// Whether the store has its schemas: what comes next can be a delta from it.
+    package var hasItsSchemas = true
+    /// Whether the store has its columns, so that deltas from it can be applied to the store.
+    package var hasItsColumns = true
 
     package init(
         place: String, epoch: UInt64, digest: UInt64, regions: [String], writeMark: UInt64
@@ -86,6 +90,9 @@ extension StoreCore {
             var adopted = Ancestor(
                 place: place, epoch: epoch, digest: digest, regions: regions, writeMark: next)
             adopted.isExact = isExact
+            if isRestored {
+                (adopted.hasItsSchemas, adopted.hasItsColumns) = lastRestore.withLock { $0 }
+            }
             // Passing each lock once also waits for writers that read the epoch before it changed.
             for table in tables {
                 if isRestored {

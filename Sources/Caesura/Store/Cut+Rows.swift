@@ -55,7 +55,8 @@ extension Cut {
         let root = frozen.roots[bits == 0 ? 0 : Int(hash >> UInt64(64 - bits))]
         return try read(
             { () throws(any Error) in
-                try root.read(key, hash, depth: bits, as: Row.self, body)
+                try root.read(
+                    key, hash, depth: bits, stride: table.core.pageLayout.stride, as: Row.self, body)
             }, cancelled: { $0 })
     }
 
@@ -68,7 +69,9 @@ extension Cut {
         let root = try frozen(cell.core).roots[0]
         return try read(
             { () throws(any Error) in
-                let result = try root.read(NoKey(), NoKey.hash, depth: 0, as: Value.self, body)
+                let result = try root.read(
+                    NoKey(), NoKey.hash, depth: 0, stride: cell.core.pageLayout.stride,
+                    as: Value.self, body)
                 guard let result else { preconditionFailure("a cell has a value") }
                 return result
             }, cancelled: { $0 })

@@ -8,8 +8,11 @@ extension StoreCore {
     /// A table hashes a key before it takes a lock; an insertion that used the old hash key notices by
     /// ``StoreControl/keyGeneration``, which changes under all the locks.
     ///
+    /// - Parameter shapes: What the regions store the rows as that come.
     /// - Returns: The number of the restore; one that began before it can bring no more rows.
-    func beginRestore(epoch: UInt64, hashKey: HashKey) throws(StoreError) -> UInt64 {
+    func beginRestore(
+        epoch: UInt64, hashKey: HashKey, shapes: [(region: RegionCore, shape: RegionShape)] = []
+    ) throws(StoreError) -> UInt64 {
         guard epoch < Epoch.limit else {
             throw StoreError(
                 .inconsistentData, "an epoch is less than 2 to the power 47; the data is damaged",
@@ -46,6 +49,10 @@ extension StoreCore {
         for table in tables where table.schema.kind == .table { table.forgetDirectories() }
         let emptied = logs.map { ($0, $0.detachAll()) }
         for log in logs { unsafe log.body.pointee.lastWrite = 0 }
+        // Nobody sees the schemas change: the lists of regions are locked, too.
+        let replaced = registry.withLock { _ in
+            shapes.map { region, shape in take(shape, in: region) }
+        }
         let present = unsafe control.pointee.epoch.load(ordering: .relaxed)
         lastRewind.max(present, ordering: .releasing)
         unsafe control.pointee.epoch.store(max(present, epoch + 1), ordering: .releasing)
@@ -53,7 +60,25 @@ extension StoreCore {
         restoration.store(restorations, ordering: .releasing)
         unlock(tables, logs)
         for (log, extents) in emptied { log.retire(extents.old, in: extents.new) }
+        for list in replaced { giveUp(list) }
         return restorations
+    }
+
+    /// Gives a region without rows another shape; what is no longer used of it.
+    private func take(_ shape: RegionShape, in region: RegionCore) -> RetiredList {
+        var list = RetiredList(epoch: unsafe control.pointee.epoch.load(ordering: .relaxed))
+        guard case .table(let table) = region, table.isInitial else {
+            region.take(shape)
+            return list
+        }
+        // The initial value of a cell lies in the old shape.
+        let partition = unsafe table.partition(0)
+        unsafe partition.pointee.beginWriting()
+        let root = unsafe partition.pointee.detachAll()
+        table.retireAll(below: root, withValues: true, into: &list)
+        region.take(shape)
+        table.putInitialValue?(table)
+        return list
     }
 
     /// Notes that a restore brings no more rows.

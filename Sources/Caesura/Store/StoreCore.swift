@@ -25,6 +25,8 @@ final class StoreCore: @unchecked Sendable {
     var restorations: UInt64 = 0
     let reclaiming = Reclaiming()
     let ancestor = Guarded<Ancestor?>(nil)
+    /// Whether what the last restore brought is stored under its own schemas, and in its own columns.
+    let lastRestore = Guarded((hasItsSchemas: true, hasItsColumns: true))
     /// The epoch in which positions of logs last went back, or may have: a restore began, or a delta was undone.
     let lastRewind = Atomic<UInt64>(0)
 
@@ -115,7 +117,9 @@ final class StoreCore: @unchecked Sendable {
             }
             return new
         }
-        if present.schema == schema, !isTyped || present.layout.matches(new.layout) {
+        if present.declared.schema == schema,
+            !isTyped || present.declared.layout.matches(new.layout)
+        {
             present.isTyped = present.isTyped || isTyped
             return present
         }
@@ -140,7 +144,9 @@ final class StoreCore: @unchecked Sendable {
                 registry.withLock { $0.logs.append(new) }
                 return new
             }
-            if present.schema == schema, !isTyped || present.layout.matches(layout) {
+            if present.declared.schema == schema,
+                !isTyped || present.declared.layout.matches(layout)
+            {
                 present.isTyped = present.isTyped || isTyped
                 return present
             }

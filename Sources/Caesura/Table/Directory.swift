@@ -111,9 +111,12 @@ extension DirectoryEntry {
 
     /// The entry of a key, its slot and the entry of its page, below this entry of that depth.
     ///
-    /// - Parameter inserting: Whether a row is inserted when there is none: that will need the page's header.
+    /// - Parameters:
+    ///   - stride: Bytes from one entry to the next; with kept fields more than the types say.
+    ///   - inserting: Whether a row is inserted when there is none: that will need the page's header.
     @inlinable @inline(__always) func find<Key: TableKey, Row: SchemaStruct>(
-        _ key: Key, _ hash: UInt64, depth: Int, as type: Row.Type, inserting: Bool = false
+        _ key: Key, _ hash: UInt64, depth: Int, stride: Int, as type: Row.Type,
+        inserting: Bool = false
     ) -> (entry: UnsafeMutableRawPointer, slot: Int, leaf: DirectoryEntry)? {
         let leaf = leaf(of: hash, depth: depth)
         // Its cache line comes while that of the entry is waited for.
@@ -121,7 +124,7 @@ extension DirectoryEntry {
         let keyOffset = EntryShape<Key, Row>.keyOffset
         guard
             let found = unsafe leaf.search(
-                hash: hash, stride: EntryShape<Key, Row>.stride,
+                hash: hash, stride: stride,
                 isMatch: { entry in
                     unsafe Key.matches(
                         entry.load(fromByteOffset: keyOffset, as: Key.Stored.self), key,
@@ -133,10 +136,10 @@ extension DirectoryEntry {
 
     /// Reads a row below this entry of that depth.
     @inlinable @inline(__always) func read<Key: TableKey, Row: SchemaStruct, Result>(
-        _ key: Key, _ hash: UInt64, depth: Int, as type: Row.Type,
+        _ key: Key, _ hash: UInt64, depth: Int, stride: Int, as type: Row.Type,
         _ body: (borrowing Row.Reader) throws -> Result
     ) rethrows -> Result? {
-        guard let found = unsafe find(key, hash, depth: depth, as: type) else { return nil }
+        guard let found = unsafe find(key, hash, depth: depth, stride: stride, as: type) else { return nil }
         return try unsafe body(
             Row.Reader(
                 RowView(

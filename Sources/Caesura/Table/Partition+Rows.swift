@@ -6,7 +6,8 @@ extension Partition {
     @inlinable @inline(__always) func find<Key: TableKey, Row: SchemaStruct>(
         _ key: Key, _ hash: UInt64, as type: Row.Type, inserting: Bool = false
     ) -> (entry: UnsafeMutableRawPointer, slot: Int, leaf: DirectoryEntry)? {
-        unsafe root.find(key, hash, depth: depth, as: type, inserting: inserting)
+        unsafe root.find(
+            key, hash, depth: depth, stride: layout.stride, as: type, inserting: inserting)
     }
 
     @inlinable func load<Key: TableKey, Row: SchemaStruct>(
@@ -23,7 +24,7 @@ extension Partition {
         _ key: Key, _ hash: UInt64, as type: Row.Type,
         _ body: (borrowing Row.Reader) throws -> Result
     ) rethrows -> Result? {
-        try root.read(key, hash, depth: depth, as: type, body)
+        try root.read(key, hash, depth: depth, stride: layout.stride, as: type, body)
     }
 }
 
@@ -66,21 +67,57 @@ extension UnsafeMutablePointer where Pointee == Partition {
         }
     }
 
+    /// Which optionals that have kept fields are present in a row that is about to change.
+    @inlinable @inline(__always) func presence(_ cursor: borrowing RowCursor) -> UInt64 {
+        guard unsafe pointee.layout.keepsFields else { return 0 }
+        return unsafe pointee.layout.keptPresence(in: UnsafeRawPointer(cursor.entry))
+    }
+
+    /// Stamps a row that has changed, and brings its kept fields in line.
+    ///
+    /// - Parameter before: ``presence(_:)`` as it was.
+    @inlinable @inline(__always) func finish(
+        _ cursor: borrowing RowCursor, presentBefore before: UInt64
+    ) {
+        unsafe stamp(cursor)
+        if unsafe pointee.layout.keepsFields {
+            unsafe settleKept(cursor.entry, cursor.slot, cursor.hash, cursor.heap, before)
+        }
+    }
+
+    @usableFromInline func settleKept(
+        _ entry: UnsafeMutableRawPointer, _ slot: Int, _ hash: UInt64, _ heap: HeapWriter,
+        _ before: UInt64
+    ) {
+        let kept = unsafe pointee.layout.kept
+        guard kept.hasScopes, unsafe kept.presence(in: entry) != before else { return }
+        var (entry, heap) = unsafe (entry, heap)
+        if heap.room < kept.heapByteCount {
+            let (page, slot, hasRoom) = unsafe pointee.reserveHeap(
+                kept.heapByteCount, for: hash, slot: slot, isSpilled: false)
+            precondition(hasRoom, "a row of few bytes has room in a page")
+            unsafe entry = unsafe page.entries + slot * pointee.layout.stride
+            unsafe heap.page = unsafe page.base
+        }
+        unsafe kept.settle(entry, heap, presentBefore: before)
+    }
+
     @inlinable @inline(__always) func update<Key: TableKey, Row: SchemaStruct, Result>(
         _ key: Key, _ hash: UInt64, as type: Row.Type,
         staged: UnsafeMutablePointer<StagedValues>?, _ body: (inout Row.Editor) throws -> Result
     ) rethrows -> Result? {
         guard let cursor = unsafe cursor(key, hash, as: type, staged: staged) else { return nil }
+        let before = unsafe presence(cursor)
         var editor = Row.Editor(cursor)
         // Not `defer`, which becomes a call that is given the editor in memory: it waits for the stores.
         let result: Result
         do {
             result = try body(&editor)
         } catch {
-            unsafe stamp(editor.cursor)
+            unsafe finish(editor.cursor, presentBefore: before)
             throw error
         }
-        unsafe stamp(editor.cursor)
+        unsafe finish(editor.cursor, presentBefore: before)
         return result
     }
 
@@ -88,11 +125,12 @@ extension UnsafeMutablePointer where Pointee == Partition {
         _ row: Row, for key: Key, _ hash: UInt64, staged: UnsafeMutablePointer<StagedValues>
     ) {
         if var cursor = unsafe cursor(key, hash, as: Row.self, staged: staged, inserting: true) {
+            let before = unsafe presence(cursor)
             unsafe cursor.reserve(for: row, replacing: cursor.stored(as: Row.Stored.self).pointee)
             let stored = unsafe cursor.stored(as: Row.Stored.self)
             unsafe Row.replace(&stored.pointee, with: row, in: &cursor.heap)
             cursor.changes = 0xFFFF
-            unsafe stamp(cursor)
+            unsafe finish(cursor, presentBefore: before)
             return
         }
         var limit = Page.valueLimit
@@ -106,16 +144,19 @@ extension UnsafeMutablePointer where Pointee == Partition {
                 heap = Key.heapByteCount(of: key, upTo: 0) + Row.heapByteCount(of: row, upTo: 0)
             }
         }
+        let keepsFields = unsafe pointee.layout.keepsFields
+        if keepsFields { heap += unsafe pointee.layout.keptHeapByteCount }
         let (page, slot) = unsafe pointee.insertSlot(for: hash, heap: heap)
         var writer = unsafe HeapWriter(
             page: page.base, limit: limit, staged: staged, partition: self)
-        let entry = unsafe page.entries + slot &* EntryShape<Key, Row>.stride
+        let entry = unsafe page.entries + slot &* pointee.layout.stride
         unsafe entry.storeBytes(
             of: Key.place(key, in: &writer), toByteOffset: EntryShape<Key, Row>.keyOffset,
             as: Key.Stored.self)
         unsafe entry.storeBytes(
             of: Row.place(row, in: &writer), toByteOffset: EntryShape<Key, Row>.rowOffset,
             as: Row.Stored.self)
+        if keepsFields { unsafe pointee.layout.placeKept(in: entry, writer) }
     }
 
     @inlinable func remove<Key: TableKey, Row: SchemaStruct>(
@@ -128,6 +169,9 @@ extension UnsafeMutablePointer where Pointee == Partition {
                 cursor.entry.load(
                     fromByteOffset: EntryShape<Key, Row>.keyOffset, as: Key.Stored.self),
                 from: &cursor.heap)
+        }
+        if unsafe pointee.layout.keepsFields {
+            unsafe pointee.layout.discardKept(from: cursor.entry, cursor.heap)
         }
         unsafe pointee.removeSlot(cursor.slot, for: hash)
         return true

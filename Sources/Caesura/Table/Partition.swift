@@ -34,7 +34,8 @@ struct Partition: ~Copyable {
     @usableFromInline var replacedValues = LargeValueList()
     /// Leading hash bits that all rows of the partition share.
     @usableFromInline let depth: Int
-    @usableFromInline let layout: PageLayout
+    /// Changes when a restore begins, while the partition has no rows.
+    @usableFromInline var layout: PageLayout
     let keys: KeyLayout
     unowned(unsafe) let pool: PagePool
     unowned(unsafe) let store: StoreCore

@@ -32,7 +32,7 @@ public final class Table<Key: TableKey, Row: SchemaStruct>: Sendable {
     }
 
     /// The table's name and schemas.
-    public var schema: RegionSchema { core.schema }
+    public var schema: RegionSchema { core.declared.schema }
 
     /// The number of rows.
     ///

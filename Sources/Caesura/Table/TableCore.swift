@@ -7,16 +7,15 @@ import Synchronization
 final class TableCore: @unchecked Sendable {
     // @unchecked: `block` is written at creation; what it holds is under the partitions' locks.
     // `ordinal` is set once, before anybody else sees the table; `isTyped` is under the store's lock of cuts.
+    // `shape` changes under all locks there are, while the table has no rows and no cut is open.
 
-    let schema: RegionSchema
-    let leaves: [LeafColumn]
-    /// How chunks hold its rows; nil for a schema that the format has no place for.
-    ///
-    /// Kept, because working it out takes longer than to apply a delta of one row.
-    let regionLayout: RegionLayout?
-    let layout: RowLayout
+    /// The shape as the region was declared.
+    let declared: RegionShape
+    /// What the rows are now, and how they lie in pages.
+    private(set) var shape: RegionShape
+    /// All shapes that it had: rows may be on their way to it that were made for one.
+    private var shapes: [RegionShape]
     let keys: KeyLayout
-    @usableFromInline let pageLayout: PageLayout
     @usableFromInline let partitionBits: Int
     let partitionCount: Int
     /// Whose table it is.
@@ -56,12 +55,10 @@ final class TableCore: @unchecked Sendable {
     @usableFromInline static let partitionOffset = rootSize + lockSize
 
     init(schema: RegionSchema, layout: RowLayout, store: StoreCore) {
-        self.schema = schema
-        leaves = schema.leaves
-        regionLayout = try? RegionLayout(schema)
-        self.layout = layout
+        declared = RegionShape(schema, layout)
+        shape = declared
+        shapes = [declared]
         keys = unsafe KeyLayout(layout, control: store.control)
-        pageLayout = PageLayout(layout)
         // A cell is a table of one row without a key.
         partitionBits = schema.kind == .table ? store.partitionBits : 0
         partitionCount = 1 << partitionBits
@@ -80,7 +77,8 @@ final class TableCore: @unchecked Sendable {
                 .initialize(
                     to: Partition(
                         root: base.bindMemory(to: DirectoryEntry.self, capacity: 1),
-                        depth: partitionBits, layout: pageLayout, keys: keys, store: store))
+                        depth: partitionBits, layout: declared.pageLayout, keys: keys,
+                        store: store))
         }
     }
 
@@ -99,7 +97,24 @@ final class TableCore: @unchecked Sendable {
             unsafe partition.deinitialize(count: 1)
         }
         unsafe block.deallocate()
-        pageLayout.deallocate()
+        for shape in shapes { shape.deallocate() }
+    }
+
+    var schema: RegionSchema { shape.schema }
+    var leaves: [LeafColumn] { shape.leaves }
+    var regionLayout: RegionLayout? { shape.regionLayout }
+    var layout: RowLayout { shape.layout }
+    var pageLayout: PageLayout { shape.pageLayout }
+
+    /// Stores rows under another schema, or the declared one, from now on.
+    ///
+    /// The caller has the store's lock of cuts and all the partitions' locks; the table has no rows, and no cut is open.
+    func take(_ new: RegionShape) {
+        if new.schema != declared.schema { shapes.append(new) }
+        shape = new
+        for index in 0..<partitionCount {
+            unsafe partition(index).pointee.layout = new.pageLayout
+        }
     }
 
     /// Frees the large values of all rows; pages and nodes go with the pool.

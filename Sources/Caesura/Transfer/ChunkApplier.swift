@@ -20,11 +20,14 @@ public final class ChunkApplier: Sendable {
     public let metadata: StreamMetadata
     private let store: StoreCore
     private let regions: [RegionCore]
+    /// How the stream's chunks are decoded.
     private let layouts: [RegionLayout]
+    /// How what is decoded becomes what is stored.
+    private let resolutions: [SchemaResolution]
     /// Which of the store's restores this is.
     private let number: UInt64
     private let pending = Guarded<[Place: PendingSegments]>([:])
-    private let rows = Atomic<Int>(0)
+    private let rowsApplied = Atomic<Int>(0)
 
     /// For each log where its next chunk must begin, once one has come.
     private let nextPositions = Guarded<[Int: UInt64]>([:])
@@ -40,6 +43,8 @@ public final class ChunkApplier: Sendable {
     public final class Worker {
         var decoder: ChunkDecoder
         var batches: [ColumnBatch?]
+        /// For each region whose rows are stored otherwise than they come.
+        let resolvers: [ColumnResolver?]
 
         /// Creates a worker.
         ///
@@ -47,6 +52,7 @@ public final class ChunkApplier: Sendable {
         public init(for applier: ChunkApplier, limits: Limits = Limits()) {
             decoder = ChunkDecoder(limits: limits)
             batches = Array(repeating: nil, count: applier.regions.count)
+            resolvers = applier.resolutions.map { $0.isIdentity ? nil : ColumnResolver($0) }
         }
     }
 
@@ -54,68 +60,106 @@ public final class ChunkApplier: Sendable {
     ///
     /// A cell that has the value it was declared with is as good as empty: the value that comes takes its place.
     ///
-    /// - Throws: `notEmpty` when the store has rows or an open cut; `schemaMismatch` when a region of the
-    ///   store has other fields than the stream's; `unsupportedSchema`.
+    /// Data of other versions of the regions' schemas is resolved as `docs/SCHEMAS.md` says.
+    ///
+    /// - Throws: `notEmpty` when the store has rows or an open cut; `schemaMismatch` with each difference that is in
+    ///   the way; `unsupportedSchema`.
     public init(_ store: Store, metadata: StreamMetadata) throws(StoreError) {
         self.metadata = metadata
         self.store = store.core
-        _ = try Self.resolve(metadata, in: store, declaring: false)
-        number = try store.core.beginRestore(epoch: metadata.epoch, hashKey: metadata.hashKey)
+        let shapes = try Self.shapes(for: metadata, in: store)
+        number = try store.core.beginRestore(
+            epoch: metadata.epoch, hashKey: metadata.hashKey, shapes: shapes)
         do throws(StoreError) {
-            // Once more: until the restore began, a declaration could replace a table by one of its own types.
-            (regions, layouts) = try Self.resolve(metadata, in: store, declaring: true)
+            (regions, resolutions, layouts) = try Self.regions(for: metadata, in: store)
+            let (schemas, columns) = (
+                resolutions.allSatisfy { $0.stored == $0.writer },
+                resolutions.allSatisfy(\.isIdentity)
+            )
+            store.core.lastRestore.withLock { $0 = (schemas, columns) }
         } catch {
             store.core.endRestore(number)
             throw error
         }
     }
 
-    /// The store's regions for the stream's, and how to decode them.
+    /// How a stream's region is stored in a region of the store.
+    private static func resolution(
+        of schema: RegionSchema, in region: RegionCore
+    ) throws(StoreError) -> SchemaResolution {
+        do throws(SchemaConflicts) {
+            return try SchemaResolution(writer: schema, reader: region.declared.schema)
+        } catch {
+            throw StoreError(.schemaMismatch, error.description, region: schema.name)
+        }
+    }
+
+    /// Whether a store takes regions as they come, column by column, so that their deltas can be applied, too.
     ///
-    /// - Parameter isDeclaring: Whether regions that the store lacks are declared; without, all is checked and
-    ///   nothing changed, and they are missing.
-    private static func resolve(
-        _ metadata: StreamMetadata, in store: Store, declaring isDeclaring: Bool
-    ) throws(StoreError) -> (regions: [RegionCore], layouts: [RegionLayout]) {
+    /// - Throws: `schemaMismatch` when it does not take them at all.
+    package static func takesColumns(
+        of schemas: [RegionSchema], into store: Store
+    ) throws(StoreError) -> Bool {
+        for schema in schemas {
+            guard let region = store.core.region(named: schema.name) else { continue }
+            if try !resolution(of: schema, in: region).isIdentity { return false }
+        }
+        return true
+    }
+
+    /// Checks all regions of a stream; the new shapes of those that have another one.
+    private static func shapes(
+        for metadata: StreamMetadata, in store: Store
+    ) throws(StoreError) -> [(region: RegionCore, shape: RegionShape)] {
+        var shapes: [(RegionCore, RegionShape)] = []
+        for schema in metadata.regions {
+            guard let region = store.core.region(named: schema.name) else {
+                try TableCore.check(schema, RowLayout(region: schema))
+                continue
+            }
+            let stored = try resolution(of: schema, in: region).stored
+            if stored == region.schema { continue }
+            let declared = region.declared
+            shapes.append(
+                (
+                    region,
+                    stored == declared.schema
+                        ? declared : try RegionShape(declared, storing: stored)
+                ))
+        }
+        return shapes
+    }
+
+    /// The store's regions for the stream's, those declared that it lacks, and how rows get there.
+    private static func regions(
+        for metadata: StreamMetadata, in store: Store
+    ) throws(StoreError) -> ([RegionCore], [SchemaResolution], [RegionLayout]) {
         var regions: [RegionCore] = []
+        var resolutions: [SchemaResolution] = []
         var layouts: [RegionLayout] = []
         for schema in metadata.regions {
-            let region = try region(for: schema, in: store, declaring: isDeclaring)
-            if let region { regions.append(region) }
+            if store.core.region(named: schema.name) == nil { try store.declare(schema) }
+            guard let region = store.core.region(named: schema.name) else {
+                preconditionFailure("a region that was declared is there")
+            }
+            let resolution = try resolution(of: schema, in: region)
+            guard resolution.stored == region.schema else {
+                throw StoreError(
+                    .regionConflict,
+                    "the region was declared otherwise while the restore began; begin again",
+                    region: schema.name)
+            }
+            regions.append(region)
+            resolutions.append(resolution)
             do throws(FormatError) {
-                // The program's schema: its enumerations say which values may stand in its rows.
-                layouts.append(try RegionLayout(region?.schema ?? schema))
+                // What is stored as it comes is checked for what may stand in the store's rows.
+                layouts.append(
+                    try RegionLayout(resolution.isIdentity ? resolution.stored : schema))
             } catch {
                 throw StoreError(.unsupportedSchema, error.message, region: schema.name)
             }
         }
-        return (regions, layouts)
-    }
-
-    private static func region(
-        for schema: RegionSchema, in store: Store, declaring isDeclaring: Bool
-    ) throws(StoreError) -> RegionCore? {
-        if isDeclaring, store.core.region(named: schema.name) == nil {
-            try store.declare(schema)
-        }
-        guard let region = store.core.region(named: schema.name) else {
-            try TableCore.check(schema, RowLayout(region: schema))
-            return nil
-        }
-        guard region.schema.kind == schema.kind else {
-            throw StoreError(
-                .schemaMismatch,
-                "the data has a \(schema.kind) of this name, and the program a \(region.schema.kind)",
-                region: schema.name)
-        }
-        guard region.schema.wireFingerprint == schema.wireFingerprint else {
-            throw StoreError(
-                .schemaMismatch,
-                "the data has the fields of version \(schema.row.version), the program those of "
-                    + "version \(region.schema.row.version), and they differ; restore with the "
-                    + "program that wrote it", region: schema.name)
-        }
-        return region
+        return (regions, resolutions, layouts)
     }
 
     deinit {
@@ -126,7 +170,7 @@ public final class ChunkApplier: Sendable {
     }
 
     /// The number of rows applied so far.
-    public var rowCount: Int { rows.load(ordering: .relaxed) }
+    public var rowCount: Int { rowsApplied.load(ordering: .relaxed) }
 
     /// Applies a chunk of rows or a segment chunk whose checksums were verified.
     ///
@@ -165,18 +209,25 @@ public final class ChunkApplier: Sendable {
         case region.schema.kind.rowRole:
             let batch = worker.batches[header.region] ?? ColumnBatch(leaves: layout.leaves)
             worker.batches[header.region] = batch
-            try worker.decoder.decode(core: chunk, layout: layout, into: batch)
+            let resolver = worker.resolvers[header.region]
+            try worker.decoder.decode(
+                core: chunk, layout: layout, wanted: resolver?.wantedLeaves, into: batch)
             let segments =
                 pending.withLock { $0.removeValue(forKey: place) } ?? PendingSegments()
             defer { segments.discard() }
             try segments.settle(batch, at: chunk.offset)
+            if let resolver {
+                resolver.resolve(batch)
+                segments.rename(resolver.targets)
+            }
+            let rows = resolver?.batch ?? batch
             switch region {
             case .table(let table):
-                try apply(batch, to: table, header.range, segments, chunk.offset)
+                try apply(rows, to: table, header.range, segments, chunk.offset)
             case .log(let log):
-                try apply(batch, to: log, header, segments, chunk.offset)
+                try apply(rows, to: log, header, segments, chunk.offset)
             }
-            rows.add(batch.rowCount, ordering: .relaxed)
+            rowsApplied.add(rows.rowCount, ordering: .relaxed)
         default:
             throw FormatError(
                 .malformed, "a \(header.role) chunk of a region that is a \(region.schema.kind)",

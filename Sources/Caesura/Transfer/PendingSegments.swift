@@ -35,6 +35,22 @@ final class PendingSegments: @unchecked Sendable {
         }
     }
 
+    /// Renames the values' leaves: those of the stream become those of the store.
+    ///
+    /// - Parameter leaves: For each of the stream's the store's; nil for one that is not stored.
+    func rename(_ leaves: [Int?]) {
+        if values.isEmpty { return }
+        let before = values
+        values = [:]
+        for (place, value) in before {
+            if let leaf = leaves[place & 1023] {
+                values[Self.place(place >> 10, leaf)] = value
+            } else {
+                value.deallocate()
+            }
+        }
+    }
+
     func value(row: Int, leaf: Int) -> LargeValue? { values[Self.place(row, leaf)] }
 
     /// Gives a value away: whoever takes it frees it.

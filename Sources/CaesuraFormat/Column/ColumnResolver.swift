@@ -8,6 +8,11 @@
 public final class ColumnResolver {
     private let sources: [SchemaResolution.LeafSource]
     private let leaves: [LeafColumn]
+    /// For each of the writer's leaves the stored leaf that its values go to; nil if there is none.
+    public let targets: [Int?]
+    /// For each of the writer's leaves whether it must be decoded: those of variable length always, because their
+    /// segments are checked against them.
+    public let wantedLeaves: [Bool]
     /// The stored columns; what the last ``resolve(_:)`` made.
     public let batch: ColumnBatch
 
@@ -16,6 +21,21 @@ public final class ColumnResolver {
         sources = resolution.sources
         leaves = resolution.stored.leaves
         batch = ColumnBatch(leaves: leaves)
+        let data = resolution.writer.leaves
+        var targets = [Int?](repeating: nil, count: data.count)
+        for (index, source) in sources.enumerated() {
+            switch source {
+            case .leaf(let leaf), .widened(let leaf, _): targets[leaf] = index
+            case .constant: break
+            }
+        }
+        self.targets = targets
+        wantedLeaves = zip(data, targets).map { leaf, target in
+            switch leaf.kind {
+            case .bytes, .array: true
+            case .presence, .fixed: target != nil
+            }
+        }
     }
 
     /// Makes ``batch`` from a batch of the writer's, whose columns then have nothing any more.

@@ -121,7 +121,8 @@ extension RegionSchema {
         guard retired.count <= Limits.retiredFields else {
             throw FormatError(
                 .limitExceeded,
-                "\(owner) has \(retired.count) retired fields, more than \(Limits.retiredFields)", at: 0)
+                "\(owner) has \(retired.count) retired fields, more than \(Limits.retiredFields)",
+                at: 0)
         }
         var (numbers, names) = (numbers, names)
         for field in retired {

@@ -43,7 +43,9 @@ public struct Field: Hashable, Sendable {
 }
 
 /// A field that a struct once had, by its number or by its name: neither is ever used again.
-public enum RetiredField: Hashable, Sendable, ExpressibleByIntegerLiteral, ExpressibleByStringLiteral {
+public enum RetiredField: Hashable, Sendable, ExpressibleByIntegerLiteral,
+    ExpressibleByStringLiteral
+{
     /// The field of that number.
     case number(UInt16)
     /// The field of that name.

@@ -42,7 +42,8 @@ public struct SchemaConflict: Hashable, Sendable, CustomStringConvertible {
     /// The place, both sides with their versions, and what to do, in one sentence.
     public var description: String {
         let field = number.map { ", field \(path) (number \($0))" } ?? ""
-        return "\(rule.rawValue): region \(region)\(field): the data of version \(dataVersion) has \(data), the "
+        return
+            "\(rule.rawValue): region \(region)\(field): the data of version \(dataVersion) has \(data), the "
             + "program of version \(programVersion) \(program); \(hint)"
     }
 }

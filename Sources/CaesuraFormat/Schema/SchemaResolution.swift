@@ -31,18 +31,6 @@ public struct SchemaResolution: Hashable, Sendable {
             && sources.indices.allSatisfy { sources[$0] == .leaf($0) }
     }
 
-    /// For each of the writer's leaves whether its values are needed.
-    public var neededLeaves: [Bool] {
-        var needed = Array(repeating: false, count: writer.leafCount)
-        for source in sources {
-            switch source {
-            case .leaf(let leaf), .widened(let leaf, _): needed[leaf] = true
-            case .constant: break
-            }
-        }
-        return needed
-    }
-
     /// Compares two schemas, which keep the rules of ``RegionSchema/validate()``.
     ///
     /// - Throws: All differences that are in the way.
@@ -160,6 +148,7 @@ private struct SchemaComparison {
                 let type = resolve(
                     data.fields[index].type, at: starts[index], field.type, name, field.number)
                 stored.type = type.type
+                stored.defaultValue = field.defaultValue?.extended(to: type.type)
                 sources += type.sources
             } else if let value = field.effectiveDefault {
                 value.appendLeaves(as: field.type, to: &sources)
@@ -203,7 +192,9 @@ private struct SchemaComparison {
         note(
             .otherName, path: name, number: program.number, data: "the name \(data.name)",
             program: "another one",
-            hint: "write 'formerly: [\"\(data.name)\"]' if it is the same field, or take another number")
+            hint:
+                "write 'formerly: [\"\(data.name)\"]' if it is the same field, or take another number"
+        )
     }
 
     // MARK: Types
@@ -282,6 +273,47 @@ extension ScalarType {
 }
 
 extension FieldType {
+    /// Appends what the type's leaves have in a row with a value, if one is given.
+    fileprivate func appendInitialLeaves(
+        _ value: Value?, to sources: inout [SchemaResolution.LeafSource]
+    ) {
+        switch (self, value) {
+        case (.optional(let wrapped), let value):
+            let isPresent = value != nil && value != Value.none
+            sources.append(.constant([isPresent ? 1 : 0]))
+            wrapped.appendInitialLeaves(isPresent ? value : nil, to: &sources)
+        case (.structure(let fields, _), .structure(let values)?):
+            for (field, value) in zip(fields, values) {
+                field.type.appendInitialLeaves(value, to: &sources)
+            }
+        case (.structure(let fields, _), _):
+            for field in fields {
+                field.type.appendInitialLeaves(field.effectiveDefault, to: &sources)
+            }
+        default: (value ?? initialValue).appendLeaves(as: self, to: &sources)
+        }
+    }
+
+    /// Zero, empty, none; of an enumeration the fallback or the first case, because zero need not be one.
+    fileprivate var initialValue: Value {
+        switch self {
+        case .scalar(let scalar):
+            switch scalar {
+            case .bool: .bool(false)
+            case .int8, .int16, .int32, .int64, .int128, .timestamp: .int(0)
+            case .uint8, .uint16, .uint32, .uint64, .uint128: .uint(0)
+            case .float16, .float32, .float64: .float(bits: 0)
+            case .uuid: .uuid(Array(repeating: 0, count: 16))
+            }
+        case .string: .string("")
+        case .bytes: .bytes([])
+        case .enumeration(_, let cases): (cases.first(where: \.isFallback) ?? cases[0]).raw
+        case .optional: .none
+        case .array: .array([])
+        case .structure(let fields, _): .structure(fields.map(\.initialValue))
+        }
+    }
+
     /// The number of leaves.
     var leafCount: Int {
         switch self {
@@ -292,7 +324,28 @@ extension FieldType {
     }
 }
 
+extension RegionSchema {
+    /// For each leaf what it has in a row that knows no better: the default of its field, or zero, empty or none, as it
+    /// lies in memory, of text, bytes and arrays the content; inside an optional that is none, what it has once that is
+    /// not.
+    package var initialLeaves: [[UInt8]] {
+        var sources: [SchemaResolution.LeafSource] = []
+        for field in (key?.fields ?? []) + row.fields {
+            field.type.appendInitialLeaves(field.effectiveDefault, to: &sources)
+        }
+        return sources.map { source in
+            guard case .constant(let bytes) = source else {
+                preconditionFailure("a default is a constant")
+            }
+            return bytes
+        }
+    }
+}
+
 extension Field {
+    /// The default, or a value that stands for none.
+    fileprivate var initialValue: Value { effectiveDefault ?? type.initialValue }
+
     /// What rows have that were written without the field: an optional one that says nothing else has none.
     fileprivate var effectiveDefault: Value? {
         if let defaultValue { return defaultValue }
@@ -342,6 +395,21 @@ extension [RetiredField] {
 }
 
 extension Value {
+    /// The value with those of the fields behind its own that a struct of a type has.
+    fileprivate func extended(to type: FieldType) -> Value {
+        switch (type, self) {
+        case (.optional, .none): self
+        case (.optional(let wrapped), _): extended(to: wrapped)
+        case (.structure(let fields, _), .structure(let values)):
+            .structure(
+                fields.enumerated().map { index, field in
+                    index < values.count
+                        ? values[index].extended(to: field.type) : field.initialValue
+                })
+        default: self
+        }
+    }
+
     /// Whether two raw values are equal: numbers as numbers, strings by their bytes.
     fileprivate func isSameRaw(as other: Value) -> Bool {
         switch (self, other) {

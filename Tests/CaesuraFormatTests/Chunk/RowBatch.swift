@@ -33,7 +33,7 @@ extension ColumnBatch {
             if isPresent { columns[leaf].append([value == .none ? 0 : 1]) }
             leaf += 1
             append(value, as: wrapped, leaf: &leaf, isPresent: isPresent && value != .none)
-        case .structure(let fields):
+        case .structure(let fields, _):
             guard case .structure(let values) = value else {
                 for field in fields { append(.none, as: field.type, leaf: &leaf, isPresent: false) }
                 return
@@ -69,7 +69,7 @@ extension ColumnBatch {
             leaf += 1
             let value = take(as: wrapped, leaf: &leaf, &cursors, isPresent: here)
             return here ? value : .none
-        case .structure(let fields):
+        case .structure(let fields, _):
             return .structure(
                 fields.map { take(as: $0.type, leaf: &leaf, &cursors, isPresent: isPresent) })
         default:

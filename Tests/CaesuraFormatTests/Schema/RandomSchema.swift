@@ -38,7 +38,15 @@ struct RandomSchema {
             name: name, version: version,
             fields: fields(
                 atLeast + below(simple ? 2 : 7), version: version, depth: simple ? 7 : 1,
-                defaults: !simple))
+                defaults: !simple), retired: simple ? [] : retired())
+    }
+
+    /// Fields that no struct here has.
+    mutating func retired() -> [RetiredField] {
+        if !chance(3) { return [] }
+        return (0..<1 + below(3)).map { index in
+            chance(2) ? .number(50_000 + UInt16(index)) : .name("gone\(index)")
+        }
     }
 
     mutating func fields(
@@ -54,7 +62,8 @@ struct RandomSchema {
             return Field(
                 number: number, name: "f\(number)", type: type,
                 defaultValue: defaults && chance(2) ? value(type) : nil,
-                since: 1 + UInt32(below(Int(version))), flags: chance(4) ? .sensitive : [])
+                since: 1 + UInt32(below(Int(version))), flags: chance(4) ? .sensitive : [],
+                formerNames: chance(5) ? ["g\(number)", "h\(number)"] : [])
         }
     }
 
@@ -67,6 +76,7 @@ struct RandomSchema {
         case 8:
             let raw: FieldType = chance(3) ? .string : .scalar(chance(2) ? .uint8 : .int32)
             let count = 1 + below(5)
+            let fallback = chance(2) ? below(count) : -1
             return .enumeration(
                 raw: raw,
                 cases: (0..<count).map { index in
@@ -75,10 +85,12 @@ struct RandomSchema {
                         raw: raw == .string
                             ? .string("c\(index)")
                             : raw == .scalar(.uint8)
-                                ? .uint(UInt128(index * 3)) : .int(Int128(index - 2)))
+                                ? .uint(UInt128(index * 3)) : .int(Int128(index - 2)),
+                        isFallback: index == fallback)
                 })
         case 9 where depth < Limits.schemaDepth:
-            return .structure(fields(1 + below(3), version: 9, depth: depth + 1))
+            return .structure(
+                fields(1 + below(3), version: 9, depth: depth + 1), retired: retired())
         case 9: return .string
         default: return .optional(type(depth: depth, mayBeOptional: false))
         }
@@ -97,7 +109,7 @@ struct RandomSchema {
         case .enumeration(_, let cases): return cases.randomElement(using: &source)!.raw
         case .optional(let wrapped): return chance(2) ? .none : value(wrapped)
         case .array(let element): return .array((0..<below(4)).map { _ in value(element) })
-        case .structure(let fields): return .structure(fields.map { value($0.type) })
+        case .structure(let fields, _): return .structure(fields.map { value($0.type) })
         }
     }
 

@@ -107,7 +107,10 @@ func region(reading bytes: [UInt8]) throws(FormatError) -> RegionSchema {
             try region(reading: head + [0, 99, 0])
         }
         #expect(throws: FormatError(.unsupported, "", at: 0)) {
-            try region(reading: head + [2, 1, 0])
+            try region(reading: head + [4, 1, 0])
+        }
+        #expect(throws: FormatError(.unsupported, "", at: 0)) {
+            try region(reading: [1, 0x74, 3, 4, 1, 0x72, 1, 0])
         }
         #expect(throws: Never.self) { try region(reading: head + [0, 1, 0]) }
     }
