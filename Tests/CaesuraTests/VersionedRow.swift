@@ -53,7 +53,8 @@ enum Version2 {
         @Field(8) var score: Double
         @Field(9, since: 2) var note: String = "new"
         @Field(10, since: 2) var plan: Int16? = 7
-        @Field(11, since: 2) var place: Version2.Address = Version2.Address(city: "nowhere", zip: "0")
+        @Field(11, since: 2) var place: Version2.Address = Version2.Address(
+            city: "nowhere", zip: "0")
     }
 }
 
@@ -77,7 +78,8 @@ enum Version3 {
         @Field(7) var status: Version2.Status
         @Field(8) var score: Double
         @Field(9, since: 2) var note: String = "new"
-        @Field(11, since: 2) var place: Version3.Address = Version3.Address(city: "nowhere", zip: "0")
+        @Field(11, since: 2) var place: Version3.Address = Version3.Address(
+            city: "nowhere", zip: "0")
     }
 }
 

@@ -56,7 +56,8 @@ extension Cut {
         return try read(
             { () throws(any Error) in
                 try root.read(
-                    key, hash, depth: bits, stride: table.core.pageLayout.stride, as: Row.self, body)
+                    key, hash, depth: bits, stride: table.core.pageLayout.stride, as: Row.self, body
+                )
             }, cancelled: { $0 })
     }
 

@@ -139,7 +139,9 @@ extension DirectoryEntry {
         _ key: Key, _ hash: UInt64, depth: Int, stride: Int, as type: Row.Type,
         _ body: (borrowing Row.Reader) throws -> Result
     ) rethrows -> Result? {
-        guard let found = unsafe find(key, hash, depth: depth, stride: stride, as: type) else { return nil }
+        guard let found = unsafe find(key, hash, depth: depth, stride: stride, as: type) else {
+            return nil
+        }
         return try unsafe body(
             Row.Reader(
                 RowView(
