@@ -11,7 +11,7 @@ struct ExpansionTests {
             struct Session {
                 @Field(1) var user: UInt64
                 @Field(2, .sensitive) var token: String
-                @Field(4, since: 2) var visits: UInt32 = 0
+                @Field(4, since: 2, formerly: ["hits"]) var visits: UInt32 = 0
             }
             """#,
             #"""
@@ -43,8 +43,8 @@ struct ExpansionTests {
                             flags: [.sensitive]),
                         Caesura.Field(
                             number: 4, name: "visits", type: UInt32.fieldType,
-                            defaultValue: UInt32.value(of: 0), since: 2),
-                    ])
+                            defaultValue: UInt32.value(of: 0), since: 2, formerNames: ["hits"]),
+                    ], retired: [3, "country"])
 
                 static var isInline: Bool { String.isInline }
 

@@ -64,6 +64,21 @@ struct FieldMisuseTests {
             "the name 'country' is retired: data that had it means something else")
     }
 
+    @Test func `former names are names, and others than the field's`() {
+        expectMisuse(
+            of: "@Field(2, formerly: [→name]) var visits: UInt32",
+            "former names of field 'visits' are literals of letters, digits and '_': write them as in [\"count\"]")
+        expectMisuse(
+            of: "@Field(2, formerly: [→\"a b\"]) var visits: UInt32",
+            "former names of field 'visits' are literals of letters, digits and '_': write them as in [\"count\"]")
+        expectMisuse(
+            of: "@Field(2, formerly: [→\"visits\"]) var visits: UInt32",
+            "'visits' is the field's name now: remove it from 'formerly'")
+        expectMisuse(
+            of: "@Field(2, formerly: [\"hits\", →\"hits\"]) var visits: UInt32",
+            "'hits' is twice in 'formerly': remove one")
+    }
+
     @Test func `a field without a number is given the next free one`() {
         expectMisuse(
             of: "→@Field var visits: UInt32",

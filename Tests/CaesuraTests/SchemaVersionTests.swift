@@ -11,6 +11,13 @@ import Testing
         let log: Log<Row>
         let cell: Cell<Row>
 
+        init(store: Store, table: Table<UInt64, Row>, log: Log<Row>, cell: Cell<Row>) {
+            self.store = store
+            self.table = table
+            self.log = log
+            self.cell = cell
+        }
+
         init(_ initial: Row) throws {
             var configuration = Store.Configuration()
             configuration.partitionBits = 2
@@ -251,5 +258,55 @@ import Testing
         // Declared again, they are the same.
         let table = try program.store.table("table", key: UInt64.self, row: Version2.Session.self)
         #expect(table[3] == Version2.Session(3))
+    }
+
+    @Test func `types that are declared after the restore take rows of other versions`() throws {
+        func late<Row: SchemaStruct & Hashable>(
+            _ bytes: [UInt8], _ initial: Row
+        ) throws -> Program<Row> {
+            var configuration = Store.Configuration()
+            configuration.partitionBits = 3
+            let store = Store(configuration)
+            var restorer = StreamRestorer(into: store)
+            try restorer.push(bytes)
+            try restorer.finish()
+            return Program(
+                store: store,
+                table: try store.table("table", key: UInt64.self, row: Row.self),
+                log: try store.log("log", row: Row.self),
+                cell: try store.cell("cell", initial: initial))
+        }
+        let first = try version1()
+        first.fill(0..<400, Version1.Session.init)
+        let second = try late(first.bytes, Version2.Session(99))
+        #expect(second.holds(0..<400) { Version2.Session(Version1.Session($0)) })
+        let third = try version3()
+        third.fill(0..<400, Version3.Session.init)
+        let older = try late(third.bytes, Version2.Session(99))
+        for seed in 0..<400 as Range<UInt64> {
+            var row = Version2.Session(seed)
+            row.plan = 7
+            #expect(older.table[seed] == row)
+            older.table.update(seed) { $0.visits += 1 }
+        }
+        let again = try version3()
+        try again.restore(older.bytes)
+        for seed in 0..<400 as Range<UInt64> {
+            var row = Version3.Session(seed)
+            row.visits += 1
+            #expect(again.table[seed] == row)
+            #expect(again.log[seed] == Version3.Session(seed))
+        }
+        // A version that cannot be read leaves the rows where they are.
+        let store = Store()
+        var restorer = StreamRestorer(into: store)
+        try restorer.push(third.bytes)
+        try restorer.finish()
+        let error = #expect(throws: StoreError.self) {
+            try store.table("table", key: UInt64.self, row: Version1.Session.self)
+        }
+        #expect(error?.code == .schemaMismatch)
+        #expect(error?.message.contains("W4") == true)
+        #expect(store.rowCount(of: "table") == 400)
     }
 }

@@ -7,13 +7,11 @@ extension LogCore {
     /// Cuts that are open keep the old log, with its layout and its pages. This one is not yet in the store's list, and
     /// no cut can be taken meanwhile.
     ///
-    /// - Throws: `schemaMismatch` and `unsupportedSchema`, with all rows still in their place.
+    /// - Throws: `unsupportedSchema`, with all rows still in their place.
     func takeRows(of old: LogCore) throws(StoreError) {
         old.trimming.lock()
         defer { old.trimming.unlock() }
-        let adoption = RowAdoption(
-            schema, from: (old.leaves, old.layout, old.pageLayout), to: (leaves, layout, pageLayout)
-        )
+        let adoption = RowAdoption(from: old.shape, to: shape)
         let extent = old.extent
         for ordinal in extent.pages { try adoption.check(extent.page(ordinal).page) }
         withLock {

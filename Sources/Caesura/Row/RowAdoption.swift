@@ -3,46 +3,26 @@ import CaesuraFormat
 /// Giving rows that lie as no Swift type is known to a layout of Swift types: what a region does that was declared
 /// after a restore has brought its rows.
 struct RowAdoption {
-    typealias Shape = (leaves: [LeafColumn], layout: RowLayout, pageLayout: PageLayout)
+    private let old: RegionShape
+    private let new: RegionShape
 
-    private let schema: RegionSchema
-    private let old: Shape
-    private let new: Shape
-    private let checks: [CaseCheck]
-
-    /// Prepares for rows of the same wire fields.
+    /// Prepares for rows of the same columns.
     ///
     /// - Parameters:
-    ///   - schema: That of the declaration.
     ///   - old: How the rows lie now.
     ///   - new: How they are to lie.
-    init(_ schema: RegionSchema, from old: Shape, to new: Shape) {
-        self.schema = schema
+    init(from old: RegionShape, to new: RegionShape) {
         self.old = old
         self.new = new
-        checks = zip(new.leaves, old.leaves).enumerated().compactMap { index, pair in
-            pair.0.type == pair.1.type ? nil : CaseCheck(leaf: index, type: pair.0.type)
-        }
     }
 
-    /// Checks that a page's rows fit and are values of the new types.
+    /// Checks that a page's rows fit.
     func check(_ page: Page) throws(StoreError) {
         guard slotCount(for: page) != nil else {
             throw StoreError(
                 .unsupportedSchema,
                 "a page of rows that a restore has brought does not fit the row's Swift type; declare the "
-                    + "region before the restore", region: schema.name)
-        }
-        if checks.isEmpty { return }
-        let heap = unsafe HeapView(page: UnsafeRawPointer(page.base))
-        for slot in page.usedSlots {
-            let entry = unsafe page.entries + slot * old.layout.stride
-            for check in checks where unsafe !check.holds(entry, heap, old.layout) {
-                throw StoreError(
-                    .schemaMismatch,
-                    "a row that was restored holds a value of \(new.leaves[check.leaf].name) that is no case "
-                        + "of the program's type; add the case", region: schema.name)
-            }
+                    + "region before the restore", region: new.schema.name)
         }
     }
 
@@ -103,51 +83,6 @@ struct RowAdoption {
                     as: HeapReference.self)
                 unsafe page.header.pointee.heapTop = UInt32(top + size)
             }
-        }
-    }
-}
-
-/// Whether a leaf of an enumeration holds a case of another program's type.
-private struct CaseCheck {
-    let leaf: Int
-    private let cases: Set<[UInt8]>
-
-    /// Nil when any value will do.
-    init?(leaf: Int, type: FieldType) {
-        guard case .enumeration(let raw, let cases) = type else { return nil }
-        self.leaf = leaf
-        var width = 0
-        if case .scalar(let scalar) = raw { width = scalar.width }
-        self.cases = Set(
-            cases.map { enumerationCase in
-                switch enumerationCase.raw {
-                case .int(let int): Self.bytes(UInt128(truncatingIfNeeded: int), width)
-                case .uint(let uint): Self.bytes(uint, width)
-                case .string(let string): Array(string.utf8)
-                default: preconditionFailure("a raw value that is neither integer nor string")
-                }
-            })
-    }
-
-    private static func bytes(_ value: UInt128, _ width: Int) -> [UInt8] {
-        (0..<width).map { UInt8(truncatingIfNeeded: value >> UInt128(8 * $0)) }
-    }
-
-    /// Whether the entry's value is one of the cases, or absent.
-    func holds(_ entry: UnsafeMutableRawPointer, _ heap: HeapView, _ layout: RowLayout) -> Bool {
-        var scope = layout.leaves[leaf].scope
-        while let presence = scope {
-            let offset = layout.leaves[presence].offset
-            if unsafe entry.load(fromByteOffset: offset, as: UInt8.self) == 0 { return true }
-            scope = layout.leaves[presence].scope
-        }
-        let place = unsafe entry + layout.leaves[leaf].offset
-        if case .fixed(let scalar) = layout.leaves[leaf].kind {
-            return unsafe cases.contains(
-                Array(UnsafeRawBufferPointer(start: place, count: scalar.width)))
-        }
-        return unsafe heap.withBytes(of: place.load(as: HeapReference.self)) {
-            unsafe cases.contains(Array($0))
         }
     }
 }

@@ -55,11 +55,12 @@ public final class Store: Sendable {
     /// A table may also be declared when a restore has brought its rows already, without their Swift types.
     /// It then takes these types, and with them this schema's names, defaults and versions, as if it had been
     /// declared first. The rows stay where they are, unless a field's type has another name than its own (a
-    /// typealias) or the schemas differ: then all rows of the table are copied.
+    /// typealias) or the schemas differ: then all rows of the table are copied. Rows of another version of the schema
+    /// become rows of this one as far as `docs/SCHEMAS.md` says.
     ///
     /// - Throws: `regionConflict` when it has one of other types or fields, or is to take types while a
-    ///   restore fills it; `schemaMismatch` when a row that was restored holds a case that this enumeration
-    ///   does not have; `unsupportedSchema` when a row can not be stored.
+    ///   restore fills it; `schemaMismatch` when rows that were restored are of a version that this one cannot read;
+    ///   `unsupportedSchema` when a row can not be stored.
     public func table<Key: TableKey, Row: SchemaStruct>(
         _ name: String, key: Key.Type, row: Row.Type
     ) throws(StoreError) -> Table<Key, Row> {

@@ -123,8 +123,13 @@ final class StoreCore: @unchecked Sendable {
             present.isTyped = present.isTyped || isTyped
             return present
         }
-        try checkAdoption(of: present.schema, present.isTyped, schema, isTyped: isTyped)
-        try new.takeRows(of: present)
+        let resolution = try checkAdoption(of: .table(present), present.isTyped, schema, isTyped)
+        new.take(try RegionShape(new.declared, storing: resolution.stored))
+        if resolution.isIdentity {
+            try new.takeRows(of: present)
+        } else {
+            new.convertRows(of: present, by: resolution)
+        }
         new.isTyped = true
         new.ordinal = present.ordinal
         registry.withLock { $0.tables[new.ordinal] = new }
@@ -150,8 +155,13 @@ final class StoreCore: @unchecked Sendable {
                 present.isTyped = present.isTyped || isTyped
                 return present
             }
-            try checkAdoption(of: present.schema, present.isTyped, schema, isTyped: isTyped)
-            try new.takeRows(of: present)
+            let resolution = try checkAdoption(of: .log(present), present.isTyped, schema, isTyped)
+            new.take(try RegionShape(new.declared, storing: resolution.stored))
+            if resolution.isIdentity {
+                try new.takeRows(of: present)
+            } else {
+                new.convertRows(of: present, by: resolution)
+            }
             new.isTyped = true
             registry.withLock { registry in
                 registry.logs = registry.logs.map { $0 === present ? new : $0 }
@@ -160,17 +170,17 @@ final class StoreCore: @unchecked Sendable {
         }
     }
 
-    /// Checks that a region has no Swift types yet and may take those of a declaration.
+    /// Checks that a region has no Swift types yet and may take those of a declaration; how its rows become theirs.
     private func checkAdoption(
-        of present: RegionSchema, _ presentIsTyped: Bool, _ schema: RegionSchema, isTyped: Bool
-    ) throws(StoreError) {
+        of region: RegionCore, _ isTypedAlready: Bool, _ schema: RegionSchema, _ isTyped: Bool
+    ) throws(StoreError) -> SchemaResolution {
         func refuse(_ message: String) -> StoreError {
             StoreError(.regionConflict, message, region: schema.name)
         }
-        guard isTyped, present.wireFingerprint == schema.wireFingerprint,
-            !presentIsTyped || present == schema
-        else { throw conflict(schema.name) }
-        guard !presentIsTyped else {
+        guard isTyped, !isTypedAlready || region.declared.schema == schema else {
+            throw conflict(schema.name)
+        }
+        guard !isTypedAlready else {
             throw refuse(
                 "the region has rows of another Swift type whose memory looks different; use one type"
             )
@@ -180,6 +190,22 @@ final class StoreCore: @unchecked Sendable {
                 "a restore is bringing rows into it; declare it before the restore or when that has ended"
             )
         }
+        let resolution: SchemaResolution
+        do throws(SchemaConflicts) {
+            resolution = try SchemaResolution(writer: region.schema, reader: schema)
+        } catch {
+            throw StoreError(.schemaMismatch, error.description, region: schema.name)
+        }
+        // What was restored under another schema takes no more deltas of that.
+        lastRestore.withLock { last in
+            last.hasItsSchemas = last.hasItsSchemas && resolution.stored == resolution.writer
+            last.hasItsColumns = last.hasItsColumns && resolution.isIdentity
+        }
+        ancestor.withLock { ancestor in
+            if resolution.stored != resolution.writer { ancestor?.hasItsSchemas = false }
+            if !resolution.isIdentity { ancestor?.hasItsColumns = false }
+        }
+        return resolution
     }
 
     // MARK: Cuts

@@ -8,13 +8,11 @@ extension TableCore {
     /// Cuts that are open keep the old table, with its layout and its pages. This one is not yet in the store's
     /// list of tables, and no cut can be taken meanwhile.
     ///
-    /// - Throws: `schemaMismatch` and `unsupportedSchema`, with all rows still in their place.
+    /// - Throws: `unsupportedSchema`, with all rows still in their place.
     func takeRows(of old: TableCore) throws(StoreError) {
         old.lockAll()
         defer { old.unlockAll() }
-        let adoption = RowAdoption(
-            schema, from: (old.leaves, old.layout, old.pageLayout), to: (leaves, layout, pageLayout)
-        )
+        let adoption = RowAdoption(from: old.shape, to: shape)
         for index in 0..<partitionCount {
             let root = unsafe old.partition(index).pointee.root
             try FrozenTable.forEachPage(below: root) { (page) throws(StoreError) in
@@ -45,7 +43,7 @@ extension TableCore {
         }
     }
 
-    private func range(of page: Page) -> HashRange {
+    func range(of page: Page) -> HashRange {
         var slots = page.usedSlots
         guard let slot = slots.next() else {
             preconditionFailure("a page of a directory has rows")
@@ -56,11 +54,11 @@ extension TableCore {
         return HashRange(prefixBits: depth, prefix: hash & ~(UInt64.max >> UInt64(depth)))
     }
 
-    private func lockAll() {
+    func lockAll() {
         for index in 0..<partitionCount { unsafe partition(index).lock() }
     }
 
-    private func unlockAll() {
+    func unlockAll() {
         for index in 0..<partitionCount { unsafe partition(index).unlock() }
     }
 }

@@ -35,6 +35,9 @@ final class PendingSegments: @unchecked Sendable {
         }
     }
 
+    /// Adds a value that is whole.
+    func put(_ value: LargeValue, row: Int, leaf: Int) { values[Self.place(row, leaf)] = value }
+
     /// Renames the values' leaves: those of the stream become those of the store.
     ///
     /// - Parameter leaves: For each of the stream's the store's; nil for one that is not stored.

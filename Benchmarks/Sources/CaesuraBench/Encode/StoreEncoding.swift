@@ -67,7 +67,7 @@ enum StoreEncoding {
         }
     }
 
-    private static func apply(
+    static func apply(
         _ chunks: [UInt8], _ metadata: StreamMetadata, to store: Store
     ) throws {
         let applier = try ChunkApplier(store, metadata: metadata)
