@@ -67,10 +67,12 @@ struct FieldMisuseTests {
     @Test func `former names are names, and others than the field's`() {
         expectMisuse(
             of: "@Field(2, formerly: [→name]) var visits: UInt32",
-            "former names of field 'visits' are literals of letters, digits and '_': write them as in [\"count\"]")
+            "former names of field 'visits' are literals of letters, digits and '_': write them as in [\"count\"]"
+        )
         expectMisuse(
             of: "@Field(2, formerly: [→\"a b\"]) var visits: UInt32",
-            "former names of field 'visits' are literals of letters, digits and '_': write them as in [\"count\"]")
+            "former names of field 'visits' are literals of letters, digits and '_': write them as in [\"count\"]"
+        )
         expectMisuse(
             of: "@Field(2, formerly: [→\"visits\"]) var visits: UInt32",
             "'visits' is the field's name now: remove it from 'formerly'")

@@ -32,6 +32,8 @@ final class LogCore: @unchecked Sendable {
     ///
     /// Used under the store's lock of cuts.
     var isTyped = false
+    /// Code for rows of earlier versions.
+    let migrations = Guarded<[RowMigration]>([])
     /// Whether another log has taken all rows, and this one has none any more but in cuts.
     ///
     /// Used under the log's lock.

@@ -28,6 +28,14 @@ enum RegionCore: Equatable {
         }
     }
 
+    /// Code for rows of earlier versions.
+    var migrations: [RowMigration] {
+        switch self {
+        case .table(let table): table.migrations.withLock { $0 }
+        case .log(let log): log.migrations.withLock { $0 }
+        }
+    }
+
     /// Stores rows under another schema, or the declared one, from now on: ``TableCore/take(_:)``.
     func take(_ shape: RegionShape) {
         switch self {

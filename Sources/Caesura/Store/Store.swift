@@ -62,7 +62,7 @@ public final class Store: Sendable {
     ///   restore fills it; `schemaMismatch` when rows that were restored are of a version that this one cannot read;
     ///   `unsupportedSchema` when a row can not be stored.
     public func table<Key: TableKey, Row: SchemaStruct>(
-        _ name: String, key: Key.Type, row: Row.Type
+        _ name: String, key: Key.Type, row: Row.Type, migrations: [RowMigration] = []
     ) throws(StoreError) -> Table<Key, Row> {
         let keySchema: Schema
         if case .structure(let fields, _) = Key.fieldType {
@@ -72,7 +72,8 @@ public final class Store: Sendable {
                 name: "key", fields: [Field(number: 1, name: "key", type: Key.fieldType)])
         }
         let schema = RegionSchema(name: name, kind: .table, key: keySchema, row: Row.schema)
-        let core = try core.table(schema, RowLayout(key: key, row: row), isTyped: true)
+        let core = try core.table(
+            schema, RowLayout(key: key, row: row), isTyped: true, migrations: migrations)
         return Table(core: core)
     }
 
@@ -82,10 +83,11 @@ public final class Store: Sendable {
     ///
     /// - Throws: As ``table(_:key:row:)``.
     public func log<Row: SchemaStruct>(
-        _ name: String, row: Row.Type
+        _ name: String, row: Row.Type, migrations: [RowMigration] = []
     ) throws(StoreError) -> Log<Row> {
         let schema = RegionSchema(name: name, kind: .log, key: nil, row: Row.schema)
-        return Log(core: try core.log(schema, RowLayout(row: row), isTyped: true))
+        return Log(
+            core: try core.log(schema, RowLayout(row: row), isTyped: true, migrations: migrations))
     }
 
     /// The cell of that name, created if the store has none.
@@ -96,11 +98,11 @@ public final class Store: Sendable {
     ///     first declaration's stays.
     /// - Throws: As ``table(_:key:row:)``.
     public func cell<Value: SchemaStruct>(
-        _ name: String, initial: Value
+        _ name: String, initial: Value, migrations: [RowMigration] = []
     ) throws(StoreError) -> Cell<Value> {
         let schema = RegionSchema(name: name, kind: .cell, key: nil, row: Value.schema)
         let core = try core.table(
-            schema, RowLayout(row: Value.self), isTyped: true,
+            schema, RowLayout(row: Value.self), isTyped: true, migrations: migrations,
             putInitialValue: { cell in
                 var staged = StagedValues()
                 unsafe withUnsafeMutablePointer(to: &staged) {

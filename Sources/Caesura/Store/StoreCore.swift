@@ -87,11 +87,12 @@ final class StoreCore: @unchecked Sendable {
     /// - Parameter putInitialValue: What gives a cell its first value.
     func table(
         _ schema: RegionSchema, _ layout: RowLayout, isTyped: Bool,
-        putInitialValue: ((TableCore) -> Void)? = nil
+        migrations: [RowMigration] = [], putInitialValue: ((TableCore) -> Void)? = nil
     ) throws(StoreError) -> TableCore {
         try TableCore.check(schema, layout)
         // The table is made outside the lock, and dropped if another thread was first.
         let new = TableCore(schema: schema, layout: layout, store: self)
+        new.migrations.withLock { $0 = migrations }
         return try cutting.withLock { () throws(StoreError) in
             guard log(named: schema.name) == nil else { throw conflict(schema.name) }
             let table = try table(new, isTyped: isTyped)
@@ -121,14 +122,17 @@ final class StoreCore: @unchecked Sendable {
             !isTyped || present.declared.layout.matches(new.layout)
         {
             present.isTyped = present.isTyped || isTyped
+            let migrations = new.migrations.withLock { $0 }
+            if !migrations.isEmpty { present.migrations.withLock { $0 = migrations } }
             return present
         }
-        let resolution = try checkAdoption(of: .table(present), present.isTyped, schema, isTyped)
-        new.take(try RegionShape(new.declared, storing: resolution.stored))
-        if resolution.isIdentity {
+        let plan = try checkAdoption(
+            of: .table(present), present.isTyped, schema, isTyped, new.migrations.withLock { $0 })
+        new.take(try RegionShape(new.declared, storing: plan.stored))
+        if plan.isIdentity {
             try new.takeRows(of: present)
         } else {
-            new.convertRows(of: present, by: resolution)
+            new.convertRows(of: present, by: plan)
         }
         new.isTyped = true
         new.ordinal = present.ordinal
@@ -138,10 +142,12 @@ final class StoreCore: @unchecked Sendable {
 
     /// The log of that name, created if there is none; as ``table(_:_:isTyped:putInitialValue:)`` in all else.
     func log(
-        _ schema: RegionSchema, _ layout: RowLayout, isTyped: Bool
+        _ schema: RegionSchema, _ layout: RowLayout, isTyped: Bool,
+        migrations: [RowMigration] = []
     ) throws(StoreError) -> LogCore {
         try TableCore.check(schema, layout)
         let new = LogCore(schema: schema, layout: layout, store: self)
+        new.migrations.withLock { $0 = migrations }
         return try cutting.withLock { () throws(StoreError) in
             guard table(named: schema.name) == nil else { throw conflict(schema.name) }
             guard let present = log(named: schema.name) else {
@@ -153,14 +159,16 @@ final class StoreCore: @unchecked Sendable {
                 !isTyped || present.declared.layout.matches(layout)
             {
                 present.isTyped = present.isTyped || isTyped
+                if !migrations.isEmpty { present.migrations.withLock { $0 = migrations } }
                 return present
             }
-            let resolution = try checkAdoption(of: .log(present), present.isTyped, schema, isTyped)
-            new.take(try RegionShape(new.declared, storing: resolution.stored))
-            if resolution.isIdentity {
+            let plan = try checkAdoption(
+                of: .log(present), present.isTyped, schema, isTyped, new.migrations.withLock { $0 })
+            new.take(try RegionShape(new.declared, storing: plan.stored))
+            if plan.isIdentity {
                 try new.takeRows(of: present)
             } else {
-                new.convertRows(of: present, by: resolution)
+                new.convertRows(of: present, by: plan)
             }
             new.isTyped = true
             registry.withLock { registry in
@@ -172,8 +180,9 @@ final class StoreCore: @unchecked Sendable {
 
     /// Checks that a region has no Swift types yet and may take those of a declaration; how its rows become theirs.
     private func checkAdoption(
-        of region: RegionCore, _ isTypedAlready: Bool, _ schema: RegionSchema, _ isTyped: Bool
-    ) throws(StoreError) -> SchemaResolution {
+        of region: RegionCore, _ isTypedAlready: Bool, _ schema: RegionSchema, _ isTyped: Bool,
+        _ migrations: [RowMigration]
+    ) throws(StoreError) -> RowPlan {
         func refuse(_ message: String) -> StoreError {
             StoreError(.regionConflict, message, region: schema.name)
         }
@@ -190,22 +199,17 @@ final class StoreCore: @unchecked Sendable {
                 "a restore is bringing rows into it; declare it before the restore or when that has ended"
             )
         }
-        let resolution: SchemaResolution
-        do throws(SchemaConflicts) {
-            resolution = try SchemaResolution(writer: region.schema, reader: schema)
-        } catch {
-            throw StoreError(.schemaMismatch, error.description, region: schema.name)
-        }
+        let plan = try RowPlan(from: region.schema, to: schema, migrations)
         // What was restored under another schema takes no more deltas of that.
         lastRestore.withLock { last in
-            last.hasItsSchemas = last.hasItsSchemas && resolution.stored == resolution.writer
-            last.hasItsColumns = last.hasItsColumns && resolution.isIdentity
+            last.hasItsSchemas = last.hasItsSchemas && plan.stored == plan.writer
+            last.hasItsColumns = last.hasItsColumns && plan.isIdentity
         }
         ancestor.withLock { ancestor in
-            if resolution.stored != resolution.writer { ancestor?.hasItsSchemas = false }
-            if !resolution.isIdentity { ancestor?.hasItsColumns = false }
+            if plan.stored != plan.writer { ancestor?.hasItsSchemas = false }
+            if !plan.isIdentity { ancestor?.hasItsColumns = false }
         }
-        return resolution
+        return plan
     }
 
     // MARK: Cuts

@@ -30,6 +30,8 @@ final class TableCore: @unchecked Sendable {
     ///
     /// Used under the store's lock of cuts.
     var isTyped = false
+    /// Code for rows of earlier versions.
+    let migrations = Guarded<[RowMigration]>([])
     /// What gives a cell its first value, and gives it again to a store that is emptied; nil for a table, and for a
     /// cell of which only the schema is known.
     ///

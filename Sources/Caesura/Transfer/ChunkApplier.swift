@@ -23,7 +23,7 @@ public final class ChunkApplier: Sendable {
     /// How the stream's chunks are decoded.
     private let layouts: [RegionLayout]
     /// How what is decoded becomes what is stored.
-    private let resolutions: [SchemaResolution]
+    private let plans: [RowPlan]
     /// Which of the store's restores this is.
     private let number: UInt64
     private let pending = Guarded<[Place: PendingSegments]>([:])
@@ -44,7 +44,7 @@ public final class ChunkApplier: Sendable {
         var decoder: ChunkDecoder
         var batches: [ColumnBatch?]
         /// For each region whose rows are stored otherwise than they come.
-        let resolvers: [ColumnResolver?]
+        let pipelines: [RowPipeline?]
 
         /// Creates a worker.
         ///
@@ -52,7 +52,7 @@ public final class ChunkApplier: Sendable {
         public init(for applier: ChunkApplier, limits: Limits = Limits()) {
             decoder = ChunkDecoder(limits: limits)
             batches = Array(repeating: nil, count: applier.regions.count)
-            resolvers = applier.resolutions.map { $0.isIdentity ? nil : ColumnResolver($0) }
+            pipelines = applier.plans.map { $0.isIdentity ? nil : RowPipeline($0) }
         }
     }
 
@@ -71,10 +71,9 @@ public final class ChunkApplier: Sendable {
         number = try store.core.beginRestore(
             epoch: metadata.epoch, hashKey: metadata.hashKey, shapes: shapes)
         do throws(StoreError) {
-            (regions, resolutions, layouts) = try Self.regions(for: metadata, in: store)
+            (regions, plans, layouts) = try Self.regions(for: metadata, in: store)
             let (schemas, columns) = (
-                resolutions.allSatisfy { $0.stored == $0.writer },
-                resolutions.allSatisfy(\.isIdentity)
+                plans.allSatisfy { $0.stored == $0.writer }, plans.allSatisfy(\.isIdentity)
             )
             store.core.lastRestore.withLock { $0 = (schemas, columns) }
         } catch {
@@ -84,14 +83,10 @@ public final class ChunkApplier: Sendable {
     }
 
     /// How a stream's region is stored in a region of the store.
-    private static func resolution(
-        of schema: RegionSchema, in region: RegionCore
-    ) throws(StoreError) -> SchemaResolution {
-        do throws(SchemaConflicts) {
-            return try SchemaResolution(writer: schema, reader: region.declared.schema)
-        } catch {
-            throw StoreError(.schemaMismatch, error.description, region: schema.name)
-        }
+    private static func plan(
+        for schema: RegionSchema, in region: RegionCore
+    ) throws(StoreError) -> RowPlan {
+        try RowPlan(from: schema, to: region.declared.schema, region.migrations)
     }
 
     /// Whether a store takes regions as they come, column by column, so that their deltas can be applied, too.
@@ -102,7 +97,7 @@ public final class ChunkApplier: Sendable {
     ) throws(StoreError) -> Bool {
         for schema in schemas {
             guard let region = store.core.region(named: schema.name) else { continue }
-            if try !resolution(of: schema, in: region).isIdentity { return false }
+            if try !plan(for: schema, in: region).isIdentity { return false }
         }
         return true
     }
@@ -117,7 +112,7 @@ public final class ChunkApplier: Sendable {
                 try TableCore.check(schema, RowLayout(region: schema))
                 continue
             }
-            let stored = try resolution(of: schema, in: region).stored
+            let stored = try plan(for: schema, in: region).stored
             if stored == region.schema { continue }
             let declared = region.declared
             shapes.append(
@@ -133,33 +128,33 @@ public final class ChunkApplier: Sendable {
     /// The store's regions for the stream's, those declared that it lacks, and how rows get there.
     private static func regions(
         for metadata: StreamMetadata, in store: Store
-    ) throws(StoreError) -> ([RegionCore], [SchemaResolution], [RegionLayout]) {
+    ) throws(StoreError) -> ([RegionCore], [RowPlan], [RegionLayout]) {
         var regions: [RegionCore] = []
-        var resolutions: [SchemaResolution] = []
+        var plans: [RowPlan] = []
         var layouts: [RegionLayout] = []
         for schema in metadata.regions {
             if store.core.region(named: schema.name) == nil { try store.declare(schema) }
             guard let region = store.core.region(named: schema.name) else {
                 preconditionFailure("a region that was declared is there")
             }
-            let resolution = try resolution(of: schema, in: region)
-            guard resolution.stored == region.schema else {
+            let plan = try plan(for: schema, in: region)
+            guard plan.stored == region.schema else {
                 throw StoreError(
                     .regionConflict,
                     "the region was declared otherwise while the restore began; begin again",
                     region: schema.name)
             }
             regions.append(region)
-            resolutions.append(resolution)
+            plans.append(plan)
             do throws(FormatError) {
                 // What is stored as it comes is checked for what may stand in the store's rows.
                 layouts.append(
-                    try RegionLayout(resolution.isIdentity ? resolution.stored : schema))
+                    try RegionLayout(plan.isIdentity ? plan.stored : schema))
             } catch {
                 throw StoreError(.unsupportedSchema, error.message, region: schema.name)
             }
         }
-        return (regions, resolutions, layouts)
+        return (regions, plans, layouts)
     }
 
     deinit {
@@ -209,18 +204,14 @@ public final class ChunkApplier: Sendable {
         case region.schema.kind.rowRole:
             let batch = worker.batches[header.region] ?? ColumnBatch(leaves: layout.leaves)
             worker.batches[header.region] = batch
-            let resolver = worker.resolvers[header.region]
+            let pipeline = worker.pipelines[header.region]
             try worker.decoder.decode(
-                core: chunk, layout: layout, wanted: resolver?.wantedLeaves, into: batch)
+                core: chunk, layout: layout, wanted: pipeline?.wantedLeaves, into: batch)
             let segments =
                 pending.withLock { $0.removeValue(forKey: place) } ?? PendingSegments()
             defer { segments.discard() }
             try segments.settle(batch, at: chunk.offset)
-            if let resolver {
-                resolver.resolve(batch)
-                segments.rename(resolver.targets)
-            }
-            let rows = resolver?.batch ?? batch
+            let rows = pipeline?.run(batch, segments) ?? batch
             switch region {
             case .table(let table):
                 try apply(rows, to: table, header.range, segments, chunk.offset)

@@ -38,6 +38,22 @@ final class PendingSegments: @unchecked Sendable {
     /// Adds a value that is whole.
     func put(_ value: LargeValue, row: Int, leaf: Int) { values[Self.place(row, leaf)] = value }
 
+    /// Takes out the values of the leaves from one on; there they are numbered from 0.
+    func takeValues(from leaf: Int) -> PendingSegments {
+        let taken = PendingSegments()
+        for (place, value) in values where place & 1023 >= leaf {
+            taken.values[place - leaf] = value
+            values[place] = nil
+        }
+        return taken
+    }
+
+    /// Takes over values whose leaves are numbered from one on here.
+    func add(_ others: PendingSegments, from leaf: Int) {
+        for (place, value) in others.values { values[place + leaf] = value }
+        others.values = [:]
+    }
+
     /// Renames the values' leaves: those of the stream become those of the store.
     ///
     /// - Parameter leaves: For each of the stream's the store's; nil for one that is not stored.

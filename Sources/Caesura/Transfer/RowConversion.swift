@@ -6,12 +6,12 @@ import CaesuraFormat
 private final class RowConversion {
     /// The rows as they are.
     let batch: ColumnBatch
-    private let resolver: ColumnResolver
+    private let pipeline: RowPipeline
     private let layout: RowLayout
 
-    init(from leaves: [LeafColumn], _ layout: RowLayout, by resolution: SchemaResolution) {
+    init(from leaves: [LeafColumn], _ layout: RowLayout, by plan: RowPlan) {
         batch = ColumnBatch(leaves: leaves)
-        resolver = ColumnResolver(resolution)
+        pipeline = RowPipeline(plan)
         self.layout = layout
     }
 
@@ -33,9 +33,7 @@ private final class RowConversion {
                 segments.put(copy, row: value.row, leaf: value.leaf)
             }
         }
-        resolver.resolve(batch)
-        segments.rename(resolver.targets)
-        return (resolver.batch, segments)
+        return (pipeline.run(batch, segments), segments)
     }
 }
 
@@ -43,10 +41,10 @@ extension TableCore {
     /// Takes all rows of a table under another version of the schema, which nobody writes to, and leaves it empty.
     ///
     /// As ``takeRows(of:)`` in all else.
-    func convertRows(of old: TableCore, by resolution: SchemaResolution) {
+    func convertRows(of old: TableCore, by plan: RowPlan) {
         old.lockAll()
         defer { old.unlockAll() }
-        let conversion = RowConversion(from: old.leaves, old.layout, by: resolution)
+        let conversion = RowConversion(from: old.leaves, old.layout, by: plan)
         var gatherer = PageGatherer(old)
         var hasher = unsafe BatchHasher(hashKey: store.hashKey, keyLeafCount: keys.leaves.count)
         old.isReplaced = true
@@ -80,7 +78,7 @@ extension TableCore {
             }
             var list = RetiredList(epoch: epoch)
             old.retireAll(below: root, withValues: true, into: &list)
-            store.giveUp(list)
+            unsafe store.giveUp(list)
         }
     }
 }
@@ -89,10 +87,10 @@ extension LogCore {
     /// Takes all rows of a log under another version of the schema, which nobody can write to, and leaves it empty.
     ///
     /// As ``takeRows(of:)`` in all else.
-    func convertRows(of old: LogCore, by resolution: SchemaResolution) {
+    func convertRows(of old: LogCore, by plan: RowPlan) {
         old.trimming.lock()
         defer { old.trimming.unlock() }
-        let conversion = RowConversion(from: old.leaves, old.layout, by: resolution)
+        let conversion = RowConversion(from: old.leaves, old.layout, by: plan)
         var gatherer = PageGatherer(old.layout)
         let extent = old.extent
         withLock {

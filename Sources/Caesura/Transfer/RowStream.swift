@@ -18,11 +18,8 @@ public struct RowStreamWriter<Row: SchemaStruct, Sink: ByteSink & ~Copyable>: ~C
     private var writer: StreamWriter<Sink>
     private var encoder: ChunkEncoder
     private let regionLayout: RegionLayout
-    private let scratch: ScratchPage
-    private var gatherer: PageGatherer
-    private let batch: ColumnBatch
+    private let collector = RowCollector<Row>()
     private var header: ChunkHeader
-    private var rowCount = 0
     private var weight = 0
     /// The position of the next row.
     private var position: UInt64 = 0
@@ -61,9 +58,6 @@ public struct RowStreamWriter<Row: SchemaStruct, Sink: ByteSink & ~Copyable>: ~C
         }
         self.regionLayout = regionLayout
         encoder = ChunkEncoder(compression: compression)
-        scratch = ScratchPage(layout)
-        gatherer = PageGatherer(layout)
-        batch = ColumnBatch(leaves: regionLayout.leaves)
         header = ChunkHeader(
             role: .log, region: 0, fingerprint: regionLayout.wireFingerprint, position: 0,
             sequence: 0)
@@ -78,34 +72,23 @@ public struct RowStreamWriter<Row: SchemaStruct, Sink: ByteSink & ~Copyable>: ~C
             regionLayout.fixedRowWeight
             + Row.heapByteCount(of: row, upTo: Limits.inlineValueBytes)
         let beginsStretch = position % Limits.positionsPerStretch == 0
-        if rowCount > 0, beginsStretch || weight + rowWeight > Limits.rowBytesPerChunk {
+        if collector.rowCount > 0, beginsStretch || weight + rowWeight > Limits.rowBytesPerChunk {
             try writeChunk()
         }
-        if rowCount == 0 { header.range = .position(position) }
+        if collector.rowCount == 0 { header.range = .position(position) }
         if beginsStretch { header.sequence = 0 }
         position += 1
-        var limit = Page.valueLimit
-        var needed = Row.heapByteCount(of: row, upTo: limit)
-        if needed > scratch.heapCapacity {
-            limit = 0
-            needed = Row.heapByteCount(of: row, upTo: 0)
-        }
-        if scratch.rowCount == scratch.capacity || scratch.page.heapRoom < needed { gather() }
-        let slot = scratch.rowCount
-        _ = scratch.page.takeSlot(
-            tag: scratch.tag(slot), stamp: 1, stride: gatherer.stride,
-            isChanged: false)
-        var heap = unsafe HeapWriter(
-            page: scratch.page.base, limit: limit, staged: nil, partition: nil)
-        unsafe scratch.row(slot).storeBytes(of: Row.place(row, in: &heap), as: Row.Stored.self)
-        rowCount += 1
         weight += rowWeight
-        if unsafe scratch.page.header.pointee.hasOutOfLine { try writeSegments(ofSlot: slot) }
+        // The pieces of large values come before their chunk of rows.
+        let place = collector.rowCount
+        try collector.append(row) { (leaf, value) throws(SnapshotError<Sink.Failure>) in
+            try writeSegments(of: value, leaf: leaf, row: place)
+        }
     }
 
     /// Writes what is left and the end of the stream, and gives the sink back.
     public consuming func finish() throws(SnapshotError<Sink.Failure>) -> Sink {
-        if rowCount > 0 { try writeChunk() }
+        if collector.rowCount > 0 { try writeChunk() }
         do throws(Sink.Failure) {
             return try writer.finish()
         } catch {
@@ -113,43 +96,28 @@ public struct RowStreamWriter<Row: SchemaStruct, Sink: ByteSink & ~Copyable>: ~C
         }
     }
 
-    /// Moves the rows of the scratch page to the columns.
-    private mutating func gather() {
-        gatherer.gather([scratch.page], in: nil, into: batch)
-        scratch.removeAll()
-    }
-
     private mutating func writeChunk() throws(SnapshotError<Sink.Failure>) {
-        gather()
+        collector.finish()
         header.role = .log
-        encoder.encode(core: batch, header: header)
+        encoder.encode(core: collector.batch, header: header)
         try emit()
-        batch.removeAll()
-        rowCount = 0
+        collector.removeAll()
         weight = 0
     }
 
-    /// Writes the pieces of the row's large values at once: they come before their chunk of rows.
-    private mutating func writeSegments(ofSlot slot: Int) throws(SnapshotError<Sink.Failure>) {
-        var large: [(leaf: Int, value: LargeValue)] = []
-        let heap = unsafe HeapView(page: UnsafeRawPointer(scratch.page.base))
-        scratch.forEachReference(slot) { leaf, reference in
-            guard reference.isOutOfLine else { return }
-            let value = heap.largeValue(reference)
-            if value.byteCount > Limits.inlineValueBytes { large.append((leaf, value)) }
-        }
+    private mutating func writeSegments(
+        of value: LargeValue, leaf: Int, row: Int
+    ) throws(SnapshotError<Sink.Failure>) {
         header.role = .segment
-        for (leaf, value) in large {
-            for offset in stride(from: 0, to: value.byteCount, by: Limits.segmentBytes) {
-                let size = min(Limits.segmentBytes, value.byteCount - offset)
-                unsafe withUnsafeTemporaryAllocation(byteCount: size, alignment: 16) { piece in
-                    unsafe value.read(offset..<offset + size, into: piece.baseAddress!)
-                    unsafe encoder.encode(
-                        segment: UnsafeRawBufferPointer(piece), leaf: leaf, row: rowCount - 1,
-                        offset: offset, header: header)
-                }
-                try emit()
+        for offset in stride(from: 0, to: value.byteCount, by: Limits.segmentBytes) {
+            let size = min(Limits.segmentBytes, value.byteCount - offset)
+            unsafe withUnsafeTemporaryAllocation(byteCount: size, alignment: 16) { piece in
+                unsafe value.read(offset..<offset + size, into: piece.baseAddress!)
+                unsafe encoder.encode(
+                    segment: UnsafeRawBufferPointer(piece), leaf: leaf, row: row, offset: offset,
+                    header: header)
             }
+            try emit()
         }
     }
 
@@ -174,9 +142,9 @@ public struct RowStreamReader<Row: SchemaStruct>: ~Copyable {
     private var reader: StreamReader
     private var decoder: ChunkDecoder
     private var regionLayout: RegionLayout?
-    private let layout = RowLayout(row: Row.self)
-    private let scratch: ScratchPage
     private var batch: ColumnBatch?
+    private var pipeline: RowPipeline?
+    private var loader: RowLoader<Row>?
     private var segments = PendingSegments()
     /// The error that ended the reading; it is thrown again by each call.
     private var failure: FormatError?
@@ -185,15 +153,16 @@ public struct RowStreamReader<Row: SchemaStruct>: ~Copyable {
     public init(of row: Row.Type, limits: Limits = Limits()) {
         reader = StreamReader(limits: limits)
         decoder = ChunkDecoder(limits: limits)
-        scratch = ScratchPage(layout)
     }
 
     deinit { segments.discard() }
 
     /// Takes bytes that came and gives the rows that are complete with them.
     ///
-    /// - Throws: `schemaMismatch` when the rows have other fields than `Row`; `malformed` and others with
-    ///   the offset in the stream. The reader stays failed.
+    /// Rows of other versions of the schema are resolved as `docs/SCHEMAS.md` says; what `Row` does not have is left out.
+    ///
+    /// - Throws: `schemaMismatch` when they cannot be; `malformed` and others with the offset in the stream. The reader
+    ///   stays failed.
     public mutating func push(
         _ bytes: UnsafeRawBufferPointer, row: (Row) -> Void
     ) throws(FormatError) {
@@ -242,22 +211,24 @@ public struct RowStreamReader<Row: SchemaStruct>: ~Copyable {
                 at: 0)
         }
         let own = RegionSchema.log(region.name, of: Row.self)
-        guard region.wireFingerprint == own.wireFingerprint else {
-            throw FormatError(
-                .schemaMismatch,
-                "the rows of \(region.name) have other fields than version \(own.row.version) of "
-                    + "\(own.row.name)", at: 0)
+        let plan: RowPlan
+        do throws(StoreError) {
+            plan = try RowPlan(from: region, to: own, [])
+        } catch {
+            throw FormatError(.schemaMismatch, error.message, at: 0)
         }
-        // The program's schema: its enumerations say which values may stand in its rows.
-        let regionLayout = try RegionLayout(own)
+        // What is taken as it comes is checked for what may stand in the program's rows.
+        let regionLayout = try RegionLayout(plan.isIdentity ? plan.stored : region)
         batch = ColumnBatch(leaves: regionLayout.leaves)
+        if !plan.isIdentity { pipeline = RowPipeline(plan) }
+        loader = RowLoader(RowLayout(row: Row.self).keeping(from: own, to: plan.stored).layout)
         self.regionLayout = regionLayout
     }
 
     private mutating func read(
         _ chunk: VerifiedChunk, _ row: (Row) -> Void
     ) throws(FormatError) {
-        guard let regionLayout, let batch else {
+        guard let regionLayout, let batch, let loader else {
             preconditionFailure("a stream reader gives the metadata first")
         }
         if chunk.header.role == .segment {
@@ -265,50 +236,12 @@ public struct RowStreamReader<Row: SchemaStruct>: ~Copyable {
                 try decoder.decode(segment: chunk, layout: regionLayout), at: chunk.offset)
             return
         }
-        try decoder.decode(core: chunk, layout: regionLayout, into: batch)
+        try decoder.decode(
+            core: chunk, layout: regionLayout, wanted: pipeline?.wantedLeaves, into: batch)
         let segments = segments
         self.segments = PendingSegments()
         defer { segments.discard() }
         try segments.settle(batch, at: chunk.offset)
-        give(batch, segments, row)
-    }
-
-    /// Passes the rows through the scratch page and gives them.
-    private func give(_ batch: ColumnBatch, _ segments: PendingSegments, _ row: (Row) -> Void) {
-        var filler = PageFiller(layout, batch)
-        let sums = filler.heapSums()
-        let references = layout.leaves.count {
-            switch $0.kind {
-            case .bytes, .array: true
-            case .presence, .fixed: false
-            }
-        }
-        var first = 0
-        while first < batch.rowCount {
-            var count = 1
-            while count < scratch.capacity, first + count < batch.rowCount,
-                sums[first + count + 1] - sums[first] <= scratch.heapCapacity
-            {
-                count += 1
-            }
-            // One row whose values do not all fit: they go outside.
-            let limit = sums[first + 1] - sums[first] > scratch.heapCapacity ? 0 : Page.valueLimit
-            precondition(
-                limit > 0
-                    || references * MemoryLayout<LargeValueRecord>.size <= scratch.heapCapacity,
-                "a row's references fit in a page")
-            for index in 0..<count {
-                filler.takeSlot(of: scratch.page, index: index, tag: scratch.tag(index), epoch: 1)
-            }
-            filler.fill(scratch.page, row: first, count: count, epoch: 1, limit: limit) {
-                segments.take(row: $0, leaf: $1)
-            }
-            let heap = unsafe HeapView(page: UnsafeRawPointer(scratch.page.base))
-            for slot in 0..<count {
-                row(unsafe Row.load(scratch.row(slot).load(as: Row.Stored.self), from: heap))
-            }
-            scratch.removeAll()
-            first += count
-        }
+        loader.forEach(in: pipeline?.run(batch, segments) ?? batch, segments, row)
     }
 }

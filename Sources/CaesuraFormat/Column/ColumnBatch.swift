@@ -109,7 +109,7 @@ public final class ColumnBuffer {
     }
 
     /// Takes over what another column of this kind holds; that one then has this one's.
-    func takeContents(of other: ColumnBuffer) {
+    package func takeContents(of other: ColumnBuffer) {
         precondition(other.kind == kind, "a column of another kind")
         unsafe swap(&values, &other.values)
         unsafe swap(&lengths, &other.lengths)

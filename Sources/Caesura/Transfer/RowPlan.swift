@@ -1,0 +1,139 @@
+import CaesuraFormat
+
+/// How rows of a stream's region become rows of a region of the store, worked out once.
+///
+///     data ─ resolve ─► version m ─ migrate ─► version n ─ resolve ─► … ─ resolve ─► stored
+///
+/// Without migrations it is one resolution.
+struct RowPlan: Sendable {
+    enum Stage: Sendable {
+        case resolve(SchemaResolution)
+        case migrate(RowMigration)
+    }
+
+    let stages: [Stage]
+    /// The schema of the data.
+    let writer: RegionSchema
+    /// What its rows are stored under.
+    let stored: RegionSchema
+
+    /// Whether rows are stored as they come.
+    var isIdentity: Bool {
+        if stages.count == 1, case .resolve(let only) = stages[0] { return only.isIdentity }
+        return false
+    }
+
+    /// - Throws: `schemaMismatch` with each difference that is in the way.
+    init(
+        from data: RegionSchema, to declared: RegionSchema, _ migrations: [RowMigration]
+    ) throws(StoreError) {
+        var stages: [Stage] = []
+        var at = data
+        do throws(SchemaConflicts) {
+            while let migration = Self.next(
+                after: at.row.version, before: declared.row.version, migrations)
+            {
+                var begin = declared
+                begin.row = migration.from
+                stages.append(.resolve(try SchemaResolution(writer: at, reader: begin)))
+                stages.append(.migrate(migration))
+                at = begin
+                at.row = migration.to
+            }
+            let last = try SchemaResolution(writer: at, reader: declared)
+            stages.append(.resolve(last))
+            stored = last.stored
+        } catch {
+            let hint =
+                migrations.isEmpty && data.row.version < declared.row.version
+                ? "\nor declare the region with a RowMigration from version \(data.row.version)"
+                : ""
+            throw StoreError(.schemaMismatch, error.description + hint, region: data.name)
+        }
+        self.stages = stages
+        writer = data
+    }
+
+    /// The migration that begins with the earliest version from one on.
+    private static func next(
+        after version: UInt32, before last: UInt32, _ migrations: [RowMigration]
+    ) -> RowMigration? {
+        migrations.filter { $0.from.version >= version && $0.to.version <= last }
+            .min { $0.from.version < $1.from.version }
+    }
+}
+
+/// A plan at work, on one thread.
+final class RowPipeline {
+    private enum Stage {
+        case resolve(ColumnResolver)
+        case migrate(any MigrationStep, keys: Int, before: ColumnBatch, after: ColumnBatch)
+    }
+
+    private let stages: [Stage]
+    /// For each of the data's leaves whether it must be decoded.
+    let wantedLeaves: [Bool]
+
+    init(_ plan: RowPlan) {
+        var wanted: [Bool]?
+        stages = plan.stages.map { stage in
+            switch stage {
+            case .resolve(let resolution):
+                let resolver = ColumnResolver(resolution)
+                wanted = wanted ?? resolver.wantedLeaves
+                return .resolve(resolver)
+            case .migrate(let migration):
+                var region = plan.writer
+                region.row = migration.from
+                let before = ColumnBatch(leaves: region.withoutKey.leaves)
+                region.row = migration.to
+                return .migrate(
+                    migration.makeStep(), keys: region.leaves.prefix(while: \.isKey).count,
+                    before: before, after: ColumnBatch(leaves: region.leaves))
+            }
+        }
+        wantedLeaves = wanted ?? []
+    }
+
+    /// The rows as they are stored.
+    ///
+    /// - Parameters:
+    ///   - rows: The data's; its columns have nothing any more then.
+    ///   - segments: Their values that are not in columns; those of the rows as they are stored then.
+    func run(_ rows: ColumnBatch, _ segments: PendingSegments) -> ColumnBatch {
+        var rows = rows
+        for stage in stages {
+            switch stage {
+            case .resolve(let resolver):
+                resolver.resolve(rows)
+                segments.rename(resolver.targets)
+                rows = resolver.batch
+            case .migrate(let step, let keys, let before, let after):
+                let values = segments.takeValues(from: keys)
+                defer { values.discard() }
+                before.take(rows.columns[keys...], rowCount: rows.rowCount)
+                let (migrated, large) = step.migrate(before, values)
+                after.take(rows.columns[..<keys] + migrated.columns, rowCount: rows.rowCount)
+                segments.add(large, from: keys)
+                rows = after
+            }
+        }
+        return rows
+    }
+}
+
+extension ColumnBatch {
+    /// Takes over columns of the same kinds.
+    fileprivate func take(_ others: some Sequence<ColumnBuffer>, rowCount: Int) {
+        removeAll()
+        self.rowCount = rowCount
+        for (column, other) in zip(columns, others) { column.takeContents(of: other) }
+    }
+}
+
+extension RegionSchema {
+    /// The rows alone.
+    fileprivate var withoutKey: RegionSchema {
+        RegionSchema(name: name, kind: .log, key: nil, row: row)
+    }
+}
