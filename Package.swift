@@ -10,6 +10,7 @@ let package = Package(
         .library(name: "Caesura", targets: ["Caesura"]),
         .library(name: "CaesuraFormat", targets: ["CaesuraFormat"]),
         .library(name: "CaesuraRepository", targets: ["CaesuraRepository"]),
+        .library(name: "CaesuraSchemas", targets: ["CaesuraSchemas"]),
         .library(name: "CaesuraService", targets: ["CaesuraService"]),
     ],
     dependencies: [
@@ -53,6 +54,7 @@ let package = Package(
             ]),
         .target(name: "CaesuraRepository", dependencies: ["Caesura", "CaesuraFormat", "CXXHash"]),
         .target(name: "CaesuraRoutes", dependencies: ["Caesura"]),
+        .target(name: "CaesuraSchemas", dependencies: ["CaesuraFormat"]),
         .target(
             name: "CaesuraService",
             dependencies: [
@@ -62,7 +64,8 @@ let package = Package(
         .executableTarget(
             name: "CaesuraTool",
             dependencies: [
-                "Caesura", "CaesuraFormat", "CaesuraRepository", "CaesuraRoutes", "CZlib",
+                "Caesura", "CaesuraFormat", "CaesuraRepository", "CaesuraRoutes", "CaesuraSchemas",
+                "CZlib",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ]),
@@ -84,6 +87,8 @@ let package = Package(
             name: "CaesuraRepositoryTests",
             dependencies: ["Caesura", "CaesuraFormat", "CaesuraRepository"]),
         .testTarget(name: "CaesuraRoutesTests", dependencies: ["Caesura", "CaesuraRoutes"]),
+        .testTarget(
+            name: "CaesuraSchemasTests", dependencies: ["CaesuraFormat", "CaesuraSchemas"]),
         .testTarget(
             name: "CaesuraServiceTests",
             dependencies: [

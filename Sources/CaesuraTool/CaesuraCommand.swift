@@ -24,6 +24,7 @@ struct CaesuraCommand: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             Log.self, Inspect.self, Verify.self, Export.self, Diff.self, Restore.self, Compact.self,
+            Schema.self,
             Prune.self, Replay.self, Demo.self,
         ])
 
