@@ -309,4 +309,43 @@ import Testing
         #expect(error?.message.contains("W4") == true)
         #expect(store.rowCount(of: "table") == 400)
     }
+
+    @Test func `a schema whose unknown fields have no place is refused before a row`() throws {
+        func region(_ version: UInt32, _ members: Int) -> RegionSchema {
+            let fields = (1...65 as ClosedRange<UInt16>).map { number in
+                Field(
+                    number: number, name: "f\(number)",
+                    type: .optional(
+                        .structure(
+                            (1...UInt16(members)).map {
+                                Field(
+                                    number: $0, name: "m\($0)", type: .scalar(.uint8),
+                                    defaultValue: .uint(7))
+                            })))
+            }
+            return RegionSchema(
+                name: "cell", kind: .cell, key: nil,
+                row: Schema(name: "row", version: version, fields: fields))
+        }
+        func bytes(_ schema: RegionSchema) throws -> [UInt8] {
+            let source = Store()
+            try source.declare(schema)
+            return try source.cut().write(to: ByteArraySink()).bytes
+        }
+        let store = Store()
+        try store.declare(region(1, 1))
+        var restorer = StreamRestorer(into: store)
+        let error = #expect(throws: SnapshotError<Never>.self) {
+            try restorer.push(bytes(region(2, 2)))
+        }
+        guard case .store(let refusal)? = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(refusal.code == .unsupportedSchema)
+        // What has a place is taken afterwards.
+        var again = StreamRestorer(into: store)
+        try again.push(bytes(region(1, 1)))
+        try again.finish()
+    }
 }

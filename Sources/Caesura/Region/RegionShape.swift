@@ -34,6 +34,12 @@ struct RegionShape: Sendable {
     init(_ declared: RegionShape, storing stored: RegionSchema) throws(StoreError) {
         let (layout, kept) = declared.layout.keeping(from: declared.schema, to: stored)
         try TableCore.check(stored, layout)
+        if kept?.hasTooManyScopes == true {
+            throw StoreError(
+                .unsupportedSchema,
+                "more than \(KeptFields.scopeLimit) optional structs have fields that this program does not know",
+                region: stored.name)
+        }
         self.init(stored, layout, keeping: kept)
     }
 

@@ -31,6 +31,9 @@ final class KeptFields: Sendable {
 
     /// Whether some come and go with an optional of the program's.
     var hasScopes: Bool { !scopes.isEmpty }
+    /// Of so many optionals at most: each has a bit in ``presence(in:)``.
+    static let scopeLimit = 64
+    var hasTooManyScopes: Bool { scopes.count > Self.scopeLimit }
 
     init(_ leaves: [Leaf]) {
         self.leaves = leaves
@@ -82,7 +85,7 @@ final class KeptFields: Sendable {
         var bits: UInt64 = 0
         for (index, offset) in scopes.enumerated()
         where unsafe entry.load(fromByteOffset: offset, as: UInt8.self) != 0 {
-            bits |= 1 << UInt64(index & 63)
+            bits |= 1 << UInt64(index)
         }
         return bits
     }
@@ -95,10 +98,10 @@ final class KeptFields: Sendable {
     ) {
         let changed = unsafe presence(in: entry) ^ before
         for leaf in leaves {
-            guard let scope = scope(of: leaf), changed >> UInt64(scope & 63) & 1 == 1 else {
+            guard let scope = scope(of: leaf), changed >> UInt64(scope) & 1 == 1 else {
                 continue
             }
-            if before >> UInt64(scope & 63) & 1 == 1 {
+            if before >> UInt64(scope) & 1 == 1 {
                 unsafe clear(leaf, in: entry, heap)
             } else {
                 unsafe place(leaf, in: entry, heap)

@@ -144,4 +144,52 @@ import Testing
             }
         }
     }
+
+    @Test func `any two schemas are resolved or refused, and what is stored is a schema`() throws {
+        var counts = (read: 0, refused: 0)
+        for index in 0..<3_000 as Range<UInt64> {
+            var random = RandomSchema(seed: RandomSchema.seed &+ 20_000 &+ index)
+            var (data, program) = (random.region(), random.region())
+            program.key = data.key
+            if random.chance(2) {
+                // Some fields in common, and names that meet.
+                for field in data.row.fields where random.chance(2) {
+                    program.row.fields.removeAll {
+                        $0.number == field.number || $0.name == field.name
+                    }
+                    var field = field
+                    if random.chance(4) { field.number = field.number % 60_000 + 1 }
+                    if random.chance(4) { field.name += "#\(field.number)" }
+                    field.since = 1
+                    program.row.fields.removeAll { $0.number == field.number }
+                    program.row.fields.append(field)
+                }
+            }
+            do {
+                try program.validate()
+            } catch {
+                continue
+            }
+            do {
+                let resolution = try SchemaResolution(writer: data, reader: program)
+                if (try? resolution.stored.validate()) == nil {
+                    // Only a name that somebody made up for this is twice.
+                    #expect(
+                        data.row.fields.contains { $0.name.contains("#") }
+                            || program.row.fields.contains { $0.name.contains("#") })
+                    continue
+                }
+                let rows = (0..<3).map { _ in
+                    data.key!.fields.map { random.value($0.type) }
+                        + data.row.fields.map { random.value($0.type) }
+                }
+                #expect(try read(rows, resolution).count == 3)
+                counts.read += 1
+            } catch is SchemaConflicts {
+                counts.refused += 1
+            }
+        }
+        print("pairs of schemas from seed \(RandomSchema.seed): \(counts)")
+        #expect(counts.read > 50 && counts.refused > 50)
+    }
 }
