@@ -12,6 +12,7 @@ let package = Package(
         .library(name: "CaesuraRepository", targets: ["CaesuraRepository"]),
         .library(name: "CaesuraSchemas", targets: ["CaesuraSchemas"]),
         .library(name: "CaesuraService", targets: ["CaesuraService"]),
+        .library(name: "CaesuraTesting", targets: ["CaesuraTesting"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -61,6 +62,8 @@ let package = Package(
                 "CaesuraRepository",
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ]),
+        .target(
+            name: "CaesuraTesting", dependencies: ["Caesura", "CaesuraFormat", "CaesuraSchemas"]),
         .executableTarget(
             name: "CaesuraTool",
             dependencies: [
@@ -71,7 +74,8 @@ let package = Package(
             ]),
         .testTarget(name: "CaesuraTests", dependencies: ["Caesura"]),
         .testTarget(
-            name: "CaesuraFormatTests", dependencies: ["CaesuraFormat"], exclude: ["Golden"]),
+            name: "CaesuraFormatTests", dependencies: ["CaesuraFormat", "CaesuraTesting"],
+            exclude: ["Golden"]),
         .testTarget(
             name: "CaesuraMacroExpansionTests",
             dependencies: [
@@ -96,6 +100,9 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ]),
+        .testTarget(
+            name: "CaesuraTestingTests",
+            dependencies: ["Caesura", "CaesuraFormat", "CaesuraSchemas", "CaesuraTesting"]),
         .testTarget(
             name: "CaesuraToolTests",
             dependencies: [

@@ -1,4 +1,5 @@
 import CaesuraFormat
+import CaesuraTesting
 import Testing
 
 /// Which values an enumeration of strings takes.

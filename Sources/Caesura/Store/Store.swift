@@ -128,6 +128,11 @@ public final class Store: Sendable {
         (core.tables.map(\.schema) + core.logs.map(\.schema)).sorted { $0.name < $1.name }
     }
 
+    /// The migrations that a region was declared with.
+    package func migrations(of region: String) -> [RowMigration] {
+        core.region(named: region)?.migrations ?? []
+    }
+
     /// The number of rows of a region, or nil when there is none of that name.
     public func rowCount(of region: String) -> Int? {
         core.table(named: region)?.count ?? core.log(named: region)?.extent.count

@@ -315,7 +315,7 @@ extension FieldType {
     }
 
     /// The number of leaves.
-    var leafCount: Int {
+    package var leafCount: Int {
         switch self {
         case .optional(let wrapped): 1 + wrapped.leafCount
         case .structure(let fields, _): fields.reduce(0) { $0 + $1.type.leafCount }

@@ -1,4 +1,5 @@
 import CaesuraFormat
+import CaesuraTesting
 import Testing
 
 /// Bytes that nobody vouches for: an error, or a column of as many values as were asked for.

@@ -1,4 +1,5 @@
 import CaesuraFormat
+import CaesuraTesting
 
 /// A history of a schema at random: each version follows from the one before by a change that ships.
 struct RandomHistory {
@@ -116,7 +117,7 @@ struct RandomHistory {
                     .randomElement(using: &random.source)
             else { return (fields, retired) }
             field.type = .scalar(wider)
-            field.defaultValue = field.defaultValue.map { Self.converted($0, to: wider) }
+            field.defaultValue = field.defaultValue.map { ReadingModel.converted($0, to: wider) }
             note(.widen, field.number, version)
         case 4:
             if case .optional = field.type { return (fields, retired) }
@@ -177,45 +178,6 @@ struct RandomHistory {
                 return false
             }
             return a < b
-        }
-    }
-
-    /// A scalar as one of another type.
-    static func converted(_ value: Value, to scalar: ScalarType) -> Value {
-        switch (value, scalar) {
-        case (.uint(let uint), .int8), (.uint(let uint), .int16), (.uint(let uint), .int32),
-            (.uint(let uint), .int64), (.uint(let uint), .int128):
-            .int(Int128(uint))
-        default: value
-        }
-    }
-}
-
-/// What reading one schema under another must give, worked out on values.
-enum ReadingModel {
-    /// The values of fields, from those of other ones.
-    static func values(_ data: [Value], _ from: [Field], as to: [Field]) -> [Value] {
-        to.map { field in
-            guard let index = from.firstIndex(where: { $0.number == field.number }) else {
-                return field.defaultValue ?? .none
-            }
-            return value(data[index], from[index].type, as: field.type)
-        }
-    }
-
-    static func value(_ value: Value, _ from: FieldType, as to: FieldType) -> Value {
-        switch (from, to) {
-        case (.optional(let from), .optional(let to)):
-            value == .none ? .none : self.value(value, from, as: to)
-        case (_, .optional(let to)): self.value(value, from, as: to)
-        case (.scalar, .scalar(let scalar)): RandomHistory.converted(value, to: scalar)
-        case (.structure(let from, _), .structure(let to, _)):
-            if case .structure(let values) = value {
-                .structure(self.values(values, from, as: to))
-            } else {
-                value
-            }
-        default: value
         }
     }
 }

@@ -1,4 +1,5 @@
 import CaesuraFormat
+import CaesuraTesting
 import Testing
 
 /// Histories of schemas at random: what resolution allows reads back right, and what it refuses has a reason.

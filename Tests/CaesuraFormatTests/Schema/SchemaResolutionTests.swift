@@ -1,4 +1,5 @@
 import CaesuraFormat
+import CaesuraTesting
 import Testing
 
 /// One schema read under another: the tables of `docs/SCHEMAS.md`.

@@ -1,4 +1,5 @@
 import CaesuraFormat
+import CaesuraTesting
 import Testing
 
 @Suite struct SchemaValidationTests {

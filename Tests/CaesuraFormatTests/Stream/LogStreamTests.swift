@@ -1,4 +1,5 @@
 import CaesuraFormat
+import CaesuraTesting
 import Testing
 
 /// Logs and cells in streams: chunks whose checksums fit, in an order that does or does not.

@@ -1,4 +1,5 @@
 import CaesuraFormat
+import CaesuraTesting
 
 /// A small stream with two regions, four partitions, several chunks and a segmented value, and its parts.
 struct SampleStream {

@@ -1,8 +1,9 @@
-import CaesuraFormat
+package import CaesuraFormat
 
 /// Rows as values, one for each field of the key and of the row, to and from columns.
 extension ColumnBatch {
-    convenience init(_ layout: RegionLayout, rows: [[Value]]) {
+    /// Puts rows into columns.
+    package convenience init(_ layout: RegionLayout, rows: [[Value]]) {
         self.init(leaves: layout.leaves)
         let fields = layout.fields
         for row in rows {
@@ -14,7 +15,8 @@ extension ColumnBatch {
         rowCount = rows.count
     }
 
-    func rows(_ layout: RegionLayout) -> [[Value]] {
+    /// The rows of the columns.
+    package func rows(_ layout: RegionLayout) -> [[Value]] {
         var cursors = columns.map { _ in Cursor() }
         return (0..<rowCount).map { _ in
             var leaf = 0
@@ -22,9 +24,13 @@ extension ColumnBatch {
         }
     }
 
-    struct Cursor {
+    /// A place in a column.
+    package struct Cursor {
         var index = 0
         var offset = 0
+
+        /// The beginning.
+        package init() {}
     }
 
     private func append(_ value: Value, as type: FieldType, leaf: inout Int, isPresent: Bool) {
@@ -47,11 +53,15 @@ extension ColumnBatch {
                 case .string(let string): columns[leaf].append(Array(string.utf8), length: nil)
                 case .bytes(let bytes): columns[leaf].append(bytes, length: nil)
                 case .array(let values):
-                    guard case .array(let element) = type else { fatalError("not an array") }
+                    guard case .array(let element) = type else {
+                        preconditionFailure("a value of its type")
+                    }
                     columns[leaf].append(
                         values.flatMap { $0.bytes(element) }, length: values.count)
                 default:
-                    guard case .fixed(let scalar) = columns[leaf].kind else { fatalError("kind") }
+                    guard case .fixed(let scalar) = columns[leaf].kind else {
+                        preconditionFailure("a value of its type")
+                    }
                     columns[leaf].append(value.bytes(scalar))
                 }
             }
@@ -88,19 +98,20 @@ extension ColumnBatch {
                     stride(from: 0, to: bytes.count, by: scalar.width).map {
                         Value(Array(bytes[$0..<$0 + scalar.width]), scalar)
                     })
-            case .presence: fatalError("a presence leaf without an optional")
+            case .presence: preconditionFailure("a presence leaf is an optional's")
             }
         }
     }
 }
 
 extension RegionLayout {
-    var fields: [Field] { (schema.key?.fields ?? []) + schema.row.fields }
+    /// The fields of the key and of the row.
+    package var fields: [Field] { (schema.key?.fields ?? []) + schema.row.fields }
 }
 
 extension ColumnBuffer {
     /// Appends a value of fixed width.
-    func append(_ bytes: [UInt8]) {
+    package func append(_ bytes: [UInt8]) {
         reserveCapacity(count + 1)
         for (index, byte) in bytes.enumerated() {
             unsafe values.storeBytes(of: byte, toByteOffset: count * width + index, as: UInt8.self)
@@ -109,7 +120,7 @@ extension ColumnBuffer {
     }
 
     /// Appends a value with a length; its content is left out when it is too long for a column.
-    func append(_ bytes: [UInt8], length: Int?) {
+    package func append(_ bytes: [UInt8], length: Int?) {
         reserveCapacity(count + 1)
         unsafe lengths[count] = UInt32(length ?? bytes.count)
         count += 1
@@ -122,14 +133,16 @@ extension ColumnBuffer {
         contentByteCount += bytes.count
     }
 
-    func value(_ cursor: inout ColumnBatch.Cursor, width: Int) -> [UInt8] {
+    /// The next value of fixed width.
+    package func value(_ cursor: inout ColumnBatch.Cursor, width: Int) -> [UInt8] {
         defer { cursor.index += 1 }
         return (0..<width).map {
             unsafe values.load(fromByteOffset: cursor.index * width + $0, as: UInt8.self)
         }
     }
 
-    func content(_ cursor: inout ColumnBatch.Cursor, width: Int) -> [UInt8] {
+    /// The next value with a length; empty when it is not in the column.
+    package func content(_ cursor: inout ColumnBatch.Cursor, width: Int) -> [UInt8] {
         let byteCount = unsafe Int(lengths[cursor.index]) * width
         cursor.index += 1
         guard byteCount <= Limits.inlineValueBytes else { return [] }
@@ -141,7 +154,7 @@ extension ColumnBuffer {
 
 extension Value {
     /// The value's bytes in a column, little-endian.
-    func bytes(_ scalar: ScalarType) -> [UInt8] {
+    package func bytes(_ scalar: ScalarType) -> [UInt8] {
         func little(_ value: some FixedWidthInteger) -> [UInt8] {
             (0..<scalar.width).map { UInt8(truncatingIfNeeded: value >> ($0 * 8)) }
         }
@@ -153,11 +166,12 @@ extension Value {
         case (.float(let bits), .float32): little(Float(Double(bitPattern: bits)).bitPattern)
         case (.float(let bits), _): little(bits)
         case (.uuid(let bytes), _): bytes
-        default: fatalError("no scalar")
+        default: preconditionFailure("a scalar")
         }
     }
 
-    init(_ bytes: [UInt8], _ scalar: ScalarType) {
+    /// The value of a column's bytes.
+    package init(_ bytes: [UInt8], _ scalar: ScalarType) {
         let word = bytes.enumerated().reduce(UInt128(0)) {
             $0 | UInt128($1.element) << ($1.offset * 8)
         }
