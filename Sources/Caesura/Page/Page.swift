@@ -369,8 +369,10 @@ struct PageLayout: Sendable {
         return kept
     }
 
-    /// Heap bytes that a new entry takes for kept fields.
-    @usableFromInline var keptHeapByteCount: Int { kept.heapByteCount }
+    /// Heap bytes that a new entry takes for kept fields: ``KeptFields/heapByteCount(upTo:)``.
+    @usableFromInline func keptHeapByteCount(upTo limit: Int) -> Int {
+        kept.heapByteCount(upTo: limit)
+    }
 
     /// Gives the kept fields of a new entry their initial values.
     @usableFromInline func placeKept(in entry: UnsafeMutableRawPointer, _ heap: HeapWriter) {

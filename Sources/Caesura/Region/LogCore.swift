@@ -520,12 +520,15 @@ struct LogTail {
 extension LogTail {
     /// Heap bytes that a row takes in a page, and the size from which its values go outside.
     @inlinable func heap<Row: SchemaStruct>(of row: Row) -> (byteCount: Int, limit: Int) {
-        let kept = layout.keepsFields ? layout.keptHeapByteCount : 0
-        if Row.isInline { return (kept, Page.valueLimit) }
-        let byteCount = Row.heapByteCount(of: row, upTo: Page.valueLimit)
-        // Many values that would each fit: a page must hold more than one such row.
-        return byteCount > Page.softSize / 2
-            ? (Row.heapByteCount(of: row, upTo: 0) + kept, 0) : (byteCount + kept, Page.valueLimit)
+        var limit = Page.valueLimit
+        var byteCount = Row.isInline ? 0 : Row.heapByteCount(of: row, upTo: limit)
+        if byteCount > Page.softSize / 2 {
+            // Many values that would each fit: a page must hold more than one such row.
+            limit = 0
+            byteCount = Row.heapByteCount(of: row, upTo: limit)
+        }
+        if layout.keepsFields { byteCount += layout.keptHeapByteCount(upTo: limit) }
+        return (byteCount, limit)
     }
 
     /// Writes a row to the page, which has room for it.

@@ -24,10 +24,10 @@ final class KeptFields: Sendable {
     private let leaves: [Leaf]
     /// The presence bytes of the program's own optionals that have kept leaves.
     private let scopes: [Int]
-    /// From which size on initial values go outside the page.
+    /// The largest initial value that goes into the page.
     private let limit: Int
-    /// Heap bytes of the initial values of an entry.
-    let heapByteCount: Int
+    /// Heap bytes of the initial values of an entry, and how many these are when all go outside the page.
+    private let heapByteCount: (inPage: Int, spilled: Int)
 
     /// Whether some come and go with an optional of the program's.
     var hasScopes: Bool { !scopes.isEmpty }
@@ -42,12 +42,23 @@ final class KeptFields: Sendable {
         let sizes = leaves.filter(\.isReference).map(\.initial.count)
         // So many that a page could not hold several rows go outside.
         limit = sizes.reduce(0, +) <= Page.softSize / 8 ? Page.valueLimit : 0
-        heapByteCount = sizes.reduce(0) { [limit] sum, size in
-            size == 0 ? sum : sum + HeapWriter.heapByteCount(of: size, upTo: limit)
+        func byteCount(upTo limit: Int) -> Int {
+            sizes.reduce(0) { sum, size in
+                size == 0 ? sum : sum + HeapWriter.heapByteCount(of: size, upTo: limit)
+            }
         }
+        heapByteCount = (byteCount(upTo: limit), byteCount(upTo: 0))
+    }
+
+    /// Heap bytes that the initial values of an entry take, when values of more than `limit` bytes, which is 0 or
+    /// ``Page/valueLimit``, go outside the page.
+    func heapByteCount(upTo limit: Int) -> Int {
+        limit == 0 ? heapByteCount.spilled : heapByteCount.inPage
     }
 
     /// Gives a new entry, whose known fields are in place, the initial values.
+    ///
+    /// The heap has room for ``heapByteCount(upTo:)`` of its limit.
     func place(in entry: UnsafeMutableRawPointer, _ heap: HeapWriter) {
         for leaf in leaves { unsafe place(leaf, in: entry, heap) }
     }
@@ -62,7 +73,7 @@ final class KeptFields: Sendable {
             guard let first = bytes.baseAddress else { return }
             if leaf.isReference {
                 var writer = heap
-                writer.limit = limit
+                writer.limit = min(heap.limit, limit)
                 unsafe entry.storeBytes(
                     of: writer.place(bytes), toByteOffset: leaf.offset, as: HeapReference.self)
             } else {
@@ -92,7 +103,9 @@ final class KeptFields: Sendable {
 
     /// Brings the kept leaves of an entry in line with optionals that were set or set to none.
     ///
-    /// - Parameter before: ``presence(in:)`` as it was.
+    /// - Parameters:
+    ///   - heap: Has room for ``heapByteCount(upTo:)`` of its limit.
+    ///   - before: ``presence(in:)`` as it was.
     func settle(
         _ entry: UnsafeMutableRawPointer, _ heap: HeapWriter, presentBefore before: UInt64
     ) {

@@ -92,10 +92,18 @@ extension UnsafeMutablePointer where Pointee == Partition {
         let kept = unsafe pointee.layout.kept
         guard kept.hasScopes, unsafe kept.presence(in: entry) != before else { return }
         var (entry, heap) = unsafe (entry, heap)
-        if heap.room < kept.heapByteCount {
-            let (page, slot, hasRoom) = unsafe pointee.reserveHeap(
-                kept.heapByteCount, for: hash, slot: slot, isSpilled: false)
-            precondition(hasRoom, "a row of few bytes has room in a page")
+        heap.limit = Page.valueLimit
+        let needed = kept.heapByteCount(upTo: heap.limit)
+        if heap.room < needed {
+            var (page, slot, hasRoom) = unsafe pointee.reserveHeap(
+                needed, for: hash, slot: slot, isSpilled: false)
+            if !hasRoom {
+                // As RowCursor.reserve does.
+                heap.limit = 0
+                (page, slot, hasRoom) = unsafe pointee.reserveHeap(
+                    kept.heapByteCount(upTo: 0), for: hash, slot: slot, isSpilled: true)
+                precondition(hasRoom, "a row's references fit in a page")
+            }
             unsafe entry = unsafe page.entries + slot * pointee.layout.stride
             unsafe heap.page = unsafe page.base
         }
@@ -145,7 +153,7 @@ extension UnsafeMutablePointer where Pointee == Partition {
             }
         }
         let keepsFields = unsafe pointee.layout.keepsFields
-        if keepsFields { heap += unsafe pointee.layout.keptHeapByteCount }
+        if keepsFields { heap += unsafe pointee.layout.keptHeapByteCount(upTo: limit) }
         let (page, slot) = unsafe pointee.insertSlot(for: hash, heap: heap)
         var writer = unsafe HeapWriter(
             page: page.base, limit: limit, staged: staged, partition: self)
