@@ -71,14 +71,14 @@ extension Repository {
     ) throws(RepositoryError) -> Checkpoint {
         let reader = try CheckpointReader(storage: storage, epoch: path.full)
         let manifest = reader.manifest
+        if !path.deltas.isEmpty, try !Self.takesColumns(of: manifest, into: store) {
+            return try restoreConverting(path, into: store, newest: newest, cancellation)
+        }
         var deltas = DeltaReader(storage)
         if path.isBackwards {
             try deltas.verify(back: path, from: manifest, cancellation)
         } else {
             try deltas.verify(path, from: manifest, cancellation)
-        }
-        if !path.deltas.isEmpty, try !Self.takesColumns(of: manifest, into: store) {
-            return try restoreConverting(path, into: store, newest: newest, cancellation)
         }
         var verification = Verification(reader)
         let report = try verification.run(cancellation)

@@ -410,7 +410,7 @@ struct PageLayout: Sendable {
 @safe
 @frozen @usableFromInline
 struct ReferenceOffsets: RandomAccessCollection, @unchecked Sendable {
-    // @unchecked: the memory is written once, here, and freed by the table that owns it.
+    // @unchecked: the memory is written once, here, and freed with the shape of the region that it belongs to.
 
     private let offsets: UnsafeMutablePointer<UInt16>
     @usableFromInline let endIndex: Int

@@ -14,6 +14,8 @@ struct RegionShape: Sendable {
     let pageLayout: PageLayout
     /// The fields that are kept for others; nil if there are none.
     let kept: KeptFields?
+    /// Frees what `pageLayout` points at, with the last copy of the shape.
+    private let memory: LayoutMemory
 
     /// The shape of a region as it is declared.
     init(_ schema: RegionSchema, _ layout: RowLayout, keeping kept: KeptFields? = nil) {
@@ -23,16 +25,16 @@ struct RegionShape: Sendable {
         self.layout = layout
         self.kept = kept
         pageLayout = PageLayout(layout, keeping: kept)
+        memory = LayoutMemory(pageLayout)
     }
 
-    /// The shape in which a region stores what came under another schema.
+    /// The shape in which a region that is declared as this stores what came under another schema.
     ///
-    /// - Parameters:
-    ///   - declared: The region's own.
-    ///   - stored: What its rows are stored under: ``SchemaResolution/stored``.
+    /// - Parameter stored: What its rows are stored under: ``SchemaResolution/stored``.
     /// - Throws: `unsupportedSchema` when pages cannot hold such rows.
-    init(_ declared: RegionShape, storing stored: RegionSchema) throws(StoreError) {
-        let (layout, kept) = declared.layout.keeping(from: declared.schema, to: stored)
+    func storing(_ stored: RegionSchema) throws(StoreError) -> RegionShape {
+        if stored == schema { return self }
+        let (layout, kept) = layout.keeping(from: schema, to: stored)
         try TableCore.check(stored, layout)
         if kept?.hasTooManyScopes == true {
             throw StoreError(
@@ -40,8 +42,37 @@ struct RegionShape: Sendable {
                 "more than \(KeptFields.scopeLimit) optional structs have fields that this program does not know",
                 region: stored.name)
         }
-        self.init(stored, layout, keeping: kept)
+        return RegionShape(stored, layout, keeping: kept)
+    }
+}
+
+/// The shapes of a region.
+struct RegionShapes {
+    /// The shape as the region was declared.
+    let declared: RegionShape
+    /// What the rows are now, and how they lie in pages.
+    private(set) var present: RegionShape
+    /// All that it had: rows may be on their way to it that were made for one.
+    private var all: [RegionShape]
+
+    init(_ declared: RegionShape) {
+        self.declared = declared
+        present = declared
+        all = [declared]
     }
 
-    func deallocate() { pageLayout.deallocate() }
+    /// Makes another shape, which `declared` gave, the present one.
+    mutating func take(_ new: RegionShape) {
+        if new.schema != declared.schema { all.append(new) }
+        present = new
+    }
+}
+
+/// What a page layout points at.
+private final class LayoutMemory: Sendable {
+    private let layout: PageLayout
+
+    init(_ layout: PageLayout) { self.layout = layout }
+
+    deinit { layout.deallocate() }
 }

@@ -128,7 +128,7 @@ final class StoreCore: @unchecked Sendable {
         }
         let plan = try checkAdoption(
             of: .table(present), present.isTyped, schema, isTyped, new.migrations.withLock { $0 })
-        new.take(try RegionShape(new.declared, storing: plan.stored))
+        new.take(try new.declared.storing(plan.stored))
         if plan.isIdentity {
             try new.takeRows(of: present)
         } else {
@@ -164,7 +164,7 @@ final class StoreCore: @unchecked Sendable {
             }
             let plan = try checkAdoption(
                 of: .log(present), present.isTyped, schema, isTyped, new.migrations.withLock { $0 })
-            new.take(try RegionShape(new.declared, storing: plan.stored))
+            new.take(try new.declared.storing(plan.stored))
             if plan.isIdentity {
                 try new.takeRows(of: present)
             } else {

@@ -7,14 +7,10 @@ import Synchronization
 final class TableCore: @unchecked Sendable {
     // @unchecked: `block` is written at creation; what it holds is under the partitions' locks.
     // `ordinal` is set once, before anybody else sees the table; `isTyped` is under the store's lock of cuts.
-    // `shape` changes under all locks there are, while the table has no rows and no cut is open.
+    // `shapes` changes under all locks there are, while the table has no rows and no cut is open.
 
-    /// The shape as the region was declared.
-    let declared: RegionShape
-    /// What the rows are now, and how they lie in pages.
-    private(set) var shape: RegionShape
-    /// All shapes that it had: rows may be on their way to it that were made for one.
-    private var shapes: [RegionShape]
+    /// What the rows are, and how they lie in pages.
+    private var shapes: RegionShapes
     let keys: KeyLayout
     @usableFromInline let partitionBits: Int
     let partitionCount: Int
@@ -57,9 +53,7 @@ final class TableCore: @unchecked Sendable {
     @usableFromInline static let partitionOffset = rootSize + lockSize
 
     init(schema: RegionSchema, layout: RowLayout, store: StoreCore) {
-        declared = RegionShape(schema, layout)
-        shape = declared
-        shapes = [declared]
+        shapes = RegionShapes(RegionShape(schema, layout))
         keys = unsafe KeyLayout(layout, control: store.control)
         // A cell is a table of one row without a key.
         partitionBits = schema.kind == .table ? store.partitionBits : 0
@@ -79,7 +73,7 @@ final class TableCore: @unchecked Sendable {
                 .initialize(
                     to: Partition(
                         root: base.bindMemory(to: DirectoryEntry.self, capacity: 1),
-                        depth: partitionBits, layout: declared.pageLayout, keys: keys,
+                        depth: partitionBits, layout: shapes.declared.pageLayout, keys: keys,
                         store: store))
         }
     }
@@ -99,9 +93,12 @@ final class TableCore: @unchecked Sendable {
             unsafe partition.deinitialize(count: 1)
         }
         unsafe block.deallocate()
-        for shape in shapes { shape.deallocate() }
     }
 
+    /// The shape as the region was declared.
+    var declared: RegionShape { shapes.declared }
+    /// The shape that its rows have now.
+    var shape: RegionShape { shapes.present }
     var schema: RegionSchema { shape.schema }
     var leaves: [LeafColumn] { shape.leaves }
     var regionLayout: RegionLayout? { shape.regionLayout }
@@ -112,8 +109,7 @@ final class TableCore: @unchecked Sendable {
     ///
     /// The caller has the store's lock of cuts and all the partitions' locks; the table has no rows, and no cut is open.
     func take(_ new: RegionShape) {
-        if new.schema != declared.schema { shapes.append(new) }
-        shape = new
+        shapes.take(new)
         for index in 0..<partitionCount {
             unsafe partition(index).pointee.layout = new.pageLayout
         }

@@ -114,13 +114,7 @@ public final class ChunkApplier: Sendable {
             }
             let stored = try plan(for: schema, in: region).stored
             if stored == region.schema { continue }
-            let declared = region.declared
-            shapes.append(
-                (
-                    region,
-                    stored == declared.schema
-                        ? declared : try RegionShape(declared, storing: stored)
-                ))
+            shapes.append((region, try region.declared.storing(stored)))
         }
         return shapes
     }
