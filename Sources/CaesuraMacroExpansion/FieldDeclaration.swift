@@ -12,6 +12,8 @@ struct FieldDeclaration {
     let flags: [String]
     /// Names that it had, as they are written: an array, or nil.
     let formerNames: String?
+    /// When it goes, if it does.
+    let deprecation: Deprecation?
     /// The type.
     let type: FieldSpelling
     /// The default, as it is written.
@@ -20,4 +22,14 @@ struct FieldDeclaration {
     let access: AccessLevel
     /// Who can set the property, or nil for a `let`.
     let setterAccess: AccessLevel?
+
+    /// The schema versions in which a field goes.
+    struct Deprecation {
+        let since: Int
+        let unwritten: Int?
+        let gone: Int?
+    }
+
+    /// Whether a version writes the default instead of the field.
+    func isUnwritten(in version: Int) -> Bool { deprecation?.unwritten ?? .max <= version }
 }

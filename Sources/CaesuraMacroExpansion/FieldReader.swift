@@ -7,6 +7,8 @@ struct FieldReader {
     /// The schema's version, and where it could be raised.
     let version: Int
     let versionEdit: (Int) -> Findings.Edit?
+    /// Whether the fields are a key's.
+    let isKey: Bool
     /// Numbers and names that are never used again.
     let retiredNumbers: Set<Int>
     let retiredNames: Set<String>
@@ -19,11 +21,12 @@ struct FieldReader {
     private static let reservedNames: Set = ["cursor", "_row"]
 
     init(
-        version: Int, versionEdit: @escaping (Int) -> Findings.Edit?, retiredNumbers: Set<Int>,
-        retiredNames: Set<String>, taken: some Sequence<Int>
+        version: Int, versionEdit: @escaping (Int) -> Findings.Edit?, isKey: Bool,
+        retiredNumbers: Set<Int>, retiredNames: Set<String>, taken: some Sequence<Int>
     ) {
         self.version = version
         self.versionEdit = versionEdit
+        self.isKey = isKey
         self.retiredNumbers = retiredNumbers
         self.retiredNames = retiredNames
         let highest = retiredNumbers.union(taken).filter(FieldReader.numbers.contains).max()
@@ -61,6 +64,8 @@ struct FieldReader {
             flags: attribute.argumentList.dropFirst().filter { $0.label == nil }
                 .map(\.expression.trimmedDescription),
             formerNames: readFormerNames(of: attribute, name, in: &findings),
+            deprecation: readDeprecation(
+                of: attribute, name, hasDefault: defaultValue != nil, in: &findings),
             type: type, defaultValue: defaultValue, access: access,
             setterAccess: isLet
                 ? nil : min(access, AccessLevel(setterOf: variable.modifiers) ?? access))

@@ -23,6 +23,9 @@ struct SchemaDeclaration {
         fields.sorted { $0.type.rank < $1.type.rank }
     }
 
+    /// The fields of which who uses them is warned.
+    var deprecatedFields: [FieldDeclaration] { fields.filter { $0.deprecation != nil } }
+
     /// Whether the code can be inlined into other modules: it is public and sees public things only.
     var isInlinable: Bool {
         access == .public

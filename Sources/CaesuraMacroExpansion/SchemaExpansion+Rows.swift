@@ -10,16 +10,17 @@ extension SchemaExpansion {
         for field in schema.fields {
             let access = min(schema.access, field.access).modifier
             let stored = "_row.stored(as: Stored.self).pointee.\(field.identifier)"
+            let warning = warning(of: field)
             members.append(
                 """
-                \(inlinable)\(access)var \(field.identifier): \(field.type.written) {
+                \(warning)\(inlinable)\(access)var \(field.identifier): \(field.type.written) {
                     unsafe \(field.type.expression).load(\(stored), from: _row.heap)
                 }
                 """)
             if field.type.kind == .bytes, !field.type.isOptional {
                 members.append(
                     """
-                    \(inlinable)\(access)func with\(field.name.capitalized)<Result>(
+                    \(warning)\(inlinable)\(access)func with\(field.name.capitalized)<Result>(
                         _ body: (RawSpan) throws -> Result
                     ) rethrows -> Result {
                         try unsafe \(field.type.expression).withBytes(
@@ -41,7 +42,7 @@ extension SchemaExpansion {
             let access = min(schema.access, field.access)
             var setter = ""
             var setterAccess = ""
-            if let restricted = field.setterAccess {
+            if let restricted = field.setterAccess, !field.isUnwritten(in: schema.version) {
                 setter = "\n" + set(field, index: index).indented
                 if restricted < access {
                     setterAccess = restricted == .internal ? "internal" : restricted.modifier
@@ -50,7 +51,7 @@ extension SchemaExpansion {
             }
             members.append(
                 """
-                \(inlinable)\(access.modifier)\(setterAccess)var \
+                \(warning(of: field))\(inlinable)\(access.modifier)\(setterAccess)var \
                 \(field.identifier): \(field.type.written) {
                     get {
                         unsafe \(field.type.expression).load(
@@ -61,6 +62,11 @@ extension SchemaExpansion {
                 """)
         }
         return rowStruct("Editor", conformance: "RowEditing", members)
+    }
+
+    /// The attribute of a deprecated field's accessors, on a line of its own.
+    private func warning(of field: FieldDeclaration) -> String {
+        field.deprecation.map { $0.availability + "\n" } ?? ""
     }
 
     /// The setter of one field.

@@ -26,10 +26,12 @@ struct SchemaExpansion {
     }
 
     var source: String {
-        let conformance = schema.isConforming ? ": Caesura.SchemaStruct" : ""
+        var protocols = schema.isConforming ? ["Caesura.SchemaStruct"] : []
+        if !schema.deprecatedFields.isEmpty { protocols.append("Caesura.DeprecatingSchemaStruct") }
+        let conformance = protocols.isEmpty ? "" : ": " + protocols.joined(separator: ", ")
         var members = [
             stored, fields, isInline, describe, heapByteCount, place, replacementByteCount, replace,
-            load, discard, stage, value,
+            load, discard, stage, value, deprecatedFields,
         ]
         if schema.isKey { members += [hash, absorb, matches] }
         members += [reader, editor]
@@ -52,7 +54,7 @@ struct SchemaExpansion {
         }
         let assignments = schema.storedFields.map { field in
             "self.\(field.identifier) = "
-                + "\(field.type.expression).place(value.\(field.identifier), in: &heap)"
+                + "\(field.type.expression).place(\(written(field)), in: &heap)"
         }
         return """
             \(attributes)\(access)nonisolated struct Stored: BitwiseCopyable, Sendable {
@@ -95,6 +97,14 @@ struct SchemaExpansion {
                 arguments.append("flags: [\(field.flags.joined(separator: ", "))]")
             }
             if let names = field.formerNames { arguments.append("formerNames: \(names)") }
+            if let deprecation = field.deprecation {
+                let versions = [
+                    "since: \(deprecation.since)", deprecation.unwritten.map { "unwritten: \($0)" },
+                    deprecation.gone.map { "gone: \($0)" },
+                ]
+                arguments.append(
+                    "deprecation: .init(\(versions.compactMap(\.self).joined(separator: ", ")))")
+            }
             if arguments.isEmpty { return "Caesura.Field(\(identity))," }
             return """
                 Caesura.Field(
@@ -113,7 +123,7 @@ struct SchemaExpansion {
 
     private var value: String {
         let values = schema.fields.map { field in
-            "\(field.type.expression).value(of: value.\(field.identifier)),"
+            "\(field.type.expression).value(of: \(written(field))),"
         }
         return """
             \(access)static func value(of value: Self) -> Caesura.Value {
@@ -141,7 +151,7 @@ struct SchemaExpansion {
 
     private var heapByteCount: String {
         let additions = heapFields.map { field in
-            "count += \(field.type.expression).heapByteCount(of: value.\(field.identifier), upTo: limit)"
+            "count += \(field.type.expression).heapByteCount(of: \(written(field)), upTo: limit)"
         }
         let body = additions.isEmpty ? ["0"] : ["var count = 0"] + additions + ["return count"]
         return """
@@ -164,7 +174,7 @@ struct SchemaExpansion {
         let additions = heapFields.map { field in
             """
             count += \(field.type.expression).heapByteCount(
-                of: value.\(field.identifier), replacing: stored.\(field.identifier), upTo: limit)
+                of: \(written(field)), replacing: stored.\(field.identifier), upTo: limit)
             """
         }
         let body = ["var count = 0"] + additions + ["return count"]
@@ -182,8 +192,8 @@ struct SchemaExpansion {
         let calls = schema.storedFields.map { field in
             let (type, name) = (field.type.expression, field.identifier)
             return field.type.isScalar
-                ? "stored.\(name) = \(type).place(value.\(name), in: &heap)"
-                : "\(type).replace(&stored.\(name), with: value.\(name), in: &heap)"
+                ? "stored.\(name) = \(type).place(\(written(field)), in: &heap)"
+                : "\(type).replace(&stored.\(name), with: \(written(field)), in: &heap)"
         }
         return """
             \(inlinable)\(access)static func replace(
@@ -199,13 +209,15 @@ struct SchemaExpansion {
             "self.\(field.identifier) = "
                 + "\(field.type.expression).load(_stored.\(field.identifier), from: heap)"
         }
+        let isDeprecating = !schema.deprecatedFields.isEmpty
         return """
+            \(isDeprecating ? "@available(*, deprecated)\n" : "")\
             \(inlinable)\(access)init(_stored: Stored, heap: Caesura.HeapView) {
             \(assignments.lines.indented)
             }
 
             \(inlinable)\(access)static func load(_ stored: Stored, from heap: Caesura.HeapView) -> Self {
-                Self(_stored: stored, heap: heap)
+                \(isDeprecating ? "_load(stored, from: heap)" : "Self(_stored: stored, heap: heap)")
             }
             """
     }
@@ -225,7 +237,7 @@ struct SchemaExpansion {
     private var stage: String? {
         if heapFields.isEmpty { return nil }
         let calls = heapFields.map { field in
-            "\(field.type.expression).stage(value.\(field.identifier), upTo: limit, in: &staged)"
+            "\(field.type.expression).stage(\(written(field)), upTo: limit, in: &staged)"
         }
         return """
             \(inlinable)\(access)static func stage(
@@ -233,6 +245,43 @@ struct SchemaExpansion {
             ) {
             \(calls.lines.indented)
             }
+            """
+    }
+
+    // MARK: - Deprecated fields
+
+    /// What is written for a field of `value`.
+    private func written(_ field: FieldDeclaration) -> String {
+        guard field.deprecation != nil else { return "value.\(field.identifier)" }
+        if field.isUnwritten(in: schema.version), let value = field.defaultValue { return value }
+        return "\(schema.type)._deprecatedFields(of: value).\(field.identifier)"
+    }
+
+    /// The deprecated fields of a value, in a struct of their own that may be used without a warning.
+    private var deprecatedFields: String? {
+        let fields = schema.deprecatedFields
+        if fields.isEmpty { return nil }
+        let attributes = schema.isInlinable ? "@frozen " : ""
+        let usable = schema.isInlinable ? "@usableFromInline " : ""
+        let variables = fields.map { field in
+            let access = field.access == .fileprivate ? "fileprivate " : ""
+            return "\(usable)\(access)let \(field.identifier): \(field.type.written)"
+        }
+        let assignments = fields.map {
+            "self.\($0.identifier) = value.\($0.identifier)"
+        }
+        return """
+            \(attributes)\(access)nonisolated struct _DeprecatedFields {
+            \(variables.lines.indented)
+
+                @available(*, deprecated)
+                \(inlinable)init(_ value: borrowing \(schema.type)) {
+            \(assignments.lines.indented.indented)
+                }
+            }
+
+            @available(*, deprecated)
+            \(inlinable)\(access)var _deprecatedFields: _DeprecatedFields { _DeprecatedFields(self) }
             """
     }
 

@@ -18,7 +18,10 @@ public enum SchemaMacro: ExtensionMacro {
     ) throws -> [ExtensionDeclSyntax] {
         var reader = SchemaReader(attribute: node)
         let schema = reader.read(
-            declaration, as: type, isConforming: !protocols.isEmpty,
+            declaration, as: type,
+            isConforming: protocols.contains {
+                $0.trimmedDescription.hasSuffix("SchemaStruct")
+            },
             lexicalContext: context.lexicalContext)
         reader.findings.diagnostics.forEach(context.diagnose)
         guard let schema else { return [] }

@@ -241,7 +241,8 @@ struct SchemaReader {
                 let name = attribute.argumentList.first?.expression
                 return name.map { .insert(", version: \(needed)", after: $0) }
             },
-            retiredNumbers: numbers, retiredNames: names, taken: taken)
+            isKey: declaration.inherits("TableKey"), retiredNumbers: numbers, retiredNames: names,
+            taken: taken)
     }
 }
 

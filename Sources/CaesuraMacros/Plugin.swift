@@ -13,7 +13,7 @@ struct Plugin: CompilerPlugin {
 }
 
 /// `@Schema`, under the plug-in's name, by which the compiler looks for it.
-enum Schema: ExtensionMacro {
+enum Schema: ExtensionMacro, MemberAttributeMacro {
     static var formatMode: FormatMode { SchemaMacro.formatMode }
 
     static func expansion(
@@ -24,6 +24,15 @@ enum Schema: ExtensionMacro {
         try SchemaMacro.expansion(
             of: node, attachedTo: declaration, providingExtensionsOf: type,
             conformingTo: protocols, in: context)
+    }
+
+    static func expansion(
+        of node: AttributeSyntax, attachedTo declaration: some DeclGroupSyntax,
+        providingAttributesFor member: some DeclSyntaxProtocol,
+        in context: some MacroExpansionContext
+    ) throws -> [AttributeSyntax] {
+        try SchemaMacro.expansion(
+            of: node, attachedTo: declaration, providingAttributesFor: member, in: context)
     }
 }
 

@@ -55,11 +55,15 @@ public struct SchemaCheck: Sendable {
             }
             checkVersion(schema, newest)
             for version in versions {
-                if version.isReadable { checkReading(version.schema, by: schema) }
+                if version.isReadable {
+                    checkReading(version.schema, by: schema)
+                    checkPromises(version.schema, schema)
+                }
                 checkNames(version.schema, schema)
             }
             checkRollback(schema, newest, rollback)
             checkDefaults(newest, schema)
+            checkDeprecation(newest, schema)
         }
         let names = Set(schemas.map(\.name))
         for schema in lock.newest where !names.contains(schema.name) {
@@ -148,6 +152,42 @@ public struct SchemaCheck: Sendable {
                     .error, "L1", new, field: path + field.name, version: old.row.version,
                     "the name belonged to number \(other.number) in version \(old.row.version), and to number "
                         + "\(field.number) now", "take another name")
+            }
+        }
+    }
+
+    /// A field does not go before the version that was promised for it.
+    ///
+    /// Of the row's own fields only: the versions of a nested struct are its own, and no schema says which it is at.
+    private mutating func checkPromises(_ old: RegionSchema, _ new: RegionSchema) {
+        for field in old.row.fields {
+            guard let gone = field.deprecation?.gone else { continue }
+            let present = new.row.fields.first { $0.number == field.number }
+            let promise = "version \(old.row.version) promises the field until version \(gone - 1)"
+            if present == nil, new.row.version < gone {
+                note(
+                    .error, "L6", new, field: field.name, version: old.row.version,
+                    "\(promise), and it is gone in version \(new.row.version)",
+                    "keep it until then")
+            } else if let sooner = present?.deprecation?.gone, sooner < gone {
+                note(
+                    .error, "L6", new, field: field.name, version: old.row.version,
+                    "\(promise), and now it is to go in version \(sooner)",
+                    "leave 'gone' at \(gone), or raise it")
+            }
+        }
+    }
+
+    /// Who uses a field is warned before it goes.
+    private mutating func checkDeprecation(_ old: RegionSchema, _ new: RegionSchema) {
+        for (before, now, path) in Self.structs(old.row.fields, new.row.fields, "") {
+            for field in before where field.deprecation == nil {
+                if now.contains(where: { $0.number == field.number }) { continue }
+                note(
+                    .warning, "L7", new, field: path + field.name, version: old.row.version,
+                    "it was not deprecated in version \(old.row.version), and is gone",
+                    "ship a version in which it is 'deprecated' first, and 'unwritten' if programs run side by side"
+                )
             }
         }
     }

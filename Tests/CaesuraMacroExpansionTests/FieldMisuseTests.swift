@@ -173,6 +173,46 @@ struct FieldMisuseTests {
             correction: .init("use 2", "@Field(2, since: 2) var visits: UInt32 = 0"))
     }
 
+    @Test func `a field goes in steps that follow each other`() {
+        expectMisuse(
+            of: "@Field(2, deprecated: →3) var visits: UInt32 = 0",
+            "field 'visits' is deprecated since version 3, but the schema is at version 2:"
+                + " raise the schema to version 3",
+            correction: .init(
+                "raise the schema to version 3",
+                "@Schema(\"session\", version: 3, retired: [5, \"country\"])", at: 1))
+        expectMisuse(
+            of: "@Field(2, gone: →4) var visits: UInt32 = 0",
+            "field 'visits' goes, but is not deprecated: add 'deprecated: 2'")
+        expectMisuse(
+            of: "@Field(2, deprecated: →now) var visits: UInt32 = 0",
+            "'deprecated' of field 'visits' is not a literal version")
+        expectMisuse(
+            of: "@Field(2, deprecated: 2, unwritten: →1) var visits: UInt32 = 0",
+            "field 'visits' is deprecated before it is not written any more")
+        expectMisuse(
+            of: "@Field(2, deprecated: 2, unwritten: →3) var visits: UInt32",
+            "field 'visits' will not be written, so rows need something in its place: give it a default"
+        )
+        expectMisuse(
+            of: "@Field(2, deprecated: 2, unwritten: 3, gone: →3) var visits: UInt32 = 0",
+            "field 'visits' goes after it is deprecated and not written")
+        expectMisuse(
+            of: "@Field(2, deprecated: 1, gone: →2) var visits: UInt32 = 0",
+            "field 'visits' is gone in version 2: remove it, and add its number and name to 'retired'"
+        )
+    }
+
+    @Test func `a key's fields do not go`() {
+        CaesuraMacroExpansionTests.expectMisuse(
+            """
+            @Schema("route")
+            struct Route: TableKey, Hashable {
+                @Field(1, deprecated: →1) var user: UInt64 = 0
+            }
+            """, "'user' is part of a key, which never changes: remove 'deprecated'")
+    }
+
     @Test(arguments: [".now", "Timestamp.now"])
     func `a default that changes with time is refused`(value: String) {
         expectMisuse(

@@ -9,7 +9,8 @@ import Testing
 @testable import CaesuraMacroExpansion
 
 private let macros = [
-    "Schema": MacroSpec(type: SchemaMacro.self, conformances: ["SchemaStruct"]),
+    "Schema": MacroSpec(
+        type: SchemaMacro.self, conformances: ["SchemaStruct", "DeprecatingSchemaStruct"]),
     "Field": MacroSpec(type: FieldMacro.self),
 ]
 

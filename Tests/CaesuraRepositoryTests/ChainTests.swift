@@ -491,7 +491,7 @@ import Testing
             try await repository.checkpoint(service.store, options: Self.holding)
         }
         let path = "packs/" + storage.files(in: "packs").first { $0.hasSuffix(".chain") }!
-        let magics = Array(repeating: ChunkHeader.magicBytes, count: 1 << 18).joined()
+        let magics = Array(repeating: ChunkHeader.magicBytes, count: 1 << 16).joined()
         storage.replace(path, with: storage.bytes(path)! + magics)
         let chain = try #require(try Catalog(storage).chains.first)
         #expect(chain.entries.count == 1)

@@ -143,4 +143,29 @@ import Testing
         #expect(SchemaCheck([], against: lock).problems.map(\.rule) == ["L3"])
         #expect(SchemaCheck([shipped], against: SchemaLock()).problems.map(\.rule) == ["L5"])
     }
+
+    @Test func `a field goes when it was promised, and not before`() throws {
+        func note(_ deprecation: Field.Deprecation?) -> Field {
+            var field = Self.added(2, "note", 1)
+            field.deprecation = deprecation
+            return field
+        }
+        let first = Self.region(1, [Self.user, note(nil)])
+        let second = Self.region(2, [Self.user, note(.init(since: 2, unwritten: 3, gone: 5))])
+        let third = Self.region(3, [Self.user, note(.init(since: 2, unwritten: 3, gone: 5))])
+        #expect(try rules(third, after: first, second) == ([], ["L5"]))
+        func gone(_ version: UInt32) -> RegionSchema {
+            Self.region(version, [Self.user], retired: [2, "note"])
+        }
+        #expect(try rules(gone(4), after: first, second, third).errors == ["L6", "L6"])
+        #expect(try rules(gone(5), after: first, second, third) == ([], ["L5"]))
+        // Nobody is bound by what need not be read any more.
+        #expect(try rules(gone(4), after: first, second, third, retiredBefore: 4).errors == [])
+        let soon = Self.region(3, [Self.user, note(.init(since: 2, unwritten: 3, gone: 4))])
+        #expect(try rules(soon, after: first, second).errors == ["L6"])
+        let later = Self.region(4, [Self.user, note(.init(since: 2, unwritten: 3, gone: 9))])
+        #expect(try rules(later, after: first, second, third) == ([], ["L5"]))
+        // One that goes without a warning is told.
+        #expect(try rules(gone(2), after: first) == ([], ["L5", "L7"]))
+    }
 }

@@ -103,7 +103,9 @@ struct SchemaCommandTests {
 
             let json = try run("check", broken, "--lock", lock, "--format", "json").json
             let problems = try #require(json as? [[String: Any]])
-            #expect(Set(problems.compactMap { $0["rule"] as? String }) == ["L1", "L5", "W2", "B1"])
+            #expect(
+                Set(problems.compactMap { $0["rule"] as? String })
+                    == ["L1", "L5", "L7", "W2", "B1"])
             let sarif = try run("check", broken, "--lock", lock, "--format", "sarif").json
             let runs = try #require((sarif as? [String: Any])?["runs"] as? [[String: Any]])
             #expect((runs[0]["results"] as? [Any])?.count == problems.count)

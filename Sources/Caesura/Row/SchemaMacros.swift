@@ -25,7 +25,8 @@
 ///   - name: The name people see: letters, digits and `_`.
 ///   - version: Grows by one with each change that ships.
 ///   - retired: Numbers and names of removed fields, which must not come back with another meaning.
-@attached(extension, conformances: SchemaStruct, names: arbitrary)
+@attached(extension, conformances: SchemaStruct, DeprecatingSchemaStruct, names: arbitrary)
+@attached(memberAttribute)
 public macro Schema(_ name: String, version: Int = 1, retired: [RetiredField] = []) =
     #externalMacro(module: "CaesuraMacros", type: "Schema")
 
@@ -36,9 +37,14 @@ public macro Schema(_ name: String, version: Int = 1, retired: [RetiredField] = 
 ///   - flags: Properties beside the type.
 ///   - since: The schema version that added the field. After version 1 it needs a default.
 ///   - formerly: Names that the field had in earlier versions.
+///   - deprecated: From this version on the compiler warns who uses the field.
+///   - unwritten: From this version on the field is not written: rows that are inserted or set anew have its default,
+///     and an update cannot set it. What rows have stays, to be read, until they are set anew.
+///   - gone: The version that may retire the field: `caesura schema check` refuses an earlier one.
 @attached(peer)
 public macro Field(
-    _ number: Int, _ flags: CaesuraFormat.Field.Flags..., since: Int = 1, formerly: [String] = []
+    _ number: Int, _ flags: CaesuraFormat.Field.Flags..., since: Int = 1, formerly: [String] = [],
+    deprecated: Int? = nil, unwritten: Int? = nil, gone: Int? = nil
 ) = #externalMacro(module: "CaesuraMacros", type: "Field")
 
 /// The form of a value in a page's row, for code that `@Schema` writes.

@@ -80,8 +80,8 @@ private struct SchemaSource {
         let name = try name("a field's name")
         let since = try number32("the version that added a field")
         let flags = try reader.byte("a field's flags")
-        let known = Field.Flags.sensitive.rawValue | Field.Flags.formerNames
-        guard flags & ~known == 0 else {
+        let parts = Field.Flags.formerNames | Field.Flags.deprecation
+        guard flags & ~(Field.Flags.sensitive.rawValue | parts) == 0 else {
             throw reader.error(.unsupported, "a field has flags \(flags), of a newer format")
         }
         let type = try type(depth: depth)
@@ -89,8 +89,17 @@ private struct SchemaSource {
         let formerNames = flags & Field.Flags.formerNames != 0 ? try formerNames() : []
         return Field(
             number: UInt16(number), name: name, type: type, defaultValue: value, since: since,
-            flags: Field.Flags(rawValue: flags & ~Field.Flags.formerNames),
-            formerNames: formerNames)
+            flags: Field.Flags(rawValue: flags & ~parts), formerNames: formerNames,
+            deprecation: flags & Field.Flags.deprecation != 0 ? try deprecation() : nil)
+    }
+
+    private mutating func deprecation() throws(FormatError) -> Field.Deprecation {
+        let since = try number32("the version that deprecated a field")
+        let unwritten = try number32("the version that does not write a field")
+        let gone = try number32("the version in which a field is gone")
+        return Field.Deprecation(
+            since: since, unwritten: unwritten == 0 ? nil : unwritten,
+            gone: gone == 0 ? nil : gone)
     }
 
     private mutating func formerNames() throws(FormatError) -> [String] {

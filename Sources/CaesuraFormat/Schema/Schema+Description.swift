@@ -42,6 +42,11 @@ extension Field: CustomStringConvertible {
         if !formerNames.isEmpty {
             attribute += ", formerly: [\(formerNames.map(quoted).joined(separator: ", "))]"
         }
+        if let deprecation {
+            attribute += ", deprecated: \(deprecation.since)"
+            if let version = deprecation.unwritten { attribute += ", unwritten: \(version)" }
+            if let version = deprecation.gone { attribute += ", gone: \(version)" }
+        }
         var text = "@Field(\(attribute)) var \(name): \(type.text(indent: indent))"
         if let defaultValue { text += " = \(defaultValue)" }
         return text

@@ -36,13 +36,20 @@ extension Field {
             writer.append(string: field.name)
             writer.append(varint: UInt64(field.since))
             writer.append(
-                field.flags.rawValue | (field.formerNames.isEmpty ? 0 : Flags.formerNames))
+                field.flags.rawValue | (field.formerNames.isEmpty ? 0 : Flags.formerNames)
+                    | (field.deprecation == nil ? 0 : Flags.deprecation))
             field.type.encode(into: &writer)
             writer.append(field.defaultValue == nil ? 0 : 1)
             field.defaultValue?.encode(as: field.type, into: &writer)
-            if field.formerNames.isEmpty { continue }
-            writer.append(varint: UInt64(field.formerNames.count))
-            for name in field.formerNames { writer.append(string: name) }
+            if !field.formerNames.isEmpty {
+                writer.append(varint: UInt64(field.formerNames.count))
+                for name in field.formerNames { writer.append(string: name) }
+            }
+            if let deprecation = field.deprecation {
+                writer.append(varint: UInt64(deprecation.since))
+                writer.append(varint: UInt64(deprecation.unwritten ?? 0))
+                writer.append(varint: UInt64(deprecation.gone ?? 0))
+            }
         }
     }
 }
@@ -50,6 +57,8 @@ extension Field {
 extension Field.Flags {
     /// The bit that says that former names follow the field.
     static let formerNames: UInt8 = 2
+    /// The bit that says that a deprecation follows the field.
+    static let deprecation: UInt8 = 4
 }
 
 extension RetiredField {

@@ -86,6 +86,9 @@ extension RegionSchema {
                 throw problem("\(place) has unknown flags")
             }
             try checkFormerNames(of: field, at: place)
+            if let problem = field.deprecationProblem(in: depth == 1 ? version : nil) {
+                throw Self.problem("\(place) \(problem)")
+            }
             try check(field.type, at: place, depth: depth)
             if let problem = field.defaultValue?.problem(as: field.type) {
                 throw Self.problem("the default of \(place) \(problem)")
@@ -188,6 +191,29 @@ extension RegionSchema {
                 throw problem("\(place) has two cases of one raw value")
             }
         }
+    }
+}
+
+extension Field {
+    /// Why the field cannot go as it says, as the end of a sentence.
+    ///
+    /// - Parameter version: The version of its schema; nil if that is not known.
+    fileprivate func deprecationProblem(in version: UInt32?) -> String? {
+        guard let deprecation else { return nil }
+        let unwritten = deprecation.unwritten ?? deprecation.since
+        if deprecation.since == 0 || unwritten < deprecation.since {
+            return
+                "is deprecated since version \(deprecation.since) and not written from \(unwritten) on"
+        }
+        if let gone = deprecation.gone, gone <= unwritten {
+            return
+                "is gone in version \(gone), and deprecated or not written only from \(unwritten) on"
+        }
+        if deprecation.unwritten != nil, effectiveDefault == nil {
+            return "is not written some day, and has no default"
+        }
+        guard let version, deprecation.since > version else { return nil }
+        return "is deprecated since version \(deprecation.since) of \(version)"
     }
 }
 

@@ -14,6 +14,25 @@ public struct Field: Hashable, Sendable {
     public var flags: Flags
     /// Names that the field had in earlier versions.
     public var formerNames: [String]
+    /// When the field goes, if it does.
+    public var deprecation: Deprecation?
+
+    /// The versions of a schema in which a field goes.
+    public struct Deprecation: Hashable, Sendable {
+        /// From this version on code that uses the field is warned.
+        public var since: UInt32
+        /// From this version on the field is not written: new rows have its default; nil if that is not planned.
+        public var unwritten: UInt32?
+        /// From this version on, and not before, the field may be retired; nil if that is not planned.
+        public var gone: UInt32?
+
+        /// Creates a deprecation.
+        public init(since: UInt32, unwritten: UInt32? = nil, gone: UInt32? = nil) {
+            self.since = since
+            self.unwritten = unwritten
+            self.gone = gone
+        }
+    }
 
     /// Properties of a field beside its type.
     public struct Flags: OptionSet, Hashable, Sendable {
@@ -30,7 +49,8 @@ public struct Field: Hashable, Sendable {
     /// Creates a field.
     public init(
         number: UInt16, name: String, type: FieldType, defaultValue: Value? = nil,
-        since: UInt32 = 1, flags: Flags = [], formerNames: [String] = []
+        since: UInt32 = 1, flags: Flags = [], formerNames: [String] = [],
+        deprecation: Deprecation? = nil
     ) {
         self.number = number
         self.name = name
@@ -39,6 +59,7 @@ public struct Field: Hashable, Sendable {
         self.since = since
         self.flags = flags
         self.formerNames = formerNames
+        self.deprecation = deprecation
     }
 }
 

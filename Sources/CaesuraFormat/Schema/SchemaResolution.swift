@@ -347,7 +347,7 @@ extension Field {
     fileprivate var initialValue: Value { effectiveDefault ?? type.initialValue }
 
     /// What rows have that were written without the field: an optional one that says nothing else has none.
-    fileprivate var effectiveDefault: Value? {
+    var effectiveDefault: Value? {
         if let defaultValue { return defaultValue }
         if case .optional = type { return Value.none }
         return nil

@@ -63,7 +63,8 @@ struct RandomSchema {
                 number: number, name: "f\(number)", type: type,
                 defaultValue: defaults && chance(2) ? value(type) : nil,
                 since: 1 + UInt32(below(Int(version))), flags: chance(4) ? .sensitive : [],
-                formerNames: chance(5) ? ["g\(number)", "h\(number)"] : [])
+                formerNames: chance(5) ? ["g\(number)", "h\(number)"] : [],
+                deprecation: chance(5) ? .init(since: 1, gone: chance(2) ? 9 : nil) : nil)
         }
     }
 

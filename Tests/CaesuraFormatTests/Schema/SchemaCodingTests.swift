@@ -108,7 +108,7 @@ func region(reading bytes: [UInt8]) throws(FormatError) -> RegionSchema {
             try region(reading: head + [0, 99, 0])
         }
         #expect(throws: FormatError(.unsupported, "", at: 0)) {
-            try region(reading: head + [4, 1, 0])
+            try region(reading: head + [8, 1, 0])
         }
         #expect(throws: FormatError(.unsupported, "", at: 0)) {
             try region(reading: [1, 0x74, 3, 4, 1, 0x72, 1, 0])

@@ -44,6 +44,22 @@ import Testing
         Wrong("a name twice") { $0.row.fields[1].name = "user" },
         Wrong("since 0") { $0.row.fields[0].since = 0 },
         Wrong("since a later version") { $0.row.fields[0].since = 3 },
+        Wrong("deprecated since version 0") { $0.row.fields[0].deprecation = .init(since: 0) },
+        Wrong("deprecated since a later version") {
+            $0.row.fields[0].deprecation = .init(since: 3)
+        },
+        Wrong("not written before it is deprecated") {
+            $0.row.fields[3].deprecation = .init(since: 2, unwritten: 1)
+        },
+        Wrong("not written, and without a default") {
+            $0.row.fields[0].deprecation = .init(since: 1, unwritten: 9)
+        },
+        Wrong("gone before it is deprecated") {
+            $0.row.fields[0].deprecation = .init(since: 2, gone: 2)
+        },
+        Wrong("gone before it is not written") {
+            $0.row.fields[3].deprecation = .init(since: 1, unwritten: 3, gone: 3)
+        },
         Wrong("unknown flags") { $0.row.fields[0].flags = Field.Flags(rawValue: 2) },
         Wrong("a default of another type") { $0.row.fields[0].defaultValue = .int(0) },
         Wrong("a default out of range") { $0.row.fields[3].defaultValue = .uint(1 << 32) },

@@ -197,6 +197,27 @@ import Testing
         #expect(plain.resolutionFingerprint != region.resolutionFingerprint)
     }
 
+    @Test func `a schema whose fields go is coded as on file`() throws {
+        let region = RegionSchema(
+            name: "status", kind: .cell, key: nil,
+            row: Schema(
+                name: "s", version: 5,
+                fields: [
+                    Field(
+                        number: 1, name: "old", type: .string, defaultValue: .string(""),
+                        deprecation: .init(since: 4, unwritten: 5, gone: 9)),
+                    Field(
+                        number: 2, name: "count", type: .scalar(.uint32), flags: .sensitive,
+                        formerNames: ["n"], deprecation: .init(since: 3)),
+                ]))
+        #expect(try coding(of: region) == Self.golden("schema-deprecated"))
+        #expect(try CaesuraFormatTests.region(reading: Self.golden("schema-deprecated")) == region)
+        var plain = region
+        for index in plain.row.fields.indices { plain.row.fields[index].deprecation = nil }
+        #expect(plain.wireFingerprint == region.wireFingerprint)
+        #expect(plain.resolutionFingerprint != region.resolutionFingerprint)
+    }
+
     static let everyType: RegionSchema = {
         var fields: [Field] = []
         func add(_ type: FieldType, _ defaultValue: Value? = nil) {
