@@ -9,6 +9,7 @@ let package = Package(
         .executable(name: "caesura", targets: ["CaesuraTool"]),
         .library(name: "Caesura", targets: ["Caesura"]),
         .library(name: "CaesuraFormat", targets: ["CaesuraFormat"]),
+        .library(name: "CaesuraMigration", targets: ["CaesuraMigration"]),
         .library(name: "CaesuraRepository", targets: ["CaesuraRepository"]),
         .library(name: "CaesuraSchemas", targets: ["CaesuraSchemas"]),
         .library(name: "CaesuraService", targets: ["CaesuraService"]),
@@ -53,6 +54,7 @@ let package = Package(
                 .product(name: "SwiftSyntax", package: "swift-syntax"),
                 .product(name: "SwiftSyntaxMacros", package: "swift-syntax"),
             ]),
+        .target(name: "CaesuraMigration", dependencies: ["CaesuraFormat"]),
         .target(name: "CaesuraRepository", dependencies: ["Caesura", "CaesuraFormat", "CXXHash"]),
         .target(name: "CaesuraRoutes", dependencies: ["Caesura"]),
         .target(name: "CaesuraSchemas", dependencies: ["CaesuraFormat"]),
@@ -87,6 +89,9 @@ let package = Package(
                 .product(name: "SwiftSyntaxMacros", package: "swift-syntax"),
                 .product(name: "SwiftSyntaxMacrosGenericTestSupport", package: "swift-syntax"),
             ]),
+        .testTarget(
+            name: "CaesuraMigrationTests",
+            dependencies: ["Caesura", "CaesuraFormat", "CaesuraMigration", "CaesuraTesting"]),
         .testTarget(
             name: "CaesuraRepositoryTests",
             dependencies: ["Caesura", "CaesuraFormat", "CaesuraRepository"]),

@@ -128,6 +128,17 @@ public final class Store: Sendable {
         (core.tables.map(\.schema) + core.logs.map(\.schema)).sorted { $0.name < $1.name }
     }
 
+    /// What the store writes and reads, to settle with another program before state is moved.
+    public var schemaOffer: SchemaOffer {
+        let regions = core.tables.map(RegionCore.table) + core.logs.map(RegionCore.log)
+        let offers = regions.map { region in
+            SchemaOffer.Region(
+                region.schema, reading: region.declared.schema,
+                migrations: region.migrations.map(\.schemas))
+        }
+        return SchemaOffer(offers.sorted { $0.written.name < $1.written.name })
+    }
+
     /// The migrations that a region was declared with.
     package func migrations(of region: String) -> [RowMigration] {
         core.region(named: region)?.migrations ?? []

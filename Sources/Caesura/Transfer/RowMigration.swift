@@ -17,6 +17,9 @@ public struct RowMigration: Sendable {
     public let to: Schema
     let makeStep: @Sendable () -> any MigrationStep
 
+    /// What it begins with and leads to.
+    public var schemas: SchemaStep { SchemaStep(from: from, to: to) }
+
     /// Creates a migration.
     ///
     /// - Parameters:

@@ -1,48 +1,27 @@
 import CaesuraFormat
 
 /// How rows of a stream's region become rows of a region of the store, worked out once.
-///
-///     data ─ resolve ─► version m ─ migrate ─► version n ─ resolve ─► … ─ resolve ─► stored
-///
-/// Without migrations it is one resolution.
 struct RowPlan: Sendable {
-    enum Stage: Sendable {
-        case resolve(SchemaResolution)
-        case migrate(RowMigration)
-    }
+    /// The way.
+    let path: ReadingPath
+    /// The code for its migrations.
+    let migrations: [RowMigration]
 
-    let stages: [Stage]
     /// The schema of the data.
-    let writer: RegionSchema
+    var writer: RegionSchema { path.writer }
     /// What its rows are stored under.
-    let stored: RegionSchema
-
+    var stored: RegionSchema { path.stored }
     /// Whether rows are stored as they come.
-    var isIdentity: Bool {
-        if stages.count == 1, case .resolve(let only) = stages[0] { return only.isIdentity }
-        return false
-    }
+    var isIdentity: Bool { path.isIdentity }
 
     /// - Throws: `schemaMismatch` with each difference that is in the way.
     init(
         from data: RegionSchema, to declared: RegionSchema, _ migrations: [RowMigration]
     ) throws(StoreError) {
-        var stages: [Stage] = []
-        var at = data
+        self.migrations = migrations
         do throws(SchemaConflicts) {
-            while let migration = Self.next(
-                after: at.row.version, before: declared.row.version, migrations)
-            {
-                var begin = declared
-                begin.row = migration.from
-                stages.append(.resolve(try SchemaResolution(writer: at, reader: begin)))
-                stages.append(.migrate(migration))
-                at = begin
-                at.row = migration.to
-            }
-            let last = try SchemaResolution(writer: at, reader: declared)
-            stages.append(.resolve(last))
-            stored = last.stored
+            path = try ReadingPath(
+                from: data, to: declared, through: migrations.map(\.schemas))
         } catch {
             let hint =
                 migrations.isEmpty && data.row.version < declared.row.version
@@ -50,16 +29,6 @@ struct RowPlan: Sendable {
                 : ""
             throw StoreError(.schemaMismatch, error.description + hint, region: data.name)
         }
-        self.stages = stages
-        writer = data
-    }
-
-    /// The migration that begins with the earliest version from one on.
-    private static func next(
-        after version: UInt32, before last: UInt32, _ migrations: [RowMigration]
-    ) -> RowMigration? {
-        migrations.filter { $0.from.version >= version && $0.to.version <= last }
-            .min { $0.from.version < $1.from.version }
     }
 }
 
@@ -76,13 +45,14 @@ final class RowPipeline {
 
     init(_ plan: RowPlan) {
         var wanted: [Bool]?
-        stages = plan.stages.map { stage in
+        stages = plan.path.stages.map { stage in
             switch stage {
             case .resolve(let resolution):
                 let resolver = ColumnResolver(resolution)
                 wanted = wanted ?? resolver.wantedLeaves
                 return .resolve(resolver)
-            case .migrate(let migration):
+            case .migrate(let index):
+                let migration = plan.migrations[index]
                 var region = plan.writer
                 region.row = migration.from
                 let before = ColumnBatch(leaves: region.withoutKey.leaves)

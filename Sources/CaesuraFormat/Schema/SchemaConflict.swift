@@ -39,6 +39,22 @@ public struct SchemaConflict: Hashable, Sendable, CustomStringConvertible {
     /// What to do.
     public var hint: String
 
+    /// Creates a difference.
+    package init(
+        rule: Rule, region: String, path: String, number: UInt16?, data: String, program: String,
+        dataVersion: UInt32, programVersion: UInt32, hint: String
+    ) {
+        self.rule = rule
+        self.region = region
+        self.path = path
+        self.number = number
+        self.data = data
+        self.program = program
+        self.dataVersion = dataVersion
+        self.programVersion = programVersion
+        self.hint = hint
+    }
+
     /// The place, both sides with their versions, and what to do, in one sentence.
     public var description: String {
         let field = number.map { ", field \(path) (number \($0))" } ?? ""
@@ -52,6 +68,9 @@ public struct SchemaConflict: Hashable, Sendable, CustomStringConvertible {
 public struct SchemaConflicts: Error, Hashable, Sendable, CustomStringConvertible {
     /// The differences, in the order of the fields; at least one.
     public var conflicts: [SchemaConflict]
+
+    /// Creates an error of one difference or more.
+    package init(conflicts: [SchemaConflict]) { self.conflicts = conflicts }
 
     /// All of them, a line each.
     public var description: String {
