@@ -60,6 +60,34 @@ struct Group: Equatable {
                 == .array([.uuid([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 3, 4])]))
     }
 
+    @Schema("list")
+    struct List: Equatable {
+        @Field(1) var name: String
+    }
+
+    @Schema("list", version: 2)
+    struct LongerList: Equatable {
+        @Field(1) var name: String
+        @Field(2, since: 2) var items: [UInt32] = []
+        @Field(3, since: 2) var image: [UInt8] = []
+        @Field(4, since: 2) var sizes: [Int64] = [1, 2]
+    }
+
+    @Test func `an empty array is the default of a field that the data lacks`() throws {
+        #expect(
+            LongerList.schema.fields.map(\.defaultValue)[1...] == [
+                .array([]), .bytes([]), .array([.int(1), .int(2)]),
+            ])
+        let older = Store()
+        try older.table("lists", key: UInt64.self, row: List.self)[1] = List(name: "a")
+        let store = Store()
+        let lists = try store.table("lists", key: UInt64.self, row: LongerList.self)
+        var restorer = StreamRestorer(into: store)
+        try restorer.push(older.cut().write(to: ByteArraySink()).bytes)
+        try restorer.finish()
+        #expect(lists[1] == LongerList(name: "a"))
+    }
+
     @Test func `an array of UUIDs is a key`() throws {
         try KeyTests().check { [Group.member(Int($0 >> 8), Int($0)), Group.member(0, 0)] }
     }

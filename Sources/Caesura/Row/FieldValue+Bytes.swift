@@ -166,7 +166,8 @@ extension Array: FieldValue where Element: ArrayElement {
 
     /// The elements, or the bytes.
     public static func value(of value: [Element]) -> Value {
-        if let bytes = value as? [UInt8] { return .bytes(bytes) }
+        // An empty array of any element can be cast to `[UInt8]`.
+        if Element.self == UInt8.self, let bytes = value as? [UInt8] { return .bytes(bytes) }
         return .array(value.map { Element.value(of: $0) })
     }
 }
