@@ -132,8 +132,18 @@ public struct SchemaCheck: Sendable {
                     field: conflict.place, version: newest.row.version,
                     "once this version has written, programs of version \(newest.row.version) cannot go on: the data "
                         + "has \(conflict.data), they have \(conflict.program)",
-                    "ship in two steps, or be sure that nobody goes back")
+                    Self.wayBack(conflict.rule) + "be sure that nobody goes back")
             }
+        }
+    }
+
+    /// What keeps the way back open where that is possible, as the beginning of a sentence.
+    private static func wayBack(_ rule: SchemaConflict.Rule) -> String {
+        switch rule {
+        case .missingDefault: "ship a version that gives it a default before this one, or "
+        case .otherType: "keep the field beside one of the new type and a new number, or "
+        case .unknownCases: "ship a version that gives it a fallback before this one, or "
+        default: ""
         }
     }
 

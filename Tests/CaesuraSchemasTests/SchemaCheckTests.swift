@@ -132,6 +132,25 @@ import Testing
         #expect(first.version == 1)
     }
 
+    @Test func `what keeps the way back open is told where that is possible`() throws {
+        func status(_ cases: String...) -> FieldType {
+            .enumeration(
+                raw: .string, cases: cases.map { EnumerationCase(name: $0, raw: .string($0)) })
+        }
+        var lock = SchemaLock()
+        try lock.add([Self.region(1, [Self.user, Self.field(2, "status", status("a"))])])
+        func hint(_ fields: [Field], retired: [RetiredField] = []) throws -> String {
+            let check = SchemaCheck([Self.region(2, fields, retired: retired)], against: lock)
+            return try #require(check.problems.first { $0.rule.hasPrefix("B") }).hint
+        }
+        #expect(
+            try hint([Self.user], retired: [.number(2)]).hasPrefix(
+                "ship a version that gives it a default"))
+        #expect(
+            try hint([Self.user, Self.field(2, "status", status("a", "b"))])
+                .hasPrefix("ship a version that gives it a fallback"))
+    }
+
     @Test func `changed defaults and missing regions are worth a warning`() throws {
         let shipped = Self.region(1, [Self.user, Self.added(2, "note", 1)])
         var program = shipped

@@ -83,7 +83,7 @@ struct SchemaCommandTests {
                       caesura schema lock adds it when it does
                     warning: B4 accounts.balance: once this version has written, programs of version 1 cannot go on: \
                     the data has int64, they have int32
-                      ship in two steps, or be sure that nobody goes back
+                      keep the field beside one of the new type and a new number, or be sure that nobody goes back
 
                     """)
             #expect(try run("check", second, "--lock", lock, "--rollback").exitCode == 1)
