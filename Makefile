@@ -4,7 +4,7 @@ SWIFT ?= swift
 PEERS ?= 0
 QUICK ?= 0
 
-.PHONY: demo test test-threads bench lint fuzz-replay libraries
+.PHONY: demo test test-threads bench examples lint fuzz-replay libraries
 
 # A million sessions saved under load, two usual ways and with Caesura; writes demo/report.html.
 demo: libraries
@@ -19,9 +19,15 @@ test: libraries
 bench:
 	SWIFT="$(SWIFT)" PEERS=$(PEERS) QUICK=$(QUICK) Benchmarks/run
 
+# The example's present version reads all that shipped, and its versions exchange checkpoints.
+examples: libraries
+	$(SWIFT) test --package-path Examples/SessionService
+	SWIFT="$(SWIFT)" Examples/SessionService/rolling-upgrade
+
 lint:
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests \
-	    $(wildcard Benchmarks/Package.swift Benchmarks/Sources Fuzz/Package.swift Fuzz/Sources)
+	    $(wildcard Benchmarks/Package.swift Benchmarks/Sources Fuzz/Package.swift Fuzz/Sources) \
+	    $(foreach part,Package.swift Sources Earlier Tests,$(wildcard Examples/*/$(part)))
 
 # Runs the fuzzers over their kept inputs, without searching for new ones.
 fuzz-replay: libraries
