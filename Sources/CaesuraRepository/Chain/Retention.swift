@@ -1,8 +1,8 @@
 /// Which checkpoints are kept when others are removed.
 ///
-///     retention.newest = 10             the ten newest
-///     retention.hourly = .hours(48)     and the last of each hour, for two days
-///     retention.daily = .days(30)       and the last of each day, for a month
+///     retention.newest = 10                       the ten newest
+///     retention.hourly = .seconds(48 * 3_600)     and the last of each hour, for two days
+///     retention.daily = .seconds(30 * 86_400)     and the last of each day, for a month
 ///
 /// Hours and days are those of UTC, by the clocks of the writers. Spans reach back from the newest checkpoint, not from now:
 /// a service that was off for a month, or a clock that is wrong today, removes nothing more.
