@@ -1,21 +1,29 @@
 internal import Caesura
 internal import CaesuraFormat
 
-/// Restoring a chain of another version of a schema.
+/// Restoring a chain whose deltas a store does not take: rows of its version are migrated by code, or deltas are undone.
 ///
-/// A delta changes columns of its base's schema, so the chain is rebuilt under that, in a store of its own, and its
-/// rows are brought over then:
+/// The chain is rebuilt under its own schemas, in a store of its own, and its rows are brought over then:
 ///
 ///     full ─► deltas ─► staging store (the data's schemas) ─► chunks, in memory ─► the program's store
+extension Store {
+    /// Whether the store takes deltas of what it was restored from.
+    func takesDeltas(of ancestor: Ancestor) -> Bool {
+        let schemas = Array(ancestor.resolved.values)
+        return (try? ChunkApplier.takesDeltas(of: schemas, into: self, undone: false)) == true
+    }
+}
+
 extension Repository {
-    /// Whether a store takes the regions of a checkpoint column by column.
+    /// Whether a store that takes a checkpoint takes its deltas, too.
     ///
-    /// - Throws: `mismatch` when it does not take them at all.
-    static func takesColumns(
-        of manifest: Manifest, into store: Store
+    /// - Throws: `mismatch` when it does not take the checkpoint at all.
+    static func takesDeltas(
+        of manifest: Manifest, into store: Store, undone: Bool
     ) throws(RepositoryError) -> Bool {
         do throws(StoreError) {
-            return try ChunkApplier.takesColumns(of: manifest.regions.map(\.schema), into: store)
+            return try ChunkApplier.takesDeltas(
+                of: manifest.regions.map(\.schema), into: store, undone: undone)
         } catch {
             throw RepositoryError(.mismatch, "\(error)", epoch: manifest.epoch)
         }

@@ -69,9 +69,9 @@ extension Repository {
         try await OwnThread.run { (cancellation) throws(RepositoryError) -> Checkpoint? in
             let catalog = try Catalog(self.storage)
             _ = try catalog.path(to: epoch, in: self.storage)
-            guard let ancestor = store.ancestor, ancestor.isExact, ancestor.hasItsColumns,
+            guard let ancestor = store.ancestor, ancestor.isExact,
                 ancestor.place == self.storage.display(""),
-                ancestor.epoch < epoch,
+                ancestor.epoch < epoch, store.takesDeltas(of: ancestor),
                 let entries = catalog.deltas(from: ancestor.epoch, to: epoch)
             else { return nil }
             guard !store.isWritten(since: ancestor.writeMark) else {

@@ -71,7 +71,9 @@ extension Repository {
     ) throws(RepositoryError) -> Checkpoint {
         let reader = try CheckpointReader(storage: storage, epoch: path.full)
         let manifest = reader.manifest
-        if !path.deltas.isEmpty, try !Self.takesColumns(of: manifest, into: store) {
+        if !path.deltas.isEmpty,
+            try !Self.takesDeltas(of: manifest, into: store, undone: path.isBackwards)
+        {
             return try restoreConverting(path, into: store, newest: newest, cancellation)
         }
         var deltas = DeltaReader(storage)

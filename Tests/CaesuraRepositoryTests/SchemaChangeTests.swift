@@ -91,6 +91,50 @@ import Testing
         #expect(again.rows[7]?.note == "changed")
     }
 
+    @Test func `a program follows the chain of another version, unless code migrates rows`()
+        async throws
+    {
+        let storage = MemoryStorage()
+        let writer = try await Repository.open(.storage(storage))
+        let source = try Self.store(First.self)
+        func checkpoint(_ step: UInt64) async throws -> UInt64 {
+            source.rows[step] = First(visits: UInt32(step), token: "new")
+            source.rows.update(1) { $0.visits += 1 }
+            source.log.append(First(visits: UInt32(step), token: "log"))
+            let options = Self.holding(isReversible: false)
+            return try await writer.checkpoint(source.store, options: options).epoch
+        }
+        _ = try await checkpoint(1)
+        let reader = try await Repository.open(.storage(storage), for: .read)
+        let follower = try Self.store(Second.self)
+        try await reader.restore(into: follower.store)
+        let migrating = Store()
+        let rows = try migrating.table(
+            "rows", key: UInt64.self, row: Third.self,
+            migrations: [
+                RowMigration(from: First.self, to: Third.self) {
+                    Third(visits: UInt64($0.visits), token: $0.token, note: "migrated", more: [])
+                }
+            ])
+        try await reader.restore(into: migrating)
+        for step in 2..<5 as Range<UInt64> {
+            let epoch = try await checkpoint(step)
+            #expect(try await reader.advance(follower.store, to: epoch)?.epoch == epoch)
+            #expect(follower.rows[step] == Second(visits: step, token: "new"))
+            #expect(follower.rows[1]?.visits == 1 + step)
+            #expect(follower.log[step - 1] == Second(visits: step, token: "log"))
+            #expect(try await reader.advance(migrating, to: epoch) == nil)
+            #expect(rows[1]?.note == "migrated" && rows.count == 1)
+            let late = Store()
+            let lateRows = try late.table(
+                "rows", key: UInt64.self, row: Third.self,
+                migrations: migrating.migrations(of: "rows"))
+            try await reader.restore(into: late)
+            #expect(lateRows[1]?.visits == 1 + step && lateRows[step]?.note == "migrated")
+        }
+        writer.close()
+    }
+
     @Test func `an older program goes on from a newer one's chain, and back`() async throws {
         let storage = MemoryStorage()
         let options = Self.holding(isReversible: false)

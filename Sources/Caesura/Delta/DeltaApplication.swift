@@ -3,7 +3,13 @@ import CaesuraFormat
 /// One delta chunk on its way into a table: everything is found and checked before anything is changed.
 struct Application {
     private let patcher: RowPatcher
+    /// How chunks hold the store's rows.
     private let layout: RegionLayout
+    /// The changes as they came.
+    private let data: DeltaBatch
+    /// Makes them changes of the store's columns; nil if they are.
+    private let resolver: DeltaResolver?
+    /// The changes of the store's columns, once they are resolved.
     private let batch: DeltaBatch
     private let direction: LeafChanges.Direction
     private let pieces: DeltaPieces
@@ -11,13 +17,16 @@ struct Application {
     private let offset: Int
 
     init(
-        _ patcher: RowPatcher, _ layout: RegionLayout, _ batch: DeltaBatch,
-        _ direction: LeafChanges.Direction, _ pieces: DeltaPieces, _ range: HashRange,
+        _ patcher: RowPatcher, _ layout: RegionLayout, _ data: DeltaBatch,
+        _ resolver: DeltaResolver?, _ direction: LeafChanges.Direction, _ pieces: DeltaPieces,
+        _ range: HashRange,
         _ offset: Int
     ) {
         self.patcher = patcher
         self.layout = layout
-        self.batch = batch
+        self.data = data
+        self.resolver = resolver
+        batch = resolver?.batch ?? data
         self.direction = direction
         self.pieces = pieces
         self.range = range
@@ -30,7 +39,7 @@ struct Application {
     ///
     /// - Parameter writeCount: How often it has had a partition's lock is added to it, whatever comes of it.
     func run(hashKey: HashKey, writeCount: inout Int) throws {
-        try pieces.check(batch, at: offset)
+        try pieces.check(data, at: offset)
         let (coming, going) = try keyedRows(hashKey)
         // Ascending, as everybody does who takes several locks.
         let partitions =
@@ -71,17 +80,19 @@ struct Application {
     ) throws(FormatError) -> (coming: KeyedRows, going: KeyedRows?) {
         func keyed(_ rows: ColumnBatch, _ first: Int, leaves: Int) throws(FormatError) -> KeyedRows
         {
-            try pieces.makeRows(rows, from: first, leaves: leaves, at: offset)
-            return try KeyedRows(rows, from: first, pieces, table, hashKey, range, offset)
+            try pieces.makeRows(
+                rows, from: first, leaves: leaves, as: resolver?.targets, at: offset)
+            return try KeyedRows(
+                resolver?.resolve(rows) ?? rows, from: first, pieces, table, hashKey, range, offset)
         }
-        let leafCount = batch.leaves.count
-        let inserted = batch.firstInsertedRow
+        let leafCount = data.leaves.count
+        let inserted = data.firstInsertedRow
         guard direction == .backwards else {
-            return (try keyed(batch.inserted, inserted, leaves: leafCount), nil)
+            return (try keyed(data.inserted, inserted, leaves: leafCount), nil)
         }
         return (
-            try keyed(batch.removedRows, batch.firstRemovedRow, leaves: leafCount),
-            try keyed(batch.inserted, inserted, leaves: batch.keyLeafCount)
+            try keyed(data.removedRows, data.firstRemovedRow, leaves: leafCount),
+            try keyed(data.inserted, inserted, leaves: data.keyLeafCount)
         )
     }
 
@@ -91,15 +102,15 @@ struct Application {
     ) throws(StoreError) -> FoundRows {
         var finder = RowFinder(table, in: range)
         let found: FoundRows
-        var expected = batch.baseRowCount
+        var expected = data.baseRowCount
         if let going {
-            expected += UInt64(batch.inserted.rowCount)
-            expected -= UInt64(batch.removed.count)
+            expected += UInt64(data.inserted.rowCount)
+            expected -= UInt64(data.removed.count)
             found = try finder.find(
-                going: going, survivors: batch.survivors, hashing: hasContent, partitions)
+                going: going, survivors: data.survivors, hashing: hasContent, partitions)
         } else {
             found = finder.find(
-                removed: batch.removed, updated: batch.updated, hashing: hasContent, partitions)
+                removed: data.removed, updated: data.updated, hashing: hasContent, partitions)
         }
         guard found.rowCount == expected else {
             throw StoreError(
@@ -108,8 +119,8 @@ struct Application {
                     + "\(found.rowCount)", region: table.schema.name)
         }
         precondition(
-            found.removed.count == going?.count ?? batch.removed.count
-                && found.updated.count == batch.updated.count,
+            found.removed.count == going?.count ?? data.removed.count
+                && found.updated.count == data.updated.count,
             "positions were compared with the number of rows")
         return found
     }
@@ -118,42 +129,65 @@ struct Application {
 
     /// Whether leaves of variable length change: then rows may move.
     private var hasContent: Bool {
-        batch.leaves.indices.contains { isHeap($0) && batch.changes[$0].new.count > 0 }
+        resolver?.fillsContent == true
+            || data.changes.contains { changes in
+                switch changes.new.kind {
+                case .presence, .fixed: false
+                case .bytes, .array: changes.new.count > 0
+                }
+            }
     }
 
-    /// Makes the changes of each leaf the values that the rows are to have.
+    /// Makes the changes of each leaf the values that the rows are to have, in the store's columns.
     private func resolve(_ places: [RowPlace]) throws(FormatError) {
-        if places.isEmpty { return }
+        if !places.isEmpty { try resolveValues(places.map(\.row)) }
+        resolver?.resolve(data)
+    }
+
+    private func resolveValues(_ rows: [FrozenRow]) throws(FormatError) {
         let gatherer = RowGatherer(table.layout)
-        let rows = places.map(\.row)
-        for leaf in batch.keyLeafCount..<batch.leaves.count {
-            let changes = batch.changes[leaf]
-            if changes.new.count == 0 { continue }
+        for leaf in data.keyLeafCount..<data.leaves.count {
+            let changes = data.changes[leaf]
+            if changes.new.count == 0 || target(of: leaf) == nil { continue }
             if changes.mode == .value {
-                try changes.check(batch.leaves[leaf], direction, at: offset)
+                try changes.check(data.leaves[leaf], direction, at: offset)
+                continue
+            }
+            func gather(_ stored: Int, into column: ColumnBuffer) {
+                gatherer.gather(
+                    stored, of: data.masks.rows(rows, changing: leaf), absentToo: true, into: column
+                )
+            }
+            if let resolver {
+                resolver.takeBase(of: leaf, for: changes, gather)
             } else {
                 changes.base.removeAll()
-                gatherer.gather(
-                    leaf, of: batch.masks.rows(rows, changing: leaf), absentToo: true,
-                    into: changes.base)
-                try changes.resolve(of: batch.leaves[leaf], direction, at: offset)
+                gather(leaf, into: changes.base)
             }
+            try changes.resolve(of: data.leaves[leaf], direction, at: offset)
         }
-        if batch.changes.contains(where: { $0.values(direction).hasSegmented }) {
+        if data.changes.contains(where: { $0.values(direction).hasSegmented }) {
             try makeLargeValues(rows)
         }
     }
 
+    /// The store's leaf for one of the delta's; nil if it is not stored.
+    private func target(of leaf: Int) -> Int? {
+        if let resolver { resolver.targets[leaf] } else { leaf }
+    }
+
     /// Makes the large values that updated rows are to have.
     private func makeLargeValues(_ rows: [FrozenRow]) throws(FormatError) {
-        let leafCount = batch.leaves.count
-        for value in batch.segmentedValues where value.row < batch.firstInsertedRow {
+        let leafCount = data.leaves.count
+        for value in data.segmentedValues where value.row < data.firstInsertedRow {
             let isOld = value.leaf >= leafCount
             guard isOld == (direction == .backwards) else { continue }
             let leaf = value.leaf % leafCount
+            guard let target = target(of: leaf) else { continue }
             try pieces.make(
-                row: value.row, leaf: value.leaf, batch.leaves[leaf].kind, value.byteCount,
-                from: LargeChange.value(rows[value.row], leaf, table), at: offset)
+                row: value.row, leaf: value.leaf, as: isOld ? value.leaf : target,
+                data.leaves[leaf].kind, value.byteCount,
+                from: LargeChange.value(rows[value.row], target, table), at: offset)
         }
     }
 
@@ -269,13 +303,6 @@ struct Application {
             filler.fill(page, row: row, count: 1, epoch: epoch, limit: limit) {
                 pieces.take(row: rows.first + $0, leaf: $1)
             }
-        }
-    }
-
-    private func isHeap(_ leaf: Int) -> Bool {
-        switch batch.leaves[leaf].kind {
-        case .presence, .fixed: false
-        case .bytes, .array: true
         }
     }
 }

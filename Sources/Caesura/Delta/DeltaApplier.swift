@@ -29,27 +29,40 @@ public final class DeltaApplier: Sendable {
     /// each.
     public final class Worker {
         var decoder: ChunkDecoder
-        private var batches: [(table: TableCore, batch: DeltaBatch)?]
+        private var changes: [Changes?]
+
+        /// The memory for changes of a table.
+        private struct Changes {
+            let table: TableCore
+            let data: RegionSchema
+            let batch: DeltaBatch
+            let resolver: DeltaResolver?
+        }
 
         /// Creates a worker.
         ///
         /// - Parameter limits: What a chunk may ask for.
         public init(for applier: DeltaApplier, limits: Limits = Limits()) {
             decoder = ChunkDecoder(limits: limits)
-            batches = Array(repeating: nil, count: applier.regions.count)
+            changes = Array(repeating: nil, count: applier.regions.count)
         }
 
-        /// The batch of a region.
+        /// The batch of a region, and what makes it the store's columns, if something must.
         fileprivate func batch(
-            of region: Int, _ table: TableCore, _ applier: DeltaApplier
-        ) -> DeltaBatch {
-            if region >= batches.count {
-                batches += Array(repeating: nil, count: region + 1 - batches.count)
+            of index: Int, _ table: TableCore, _ region: DeltaRegion
+        ) -> (DeltaBatch, DeltaResolver?) {
+            if index >= changes.count {
+                changes += Array(repeating: nil, count: index + 1 - changes.count)
             }
-            if let kept = batches[region], kept.table === table { return kept.batch }
-            let batch = DeltaBatch(leaves: applier.layouts[region].leaves)
-            batches[region] = (table, batch)
-            return batch
+            if let kept = changes[index], kept.table === table, kept.data == region.layout.schema {
+                return (kept.batch, kept.resolver)
+            }
+            let made = Changes(
+                table: table, data: region.layout.schema,
+                batch: DeltaBatch(leaves: region.layout.leaves),
+                resolver: region.plan?.resolution.map(DeltaResolver.init))
+            changes[index] = made
+            return (made.batch, made.resolver)
         }
     }
 
@@ -57,8 +70,7 @@ public final class DeltaApplier: Sendable {
     private let direction: LeafChanges.Direction
     /// What the store holds.
     private let origin: Ancestor
-    private let regions: [RegionCore]
-    private let layouts: [RegionLayout]
+    private let regions: [DeltaRegion]
     private let progress: Guarded<DeltaProgress>
 
     /// Prepares a store to go on.
@@ -107,23 +119,21 @@ public final class DeltaApplier: Sendable {
                     + "restore the base into an empty store", epoch: Epoch(rawValue: ancestor.epoch)
             )
         }
-        guard ancestor.hasItsColumns else {
+        guard direction == .forwards || ancestor.resolved.isEmpty else {
             throw StoreError(
                 .schemaMismatch,
-                "the store has its base under another version of a schema, and a delta changes columns of the "
-                    + "base's; restore what the delta leads to",
+                "the store has its state under another version of a schema, and a delta that is undone gives back columns "
+                    + "of its own; restore its base",
                 epoch: Epoch(rawValue: ancestor.epoch))
         }
         origin = ancestor
-        var regions: [RegionCore] = []
-        var layouts: [RegionLayout] = []
+        var regions: [DeltaRegion] = []
         var writeCount = 0
         for name in ancestor.regions {
             guard let region = store.core.region(named: name) else {
                 preconditionFailure("a restored region stays declared")
             }
-            regions.append(region)
-            layouts.append(try region.chunkLayout())
+            regions.append(try DeltaRegion(region, resolving: ancestor.resolved[name]))
             let writes: Int? =
                 switch region {
                 case .table(let table): table.writeCount(notSince: ancestor.writeMark)
@@ -138,7 +148,6 @@ public final class DeltaApplier: Sendable {
             writeCount &+= writes
         }
         self.regions = regions
-        self.layouts = layouts
         progress = Guarded(DeltaProgress(otherEpoch: otherEpoch, writeCount: writeCount))
     }
 
@@ -166,7 +175,7 @@ public final class DeltaApplier: Sendable {
             return .alreadyApplied
         }
         do {
-            switch (regions[header.region], header.role) {
+            switch (regions[header.region].core, header.role) {
             case (.log(let log), .segment): try keep(chunk, of: log, worker)
             case (.log(let log), _): try applyRows(of: chunk, to: log, worker)
             case (.table, .segment): try keep(chunk, worker)
@@ -196,7 +205,7 @@ public final class DeltaApplier: Sendable {
 
     private func keep(_ chunk: VerifiedChunk, _ worker: Worker) throws(FormatError) {
         let segment = try worker.decoder.decode(
-            deltaSegment: chunk, layout: layouts[chunk.header.region])
+            deltaSegment: chunk, layout: regions[chunk.header.region].layout)
         let pieces = progress.withLock { $0.pieces(for: chunk.header) }
         try pieces.append(segment, chunk.header, at: chunk.offset)
     }
@@ -208,15 +217,16 @@ public final class DeltaApplier: Sendable {
         let pieces = progress.withLock { $0.takePieces(for: header) }
         defer { pieces.discard() }
         do {
-            let batch = worker.batch(of: header.region, table, self)
-            try worker.decoder.decode(delta: chunk, layout: layouts[header.region], into: batch)
+            let region = regions[header.region]
+            let (batch, resolver) = worker.batch(of: header.region, table, region)
+            try worker.decoder.decode(delta: chunk, layout: region.layout, into: batch)
             if direction == .backwards, !batch.isReversible {
                 throw FormatError(
                     .unsupported, "the delta does not carry the way back", at: chunk.offset)
             }
             try check(batch.baseDigest, header)
             let application = Application(
-                RowPatcher(table: table), layouts[header.region], batch, direction,
+                RowPatcher(table: table), try region.core.chunkLayout(), batch, resolver, direction,
                 pieces, header.range, chunk.offset)
             var writes = 0
             defer { progress.withLock { $0.writeCount &+= writes } }
@@ -254,7 +264,7 @@ public final class DeltaApplier: Sendable {
         _ chunk: VerifiedChunk, of log: LogCore, _ worker: Worker
     ) throws(FormatError) {
         let region = chunk.header.region
-        let segment = try worker.decoder.decode(segment: chunk, layout: layouts[region])
+        let segment = try worker.decoder.decode(segment: chunk, layout: regions[region].layout)
         let segments = progress.withLock { progress in
             progress.logs[region, default: LogProgress()].headers.append(chunk.header)
             return progress.logs[region, default: LogProgress()].segments
@@ -270,9 +280,9 @@ public final class DeltaApplier: Sendable {
         var came = progress.withLock { $0.logs[header.region] ?? LogProgress() }
         defer { came.segments.discard() }
         do {
-            let batch = ColumnBatch(leaves: layouts[header.region].leaves)
-            try worker.decoder.decode(
-                core: chunk, layout: layouts[header.region], into: batch)
+            let region = regions[header.region]
+            let batch = ColumnBatch(leaves: region.layout.leaves)
+            try worker.decoder.decode(core: chunk, layout: region.layout, into: batch)
             guard let baseDigest = worker.decoder.baseDigest else {
                 throw FormatError(
                     .malformed, "a chunk of a snapshot in a delta", at: chunk.offset)
@@ -289,8 +299,9 @@ public final class DeltaApplier: Sendable {
                     region: log.schema.name)
             }
             if direction == .forwards {
+                let rows = region.plan.map { RowPipeline($0).run(batch, came.segments) } ?? batch
                 try log.bring(
-                    LogPages(log, batch, came.segments, epoch: origin.epoch).build(),
+                    LogPages(log, rows, came.segments, epoch: origin.epoch).build(),
                     at: position, isFirst: came.rows == nil)
             }
             came.rows = (came.rows?.lowerBound ?? position)..<end
@@ -312,7 +323,7 @@ public final class DeltaApplier: Sendable {
         _ progress: DeltaProgress, _ end: StreamEnd
     ) throws(StoreError) {
         let logs = regions.enumerated().compactMap { index, region in
-            if case .log(let log) = region { (index, log) } else { nil }
+            if case .log(let log) = region.core { (index, log) } else { nil }
         }
         guard end.heads.count == logs.count, end.baseHeads.count == logs.count else {
             throw StoreError(
@@ -388,11 +399,11 @@ public final class DeltaApplier: Sendable {
         try settleLogs(progress, end)
         store.adoptAncestor(
             place: origin.place, epoch: epoch, digest: direction == .forwards ? digest : base,
-            regions: origin.regions, isRestored: false)
+            regions: origin.regions, isRestored: false, from: origin)
         // Counted once a new epoch has begun: what is written in that shows when the next delta comes.
         let isDisturbed =
-            regions.reduce(0) { $0 &+ $1.tableWriteCount } != progress.writeCount
-            || regions.contains { $0.isLogWritten(since: origin.writeMark) }
+            regions.reduce(0) { $0 &+ $1.core.tableWriteCount } != progress.writeCount
+            || regions.contains { $0.core.isLogWritten(since: origin.writeMark) }
         if isDisturbed {
             store.core.ancestor.withLock { $0?.isExact = false }
             throw StoreError(

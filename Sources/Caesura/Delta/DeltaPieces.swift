@@ -89,13 +89,17 @@ final class DeltaPieces: @unchecked Sendable {
     /// - Parameters:
     ///   - first: The number of the first row.
     ///   - leafCount: Only those of so many leaves are wanted.
+    ///   - targets: For each leaf the number that it has in the store, or nil if it is not stored; the same if nil.
     func makeRows(
-        _ rows: ColumnBatch, from first: Int, leaves leafCount: Int, at offset: Int
+        _ rows: ColumnBatch, from first: Int, leaves leafCount: Int, as targets: [Int?]?,
+        at offset: Int
     ) throws(FormatError) {
         for value in rows.segmentedValues where value.leaf < leafCount {
+            let target = if let targets { targets[value.leaf] } else { value.leaf }
+            guard let target else { continue }
             let place = Place(row: value.row + first, leaf: value.leaf)
             let made = try make(place, value.byteCount, from: nil, at: offset)
-            values[place] = made
+            values[Place(row: place.row, leaf: target)] = made
             try made.check(rows.leaves[value.leaf].kind, at: offset)
         }
     }
@@ -104,15 +108,15 @@ final class DeltaPieces: @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - leaf: Its number, as segments name it.
+    ///   - target: The number under which it is taken.
     ///   - kind: What it holds.
     ///   - present: The value that the row has, if it is a large one.
     func make(
-        row: Int, leaf: Int, _ kind: LeafColumn.Kind, _ byteCount: Int, from present: LargeValue?,
-        at offset: Int
+        row: Int, leaf: Int, as target: Int, _ kind: LeafColumn.Kind, _ byteCount: Int,
+        from present: LargeValue?, at offset: Int
     ) throws(FormatError) {
-        let place = Place(row: row, leaf: leaf)
-        let made = try make(place, byteCount, from: present, at: offset)
-        values[place] = made
+        let made = try make(Place(row: row, leaf: leaf), byteCount, from: present, at: offset)
+        values[Place(row: row, leaf: target)] = made
         try made.check(kind, at: offset)
     }
 

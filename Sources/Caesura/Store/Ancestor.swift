@@ -20,8 +20,8 @@ package struct Ancestor: Hashable, Sendable {
     package var isExact = true
     /// Whether the store has its schemas: what comes next can be a delta from it.
     package var hasItsSchemas = true
-    /// Whether the store has its columns, so that deltas from it can be applied to the store.
-    package var hasItsColumns = true
+    /// The schemas of its regions that the store has in other columns, so that deltas from it are resolved.
+    package var resolved: [String: RegionSchema] = [:]
 
     package init(
         place: String, epoch: UInt64, digest: UInt64, regions: [String], writeMark: UInt64
@@ -55,11 +55,11 @@ extension Store {
     /// As that of ``StoreCore``.
     package func adoptAncestor(
         place: String, epoch: UInt64, digest: UInt64, regions: [String], isRestored: Bool,
-        isExact: Bool = true, skippingUpTo last: UInt64 = 0
+        isExact: Bool = true, skippingUpTo last: UInt64 = 0, from origin: Ancestor? = nil
     ) {
         core.adoptAncestor(
             place: place, epoch: epoch, digest: digest, regions: regions, isRestored: isRestored,
-            isExact: isExact, skippingUpTo: last)
+            isExact: isExact, skippingUpTo: last, from: origin)
     }
 }
 
@@ -79,9 +79,10 @@ extension StoreCore {
     ///   - isRestored: Whether its rows have just come from there: then any other write shows, for what a restore
     ///     brings has the epoch it was saved under.
     ///   - isExact: Whether all of it came.
+    ///   - origin: What a delta has led on from, if one did.
     func adoptAncestor(
         place: String, epoch: UInt64, digest: UInt64, regions: [String], isRestored: Bool,
-        isExact: Bool = true, skippingUpTo last: UInt64 = 0
+        isExact: Bool = true, skippingUpTo last: UInt64 = 0, from origin: Ancestor? = nil
     ) {
         cutting.withLock {
             let present = unsafe control.pointee.epoch.load(ordering: .relaxed)
@@ -91,7 +92,9 @@ extension StoreCore {
                 place: place, epoch: epoch, digest: digest, regions: regions, writeMark: next)
             adopted.isExact = isExact
             if isRestored {
-                (adopted.hasItsSchemas, adopted.hasItsColumns) = lastRestore.withLock { $0 }
+                (adopted.hasItsSchemas, adopted.resolved) = lastRestore.withLock { $0 }
+            } else if let origin {
+                (adopted.hasItsSchemas, adopted.resolved) = (origin.hasItsSchemas, origin.resolved)
             }
             // Passing each lock once also waits for writers that read the epoch before it changed.
             for table in tables {

@@ -25,8 +25,9 @@ final class StoreCore: @unchecked Sendable {
     var restorations: UInt64 = 0
     let reclaiming = Reclaiming()
     let ancestor = Guarded<Ancestor?>(nil)
-    /// Whether what the last restore brought is stored under its own schemas, and in its own columns.
-    let lastRestore = Guarded((hasItsSchemas: true, hasItsColumns: true))
+    /// Whether what the last restore brought is stored under its own schemas, and those of the regions that are stored in
+    /// other columns.
+    let lastRestore = Guarded((hasItsSchemas: true, resolved: [String: RegionSchema]()))
     /// The epoch in which positions of logs last went back, or may have: a restore began, or a delta was undone.
     let lastRewind = Atomic<UInt64>(0)
 
@@ -200,14 +201,18 @@ final class StoreCore: @unchecked Sendable {
             )
         }
         let plan = try RowPlan(from: region.schema, to: schema, migrations)
-        // What was restored under another schema takes no more deltas of that.
-        lastRestore.withLock { last in
-            last.hasItsSchemas = last.hasItsSchemas && plan.stored == plan.writer
-            last.hasItsColumns = last.hasItsColumns && plan.isIdentity
+        // What was restored under another schema takes deltas of that.
+        func note(_ hasItsSchemas: inout Bool, _ resolved: inout [String: RegionSchema]) {
+            if plan.stored != plan.writer { hasItsSchemas = false }
+            if !plan.isIdentity, resolved[schema.name] == nil {
+                resolved[schema.name] = plan.writer
+            }
         }
+        lastRestore.withLock { note(&$0.hasItsSchemas, &$0.resolved) }
         ancestor.withLock { ancestor in
-            if plan.stored != plan.writer { ancestor?.hasItsSchemas = false }
-            if !plan.isIdentity { ancestor?.hasItsColumns = false }
+            guard var changed = ancestor else { return }
+            note(&changed.hasItsSchemas, &changed.resolved)
+            ancestor = changed
         }
         return plan
     }

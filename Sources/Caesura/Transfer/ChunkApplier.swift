@@ -72,10 +72,11 @@ public final class ChunkApplier: Sendable {
             epoch: metadata.epoch, hashKey: metadata.hashKey, shapes: shapes)
         do throws(StoreError) {
             (regions, plans, layouts) = try Self.regions(for: metadata, in: store)
-            let (schemas, columns) = (
-                plans.allSatisfy { $0.stored == $0.writer }, plans.allSatisfy(\.isIdentity)
-            )
-            store.core.lastRestore.withLock { $0 = (schemas, columns) }
+            let hasItsSchemas = plans.allSatisfy { $0.stored == $0.writer }
+            let resolved = plans.filter { !$0.isIdentity }.map { ($0.writer.name, $0.writer) }
+            store.core.lastRestore.withLock {
+                $0 = (hasItsSchemas, Dictionary(uniqueKeysWithValues: resolved))
+            }
         } catch {
             store.core.endRestore(number)
             throw error
@@ -89,15 +90,17 @@ public final class ChunkApplier: Sendable {
         try RowPlan(from: schema, to: region.declared.schema, region.migrations)
     }
 
-    /// Whether a store takes regions as they come, column by column, so that their deltas can be applied, too.
+    /// Whether a store that takes regions takes their deltas, too.
     ///
-    /// - Throws: `schemaMismatch` when it does not take them at all.
-    package static func takesColumns(
-        of schemas: [RegionSchema], into store: Store
+    /// - Parameter undone: Whether the deltas are to be undone.
+    /// - Throws: `schemaMismatch` when it does not take the regions at all.
+    package static func takesDeltas(
+        of schemas: [RegionSchema], into store: Store, undone: Bool
     ) throws(StoreError) -> Bool {
         for schema in schemas {
             guard let region = store.core.region(named: schema.name) else { continue }
-            if try !plan(for: schema, in: region).isIdentity { return false }
+            let plan = try plan(for: schema, in: region)
+            if undone ? !plan.isIdentity : !plan.resolvesDeltas { return false }
         }
         return true
     }

@@ -14,6 +14,14 @@ struct RowPlan: Sendable {
     /// Whether rows are stored as they come.
     var isIdentity: Bool { path.isIdentity }
 
+    /// Whether deltas of the data can be applied to what is stored: code has seen no rows of which they change fields.
+    var resolvesDeltas: Bool { path.stages.count == 1 || writer.kind == .log }
+    /// The resolution; nil if rows are migrated by code.
+    var resolution: SchemaResolution? {
+        if path.stages.count == 1, case .resolve(let only) = path.stages[0] { return only }
+        return nil
+    }
+
     /// - Throws: `schemaMismatch` with each difference that is in the way.
     init(
         from data: RegionSchema, to declared: RegionSchema, _ migrations: [RowMigration]

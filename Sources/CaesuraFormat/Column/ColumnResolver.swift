@@ -146,6 +146,51 @@ extension ColumnBuffer {
         }
     }
 
+    /// Makes it the values of a column of a wider scalar, which came from this one's.
+    func narrow(_ wide: ColumnBuffer, to type: ScalarType) {
+        guard case .fixed(let scalar) = wide.kind else {
+            preconditionFailure("only scalars become narrower")
+        }
+        switch (type, scalar) {
+        case (.float32, .float64): convert(wide, from: UInt64.self, to: UInt32.self, Self.float)
+        #if !(os(macOS) && arch(x86_64))
+            case (.float16, .float32): convert(wide, from: UInt32.self, to: UInt16.self, Self.half)
+            case (.float16, .float64):
+                convert(wide, from: UInt64.self, to: UInt16.self) {
+                    Self.half(of: Self.float(of: $0))
+                }
+        #endif
+        default: narrow(wide, width: type.width, from: scalar)
+        }
+    }
+
+    private func narrow(_ wide: ColumnBuffer, width: Int, from scalar: ScalarType) {
+        switch scalar.width {
+        case 2: narrow(wide, width: width, from: UInt16.self)
+        case 4: narrow(wide, width: width, from: UInt32.self)
+        case 8: narrow(wide, width: width, from: UInt64.self)
+        default: narrow(wide, width: width, from: UInt128.self)
+        }
+    }
+
+    private func narrow<Wide: FixedWidthInteger & BitwiseCopyable>(
+        _ wide: ColumnBuffer, width: Int, from type: Wide.Type
+    ) {
+        switch width {
+        case 1: convert(wide, from: type, to: UInt8.self) { UInt8(truncatingIfNeeded: $0) }
+        case 2: convert(wide, from: type, to: UInt16.self) { UInt16(truncatingIfNeeded: $0) }
+        case 4: convert(wide, from: type, to: UInt32.self) { UInt32(truncatingIfNeeded: $0) }
+        default: convert(wide, from: type, to: UInt64.self) { UInt64(truncatingIfNeeded: $0) }
+        }
+    }
+
+    /// A double's bits as those of the float that it came from.
+    private static func float(of bits: UInt64) -> UInt32 {
+        let double = Double(bitPattern: bits)
+        guard double.isNaN else { return Float(double).bitPattern }
+        return UInt32(bits >> 63) << 31 | 0xFF << 23 | UInt32(bits >> 29 & 0x7F_FFFF)
+    }
+
     /// A float's bits as a double's; of a NaN the sign and the payload stay.
     private static func double(of bits: UInt32) -> UInt64 {
         let float = Float(bitPattern: bits)
@@ -154,6 +199,13 @@ extension ColumnBuffer {
     }
 
     #if !(os(macOS) && arch(x86_64))
+        /// A float's bits as those of the half that it came from.
+        private static func half(of bits: UInt32) -> UInt16 {
+            let float = Float(bitPattern: bits)
+            guard float.isNaN else { return Float16(float).bitPattern }
+            return UInt16(bits >> 31) << 15 | 0x1F << 10 | UInt16(bits >> 13 & 0x3FF)
+        }
+
         private static func float(of bits: UInt16) -> UInt32 {
             let float = Float16(bitPattern: bits)
             guard float.isNaN else { return Float(float).bitPattern }
