@@ -64,8 +64,9 @@ public final class DeltaResolver {
         changes.base.narrow(wide, to: type)
     }
 
-    /// Makes ``batch`` from a delta of the writer's whose changes are values, and whose columns have nothing any more
-    /// then. Inserted and removed rows are left out.
+    /// Makes ``batch`` from a delta of the writer's, without its inserted and removed rows.
+    ///
+    /// The delta's changes are values; its columns have nothing any more then.
     ///
     /// - Complexity: O(sets · leaves), and O(values) of widened and constant columns.
     public func resolve(_ data: DeltaBatch) {
