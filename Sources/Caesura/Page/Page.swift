@@ -337,12 +337,15 @@ struct PageLayout: Sendable {
     @usableFromInline let maximumSlots: Int
     /// Whether there are kept fields.
     @usableFromInline let keepsFields: Bool
+    /// Whether some of them come and go with an optional of the program's, so that each write must look.
+    @usableFromInline let settlesKeptFields: Bool
     /// What to do for them; whoever has the layout keeps it alive.
     private unowned(unsafe) let keptFields: KeptFields?
 
     init(_ layout: RowLayout, keeping keptFields: KeptFields? = nil) {
         stride = layout.stride
         keepsFields = keptFields != nil
+        settlesKeptFields = keptFields?.hasScopes ?? false
         unsafe self.keptFields = keptFields
         referenceOffsets = ReferenceOffsets(
             layout.leaves.compactMap { leaf in

@@ -69,7 +69,7 @@ extension UnsafeMutablePointer where Pointee == Partition {
 
     /// Which optionals that have kept fields are present in a row that is about to change.
     @inlinable @inline(__always) func presence(_ cursor: borrowing RowCursor) -> UInt64 {
-        guard unsafe pointee.layout.keepsFields else { return 0 }
+        guard unsafe pointee.layout.settlesKeptFields else { return 0 }
         return unsafe pointee.layout.keptPresence(in: UnsafeRawPointer(cursor.entry))
     }
 
@@ -80,7 +80,7 @@ extension UnsafeMutablePointer where Pointee == Partition {
         _ cursor: borrowing RowCursor, presentBefore before: UInt64
     ) {
         unsafe stamp(cursor)
-        if unsafe pointee.layout.keepsFields {
+        if unsafe pointee.layout.settlesKeptFields {
             unsafe settleKept(cursor.entry, cursor.slot, cursor.hash, cursor.heap, before)
         }
     }
@@ -90,7 +90,7 @@ extension UnsafeMutablePointer where Pointee == Partition {
         _ before: UInt64
     ) {
         let kept = unsafe pointee.layout.kept
-        guard kept.hasScopes, unsafe kept.presence(in: entry) != before else { return }
+        guard unsafe kept.presence(in: entry) != before else { return }
         var (entry, heap) = unsafe (entry, heap)
         heap.limit = Page.valueLimit
         let needed = kept.heapByteCount(upTo: heap.limit)

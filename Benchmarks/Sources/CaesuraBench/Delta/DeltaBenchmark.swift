@@ -122,7 +122,8 @@ enum DeltaBenchmark {
         keep(bytes)
     }
 
-    private static func encode(
+    /// The chunks of a delta.
+    static func encode(
         from base: Cut, to cut: Cut, _ digest: UInt64
     ) throws -> (chunks: [UInt8], end: StreamEnd) {
         let source = try DeltaSource(from: base, to: cut, baseDigest: digest)
@@ -140,7 +141,8 @@ enum DeltaBenchmark {
         return (chunks, end)
     }
 
-    private static func apply(
+    /// Applies a delta, with a worker that is kept for the next.
+    static func apply(
         _ delta: (chunks: [UInt8], end: StreamEnd), at epoch: UInt64, to store: Store,
         _ kept: inout DeltaApplier.Worker?
     ) throws {
@@ -161,7 +163,8 @@ enum DeltaBenchmark {
         try applier.finish(delta.end, at: epoch)
     }
 
-    private static func end(of stream: [UInt8]) throws -> StreamEnd {
+    /// What ends a stream.
+    static func end(of stream: [UInt8]) throws -> StreamEnd {
         var reader = StreamReader()
         reader.push(stream)
         while let item = try reader.next() {

@@ -28,6 +28,7 @@ struct Plan {
             addTable(scale, repetitions: quick ? 1 : rows > 1_000_000 ? 2 : 3)
             addEncoding(scale, rows: rows, repetitions: quick ? 1 : 3, peers: peers)
         }
+        addVersions(quick: quick)
         addDeltas(quick: quick)
         for size in quick ? ["10M"] : ["10M", "100M", "1G", "4G"] {
             addPause(size, peers: peers)
@@ -57,6 +58,11 @@ struct Plan {
             if !isLarge { runs.append(Self.bench("redis --rows \(scale)")) }
         }
         add("encode and restore, \(scale) rows", repetitions, runs)
+    }
+
+    private mutating func addVersions(quick: Bool) {
+        add(
+            "versions", quick ? 1 : 3, [Self.bench("versions --rows \(quick ? "100k" : "1M")")])
     }
 
     private mutating func addDeltas(quick: Bool) {
