@@ -55,7 +55,7 @@ let package = Package(
                 .product(name: "SwiftSyntaxMacros", package: "swift-syntax"),
             ]),
         .target(name: "CaesuraMigration", dependencies: ["CaesuraFormat"]),
-        .target(name: "CaesuraRepository", dependencies: ["Caesura", "CaesuraFormat", "CXXHash"]),
+        .target(name: "CaesuraRepository", dependencies: ["Caesura", "CaesuraFormat", "CaesuraMigration", "CXXHash"]),
         .target(name: "CaesuraRoutes", dependencies: ["Caesura"]),
         .target(name: "CaesuraSchemas", dependencies: ["CaesuraFormat"]),
         .target(
@@ -94,7 +94,7 @@ let package = Package(
             dependencies: ["Caesura", "CaesuraFormat", "CaesuraMigration", "CaesuraTesting"]),
         .testTarget(
             name: "CaesuraRepositoryTests",
-            dependencies: ["Caesura", "CaesuraFormat", "CaesuraRepository"]),
+            dependencies: ["Caesura", "CaesuraFormat", "CaesuraMigration", "CaesuraRepository"]),
         .testTarget(name: "CaesuraRoutesTests", dependencies: ["Caesura", "CaesuraRoutes"]),
         .testTarget(
             name: "CaesuraSchemasTests", dependencies: ["CaesuraFormat", "CaesuraSchemas"]),

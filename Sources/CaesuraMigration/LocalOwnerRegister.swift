@@ -1,0 +1,38 @@
+import Synchronization
+
+/// An owner register in one process: for tests, simulations, and moves between stores of one process.
+///
+/// Its entries end with it.
+public final class LocalOwnerRegister: OwnerRegister {
+    private let entries = Mutex<[PartitionNumber: OwnerEntry]>([:])
+
+    /// Creates a register without entries.
+    public init() {}
+
+    /// The last entry of a partition.
+    public func last(
+        of partition: PartitionNumber
+    ) async throws(OwnerRegisterError) -> OwnerEntry? {
+        entries.withLock { $0[partition] }
+    }
+
+    /// Makes an entry the last one, if that before it is.
+    public func append(
+        _ entry: OwnerEntry, to partition: PartitionNumber
+    ) async throws(OwnerRegisterError) -> OwnerAppending {
+        let (last, isAppended) = entries.withLock { entries in
+            let last = entries[partition]
+            let isNext = entry.number == (last?.number ?? 0) + 1
+            if isNext { entries[partition] = entry }
+            return (last, isNext)
+        }
+        if isAppended { return .appended }
+        guard let last, entry.number <= last.number else {
+            throw OwnerRegisterError(
+                .outOfOrder,
+                "partition \(partition) has \(last?.number ?? 0) entries, and number \(entry.number) is to follow"
+            )
+        }
+        return .refused(last)
+    }
+}

@@ -1,0 +1,164 @@
+/// A partition of a node's state, as the owner register names it: `docs/MIGRATION.md` section 2.
+public struct PartitionNumber: Hashable, Sendable, Comparable, CustomStringConvertible {
+    /// 2 to the power b, and which of the 2 to the power b hash ranges it is; 0 for logs and cells.
+    public let rawValue: UInt64
+
+    /// The partition of a number.
+    public init(rawValue: UInt64) { self.rawValue = rawValue }
+
+    /// The rows of all tables whose hashes are in a range.
+    ///
+    /// - Parameters:
+    ///   - index: Which of the ranges, from 0.
+    ///   - bits: There are 2 to the power `bits` of them; at most 16.
+    public init(index: Int, bits: Int) {
+        precondition((0...16).contains(bits), "a node has at most 65,536 partitions")
+        precondition((0..<1 << bits).contains(index), "there is no such partition")
+        rawValue = 1 << UInt64(bits) | UInt64(index)
+    }
+
+    /// The logs and cells of a store.
+    public static let unkeyed = PartitionNumber(rawValue: 0)
+
+    /// Sixteen hexadecimal digits.
+    public var description: String {
+        let digits = String(rawValue, radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+
+    /// Orders by number.
+    public static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }
+}
+
+/// Who owns a partition from some moment on: `docs/MIGRATION.md` section 3.
+public struct OwnerEntry: Hashable, Sendable {
+    /// Its place in the partition's sequence, from 1.
+    public let number: UInt64
+    /// The node that owns the partition: 1 to 255 bytes of UTF-8.
+    public let owner: String
+    /// The fencing epoch under which it serves.
+    public let fencingEpoch: UInt64
+
+    /// The longest name of a node, in bytes of UTF-8.
+    public static let ownerLimit = 255
+    /// Numbers and fencing epochs are below this: whoever counts up to it has miscounted.
+    public static let limit: UInt64 = 1 << 62
+
+    /// Why a partition has another owner.
+    public enum Change: UInt64, Sendable, CaseIterable {
+        /// A move has come to its end.
+        case commit = 1
+        /// A move was given up; the owner stays.
+        case abort = 2
+        /// The owner is lost.
+        case takeover = 3
+    }
+
+    /// The first entry of a partition.
+    ///
+    /// - Throws: `malformed` when the owner's name is empty or too long.
+    public init(creating owner: String) throws(OwnerRegisterError) {
+        try self.init(number: 1, owner: owner, fencingEpoch: 1)
+    }
+
+    /// The entry that is to follow another.
+    ///
+    /// - Throws: `malformed` when the owner's name is empty or too long.
+    public init(
+        _ change: Change, of last: OwnerEntry, to owner: String
+    ) throws(OwnerRegisterError) {
+        try self.init(
+            number: last.number + 1, owner: owner, fencingEpoch: last.fencingEpoch + change.rawValue
+        )
+    }
+
+    /// An entry as a register has it.
+    ///
+    /// - Throws: `malformed` when it is none that a register has.
+    public init(number: UInt64, owner: String, fencingEpoch: UInt64) throws(OwnerRegisterError) {
+        guard (1...Self.ownerLimit).contains(owner.utf8.count) else {
+            throw OwnerRegisterError(
+                .malformed,
+                "a node's name has 1 to \(Self.ownerLimit) bytes, not \(owner.utf8.count)"
+            )
+        }
+        guard (1..<Self.limit).contains(number), (number..<Self.limit).contains(fencingEpoch)
+        else {
+            throw OwnerRegisterError(
+                .malformed, "no register has entry \(number) of fencing epoch \(fencingEpoch)")
+        }
+        self.number = number
+        self.owner = owner
+        self.fencingEpoch = fencingEpoch
+    }
+}
+
+/// What became of an entry that was to be appended.
+public enum OwnerAppending: Hashable, Sendable {
+    /// It is the last one now, and survives a crash.
+    case appended
+    /// Another one had its place; this is the last one.
+    case refused(OwnerEntry)
+}
+
+/// The linearizable record of who owns which partition: `docs/MIGRATION.md` section 3.
+///
+/// Calls may come from any number of tasks and nodes at once.
+public protocol OwnerRegister: Sendable {
+    /// The last entry of a partition; nil if it has none.
+    ///
+    /// Every entry whose ``append(_:to:)`` has returned, on any node, is this one or before it; and whatever is
+    /// returned here stays.
+    ///
+    /// - Throws: `unavailable`, `damaged`, `unsupported`.
+    func last(of partition: PartitionNumber) async throws(OwnerRegisterError) -> OwnerEntry?
+
+    /// Makes an entry the last one, if that before it is.
+    ///
+    /// - Throws: `unavailable`: the entry may be there all the same, so read. `outOfOrder` when the one before it is not
+    ///   there. `damaged`, `unsupported`.
+    func append(
+        _ entry: OwnerEntry, to partition: PartitionNumber
+    ) async throws(OwnerRegisterError) -> OwnerAppending
+}
+
+/// Why a register could not be read or appended to.
+///
+/// Two errors are equal when their codes are.
+public struct OwnerRegisterError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// What a caller may act on.
+    @nonexhaustive
+    public enum Code: Sendable {
+        /// It cannot be reached, or failed: nothing is known of what was asked. Try again, and serve nothing meanwhile
+        /// that depends on it.
+        case unavailable
+        /// What it holds is not what was written: an operator must look.
+        case damaged
+        /// A newer version wrote it.
+        case unsupported
+        /// An entry is to follow one that is not there.
+        case outOfOrder
+        /// An entry that no register has.
+        case malformed
+    }
+
+    /// What a caller may act on.
+    public var code: Code
+    /// What happened, with the place.
+    public var message: String
+
+    /// Creates an error.
+    public init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    /// The message.
+    public var description: String { message }
+
+    /// Compares the codes.
+    public static func == (a: Self, b: Self) -> Bool { a.code == b.code }
+
+    /// Hashes the code.
+    public func hash(into hasher: inout Hasher) { hasher.combine(code) }
+}
