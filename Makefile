@@ -19,13 +19,15 @@ test: libraries
 bench:
 	SWIFT="$(SWIFT)" PEERS=$(PEERS) QUICK=$(QUICK) Benchmarks/run
 
-# The example's present version reads all that shipped, and its versions exchange checkpoints.
+# The example's present version reads all that shipped, its schemas are those in the lock, and its versions exchange
+# checkpoints.
 examples: libraries
 	$(SWIFT) test --package-path Examples/SessionService
+	$(SWIFT) package --package-path Examples/SessionService schema check
 	SWIFT="$(SWIFT)" Examples/SessionService/rolling-upgrade
 
 lint:
-	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests \
+	$(SWIFT) format lint --strict --recursive Package.swift Plugins Sources Tests \
 	    $(wildcard Benchmarks/Package.swift Benchmarks/Sources Fuzz/Package.swift Fuzz/Sources) \
 	    $(foreach part,Package.swift Sources Earlier Tests,$(wildcard Examples/*/$(part)))
 

@@ -14,6 +14,7 @@ let package = Package(
         .library(name: "CaesuraSchemas", targets: ["CaesuraSchemas"]),
         .library(name: "CaesuraService", targets: ["CaesuraService"]),
         .library(name: "CaesuraTesting", targets: ["CaesuraTesting"]),
+        .plugin(name: "CaesuraSchema", targets: ["CaesuraSchema"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -23,6 +24,13 @@ let package = Package(
         .package(url: "https://github.com/swiftlang/swift-syntax", from: "603.0.1"),
     ],
     targets: [
+        .plugin(
+            name: "CaesuraSchema",
+            capability: .command(
+                intent: .custom(
+                    verb: "schema",
+                    description: "Compare the package's schemas with those that shipped.")),
+            dependencies: ["CaesuraTool"]),
         .systemLibrary(
             name: "CZlib", pkgConfig: "zlib",
             providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
@@ -55,7 +63,9 @@ let package = Package(
                 .product(name: "SwiftSyntaxMacros", package: "swift-syntax"),
             ]),
         .target(name: "CaesuraMigration", dependencies: ["CaesuraFormat"]),
-        .target(name: "CaesuraRepository", dependencies: ["Caesura", "CaesuraFormat", "CaesuraMigration", "CXXHash"]),
+        .target(
+            name: "CaesuraRepository",
+            dependencies: ["Caesura", "CaesuraFormat", "CaesuraMigration", "CXXHash"]),
         .target(name: "CaesuraRoutes", dependencies: ["Caesura"]),
         .target(name: "CaesuraSchemas", dependencies: ["CaesuraFormat"]),
         .target(
@@ -117,7 +127,7 @@ let package = Package(
     swiftLanguageModes: [.v6]
 )
 
-for target in package.targets where target.type != .system {
+for target in package.targets where target.type != .system && target.type != .plugin {
     var settings = target.swiftSettings ?? []
     settings += [
         .enableUpcomingFeature("ExistentialAny"),

@@ -32,6 +32,13 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ]),
+        .executableTarget(
+            name: "SessionSchemas",
+            dependencies: [
+                "Sessions",
+                .product(name: "Caesura", package: "caesura"),
+                .product(name: "CaesuraSchemas", package: "caesura"),
+            ]),
         .testTarget(
             name: "SessionsTests",
             dependencies: [

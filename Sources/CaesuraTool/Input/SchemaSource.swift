@@ -3,7 +3,7 @@ import CaesuraRepository
 import CaesuraSchemas
 import Foundation
 
-/// A repository, a stream or a lock that schemas are taken from.
+/// A repository, a stream, a lock or what a registry prints, from which schemas are taken; `-` is standard input.
 struct SchemaSource {
     let path: String
 
@@ -21,7 +21,10 @@ struct SchemaSource {
         }
         let data: Data
         do {
-            data = try Data(contentsOf: URL(filePath: path), options: .mappedIfSafe)
+            data =
+                path == "-"
+                ? try FileHandle.standardInput.readToEnd() ?? Data()
+                : try Data(contentsOf: URL(filePath: path), options: .mappedIfSafe)
         } catch {
             throw ToolError(
                 "cannot read \(path): \(failureText(error))",

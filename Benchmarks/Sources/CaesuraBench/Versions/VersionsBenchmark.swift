@@ -1,8 +1,9 @@
 import Caesura
 import CaesuraFormat
 
-/// `versions`: rows of another version of the schema, in turns with those of the same: restoring them, using a table that
-/// keeps fields for others, applying deltas. One thread.
+/// `versions`: rows of another version of the schema, in turns with those of the same, one thread.
+///
+/// Restoring them, using a table that keeps fields for others, applying deltas.
 enum VersionsBenchmark {
     static func run(_ options: Options) throws {
         let rows = try options.int("rows", default: 1_000_000)
