@@ -84,7 +84,7 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ]),
-        .testTarget(name: "CaesuraTests", dependencies: ["Caesura"]),
+        .testTarget(name: "CaesuraTests", dependencies: ["Caesura"], exclude: ["Golden"]),
         .testTarget(
             name: "CaesuraFormatTests", dependencies: ["CaesuraFormat", "CaesuraTesting"],
             exclude: ["Golden"]),

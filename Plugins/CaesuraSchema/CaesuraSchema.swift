@@ -66,7 +66,8 @@ struct CaesuraSchema: CommandPlugin {
 
     /// Runs the registry, and keeps what it prints.
     private func write(_ registry: URL, to file: URL) throws {
-        FileManager.default.createFile(atPath: file.path(percentEncoded: false), contents: nil)
+        _ = FileManager.default.createFile(
+            atPath: file.path(percentEncoded: false), contents: nil)
         let output = try FileHandle(forWritingTo: file)
         defer { try? output.close() }
         let status = try run(registry, [], in: nil, output: output)
