@@ -9,7 +9,10 @@ let package = Package(
     targets: [
         .target(
             name: "FuzzTargets",
-            dependencies: [.product(name: "CaesuraFormat", package: "caesura")]),
+            dependencies: [
+                .product(name: "CaesuraFormat", package: "caesura"),
+                .product(name: "CaesuraMigration", package: "caesura"),
+            ]),
         .executableTarget(name: "Replay", dependencies: ["FuzzTargets"]),
     ],
     swiftLanguageModes: [.v6]

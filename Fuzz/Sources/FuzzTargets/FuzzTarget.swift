@@ -13,7 +13,7 @@ public struct FuzzTarget: Sendable {
 
     /// All of them.
     public static let all: [FuzzTarget] = {
-        var all: [FuzzTarget] = [.schema, .column, .chunk, .stream]
+        var all: [FuzzTarget] = [.schema, .negotiation, .column, .chunk, .stream]
         #if CAESURA_LIBFUZZER
             all.append(.manifest)
             all.append(.delta)
