@@ -20,7 +20,8 @@ public enum SchemaMacro: ExtensionMacro {
         let schema = reader.read(
             declaration, as: type,
             isConforming: protocols.contains {
-                $0.trimmedDescription.hasSuffix("SchemaStruct")
+                // Not `DeprecatingSchemaStruct`, which is asked for beside it.
+                $0.trimmedDescription.split(separator: ".").last == "SchemaStruct"
             },
             lexicalContext: context.lexicalContext)
         reader.findings.diagnostics.forEach(context.diagnose)
