@@ -18,6 +18,8 @@ struct FieldDeclaration {
     let type: FieldSpelling
     /// The default, as it is written.
     let defaultValue: String?
+    /// Whether the default means the same wherever it is written: a literal.
+    let isDefaultLiteral: Bool
     /// Who sees the property.
     let access: AccessLevel
     /// Who can set the property, or nil for a `let`.

@@ -66,7 +66,8 @@ struct FieldReader {
             formerNames: readFormerNames(of: attribute, name, in: &findings),
             deprecation: readDeprecation(
                 of: attribute, name, hasDefault: defaultValue != nil, in: &findings),
-            type: type, defaultValue: defaultValue, access: access,
+            type: type, defaultValue: defaultValue,
+            isDefaultLiteral: binding.initializer?.value.isLiteral ?? true, access: access,
             setterAccess: isLet
                 ? nil : min(access, AccessLevel(setterOf: variable.modifiers) ?? access))
     }
@@ -367,6 +368,15 @@ extension PatternBindingSyntax {
 }
 
 extension ExprSyntax {
+    /// Whether it is a literal that names nothing.
+    fileprivate var isLiteral: Bool {
+        switch kind {
+        case .integerLiteralExpr, .floatLiteralExpr, .booleanLiteralExpr, .nilLiteralExpr: true
+        case .stringLiteralExpr: stringLiteral != nil
+        default: false
+        }
+    }
+
     /// The type to suggest for a property with this initial value.
     fileprivate var guessedType: String? {
         if self.is(BooleanLiteralExprSyntax.self) { return "Bool" }

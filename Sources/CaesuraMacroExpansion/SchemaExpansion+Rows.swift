@@ -112,5 +112,5 @@ extension SchemaExpansion {
 
 extension String {
     /// The text with an upper-case first letter.
-    fileprivate var capitalized: String { prefix(1).uppercased() + dropFirst() }
+    var capitalized: String { prefix(1).uppercased() + dropFirst() }
 }

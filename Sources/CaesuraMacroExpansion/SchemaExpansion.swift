@@ -31,7 +31,7 @@ struct SchemaExpansion {
         let conformance = protocols.isEmpty ? "" : ": " + protocols.joined(separator: ", ")
         var members = [
             stored, fields, isInline, describe, heapByteCount, place, replacementByteCount, replace,
-            load, discard, stage, value, deprecatedFields,
+            load, discard, stage, value, deprecatedFields, unwrittenDefaults,
         ]
         if schema.isKey { members += [hash, absorb, matches] }
         members += [reader, editor]
@@ -253,8 +253,31 @@ struct SchemaExpansion {
     /// What is written for a field of `value`.
     private func written(_ field: FieldDeclaration) -> String {
         guard field.deprecation != nil else { return "value.\(field.identifier)" }
-        if field.isUnwritten(in: schema.version), let value = field.defaultValue { return value }
+        if field.isUnwritten(in: schema.version), let value = field.defaultValue {
+            return field.isDefaultLiteral ? value : "\(schema.type).\(defaultName(of: field))"
+        }
         return "\(schema.type)._deprecatedFields(of: value).\(field.identifier)"
+    }
+
+    private func defaultName(of field: FieldDeclaration) -> String {
+        "_default\(field.name.capitalized)"
+    }
+
+    /// The defaults that are written instead of fields and are no literals.
+    ///
+    /// `Self` means the struct here, as where the field is declared, and what is inlined need not see what they name.
+    private var unwrittenDefaults: String? {
+        let members = schema.fields.compactMap { field -> String? in
+            guard field.isUnwritten(in: schema.version), !field.isDefaultLiteral,
+                let value = field.defaultValue
+            else { return nil }
+            let access = field.access == .fileprivate ? "fileprivate " : ""
+            return """
+                \(schema.isInlinable ? "@usableFromInline " : "")\(access)static var \
+                \(defaultName(of: field)): \(field.type.written) { \(value) }
+                """
+        }
+        return members.isEmpty ? nil : members.joined(separator: "\n\n")
     }
 
     /// The deprecated fields of a value, in a struct of their own that may be used without a warning.
