@@ -24,12 +24,13 @@ public struct SchemaAgreement: Hashable, Sendable {
     public init(source: SchemaOffer, target: SchemaOffer) throws(SchemaConflicts) {
         var regions: [Region] = []
         var conflicts: [SchemaConflict] = []
+        // Names are the same when their bytes are.
+        let readers = Dictionary(
+            target.regions.map { (Array($0.read.name.utf8), $0) },
+            uniquingKeysWith: { first, _ in first })
         for offered in source.regions {
             let data = offered.written
-            // Names are the same when their bytes are.
-            let reader = target.regions.first {
-                $0.read.name.utf8.elementsEqual(data.name.utf8)
-            }
+            let reader = readers[Array(data.name.utf8)]
             do throws(SchemaConflicts) {
                 let stored = try reader?.path(from: data).stored ?? data
                 regions.append(

@@ -51,9 +51,8 @@ public struct ReadingPath: Hashable, Sendable {
     ) throws(SchemaConflicts) {
         var stages: [Stage] = []
         var at = data
-        while let index = Self.next(
-            after: at.row.version, before: reader.row.version, steps)
-        {
+        for index in Self.ascending(steps, to: reader.row.version)
+        where steps[index].from.version >= at.row.version {
             var begin = reader
             begin.row = steps[index].from
             stages.append(.resolve(try SchemaResolution(writer: at, reader: begin)))
@@ -68,14 +67,11 @@ public struct ReadingPath: Hashable, Sendable {
         stored = last.stored
     }
 
-    /// The step that begins with the earliest version from one on.
-    private static func next(
-        after version: UInt32, before last: UInt32, _ steps: [SchemaStep]
-    ) -> Int? {
+    /// The steps that lead to a version or an earlier one, those first that begin with the earliest.
+    private static func ascending(_ steps: [SchemaStep], to last: UInt32) -> [Int] {
         // A step that does not ascend would never end.
         steps.indices.filter {
-            steps[$0].from.version >= version && steps[$0].to.version <= last
-                && steps[$0].from.version < steps[$0].to.version
-        }.min { steps[$0].from.version < steps[$1].from.version }
+            steps[$0].to.version <= last && steps[$0].from.version < steps[$0].to.version
+        }.sorted { (steps[$0].from.version, $0) < (steps[$1].from.version, $1) }
     }
 }

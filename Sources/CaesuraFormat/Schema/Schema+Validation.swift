@@ -253,7 +253,7 @@ extension Value {
 
     /// The value with a string as its UTF-8, because Swift's strings are equal when they look the same
     /// and the format's when their bytes are.
-    fileprivate var inUTF8: Value {
+    var inUTF8: Value {
         if case .string(let string) = self { .bytes(Array(string.utf8)) } else { self }
     }
 

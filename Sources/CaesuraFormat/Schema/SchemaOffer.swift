@@ -34,4 +34,7 @@ public struct SchemaOffer: Hashable, Sendable {
 
     /// Creates an offer.
     public init(_ regions: [Region]) { self.regions = regions }
+
+    /// Creates the offer of a program that reads what it writes, and has no migrations.
+    public init(of schemas: [RegionSchema]) { regions = schemas.map { Region($0) } }
 }

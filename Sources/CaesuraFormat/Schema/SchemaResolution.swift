@@ -34,7 +34,7 @@ public struct SchemaResolution: Hashable, Sendable {
     /// Compares two schemas, which keep the rules of ``RegionSchema/validate()``.
     ///
     /// - Throws: All differences that are in the way.
-    /// - Complexity: O(fields); quadratic in the fields of one struct.
+    /// - Complexity: O(fields, names and cases).
     public init(writer: RegionSchema, reader: RegionSchema) throws(SchemaConflicts) {
         self.writer = writer
         self.reader = reader
@@ -110,7 +110,8 @@ private struct SchemaComparison {
             guard case .enumeration(_, let dataCases) = data.type,
                 case .enumeration(_, let programCases) = program.type
             else { return true }
-            return dataCases.allSatisfy { programCases.has($0.raw) }
+            let known = RawValues(programCases)
+            return dataCases.allSatisfy { known.contains($0.raw) }
         }
         guard form(data).wireFingerprint == form(program).wireFingerprint, knowsCases else {
             let text = { (key: Schema) in "the key \(FieldType.structure(key.fields))" }
@@ -138,12 +139,16 @@ private struct SchemaComparison {
             starts.append(next)
             next += field.type.leafCount
         }
+        let places = Dictionary(
+            data.fields.indices.map { (data.fields[$0].number, $0) }, uniquingKeysWith: min)
+        let known = Set(program.fields.map(\.number))
+        let retired = RetiredFields(program.retired)
         var fields: [Field] = []
         var sources: [LeafSource] = []
         for field in program.fields {
             let name = path + field.name
             var stored = field
-            if let index = data.fields.firstIndex(where: { $0.number == field.number }) {
+            if let index = places[field.number] {
                 compareNames(data.fields[index], field, name)
                 let type = resolve(
                     data.fields[index].type, at: starts[index], field.type, name, field.number)
@@ -159,10 +164,10 @@ private struct SchemaComparison {
             }
             fields.append(stored)
         }
-        var kept: [Field] = []
-        for (index, field) in data.fields.enumerated()
-        where !program.fields.contains(where: { $0.number == field.number }) {
-            if program.retired.has(field) { continue }
+        var names = TakenNames(program.fields.map(\.name))
+        var isKept = false
+        for (index, field) in data.fields.enumerated() where !known.contains(field.number) {
+            if retired.has(field) { continue }
             guard isNewer else {
                 note(
                     .droppedField, path: path + field.name, number: field.number,
@@ -172,17 +177,24 @@ private struct SchemaComparison {
                         : "write 'retired: [\(field.number), \"\(field.name)\"]'")
                 continue
             }
-            kept.append(field.named(apartFrom: fields + kept))
+            isKept = true
+            var stored = field
+            stored.name = names.take(field.name, or: "#\(field.number)")
+            fields.append(stored)
             sources += (starts[index]..<starts[index] + field.type.leafCount).map(LeafSource.leaf)
         }
-        fields += kept
-        guard isNewer else { return (fields, program.retired, sources) }
-        let retired =
-            program.retired
-            + data.retired.filter { field in
-                !program.retired.contains(field) && !fields.contains { [field].has($0) }
+        guard isKept else { return (fields, program.retired, sources) }
+        let (numbers, present) = (
+            Set(fields.map(\.number)), Set(fields.flatMap { [$0.name] + $0.formerNames })
+        )
+        let others = data.retired.filter { field in
+            if retired.has(field) { return false }
+            return switch field {
+            case .number(let number): !numbers.contains(number)
+            case .name(let name): !present.contains(name)
             }
-        return (fields, kept.isEmpty ? program.retired : retired, sources)
+        }
+        return (fields, program.retired + others, sources)
     }
 
     private mutating func compareNames(_ data: Field, _ program: Field, _ name: String) {
@@ -211,14 +223,16 @@ private struct SchemaComparison {
         case (.array(let from), .array(let to)) where from == to: return (program, [.leaf(leaf)])
         case (.enumeration(let from, let dataCases), .enumeration(let to, let cases)):
             guard let source = Self.source(from, at: leaf, to) else { break }
-            let unknown = dataCases.filter { !cases.has($0.raw) }
+            let known = RawValues(cases)
+            let unknown = dataCases.filter { !known.contains($0.raw) }
             if !unknown.isEmpty, !cases.contains(where: \.isFallback) {
-                let names = unknown.map(\.name).joined(separator: ", ")
+                let texts = unknown.map(\.name).joined(separator: ", ")
                 note(
-                    .unknownCases, path: name, number: number, data: "the cases \(names)",
+                    .unknownCases, path: name, number: number, data: "the cases \(texts)",
                     program: "neither them nor a fallback", hint: "declare 'static var fallback'")
             }
-            let kept = unknown.map { $0.named(apartFrom: cases, raw: to) }
+            let names = TakenNames(cases.map(\.name))
+            let kept = unknown.map { $0.named(apartFrom: names, raw: to) }
             return (.enumeration(raw: to, cases: cases + kept), [source])
         case (.optional(let from), .optional(let to)):
             let wrapped = resolve(from, at: leaf + 1, to, name, number)
@@ -352,45 +366,80 @@ extension Field {
         if case .optional = type { return Value.none }
         return nil
     }
+}
 
-    /// The field with a name that no other one has.
-    fileprivate func named(apartFrom others: [Field]) -> Field {
-        guard others.contains(where: { $0.name.utf8.elementsEqual(name.utf8) }) else { return self }
-        var field = self
-        field.name = "\(name.prefix(200))#\(number)"
-        return field
+/// Names that are taken, by their bytes.
+private struct TakenNames {
+    private var names: Set<[UInt8]>
+
+    init(_ names: [String]) { self.names = Set(names.map { Array($0.utf8) }) }
+
+    func has(_ name: String) -> Bool { names.contains(Array(name.utf8)) }
+
+    /// A name, with something behind it if another one has it.
+    func free(_ name: String, or ending: String) -> String {
+        has(name) ? "\(name.prefix(200))\(ending)" : name
+    }
+
+    /// As ``free(_:or:)``, and takes it.
+    mutating func take(_ name: String, or ending: String) -> String {
+        let free = free(name, or: ending)
+        names.insert(Array(free.utf8))
+        return free
+    }
+}
+
+/// The raw values of some cases: numbers as numbers, in whatever integer type, and strings by their bytes.
+private struct RawValues {
+    private let values: Set<Value>
+
+    init(_ cases: [EnumerationCase]) { values = Set(cases.map { Self.form(of: $0.raw) }) }
+
+    func contains(_ raw: Value) -> Bool { values.contains(Self.form(of: raw)) }
+
+    private static func form(of raw: Value) -> Value {
+        if case .uint(let uint) = raw, let int = Int128(exactly: uint) { return .int(int) }
+        return raw.inUTF8
+    }
+}
+
+/// Fields that are retired, by their numbers and names.
+private struct RetiredFields {
+    private var numbers: Set<UInt16> = []
+    private var names: Set<String> = []
+
+    init(_ fields: [RetiredField]) {
+        for field in fields {
+            switch field {
+            case .number(let number): numbers.insert(number)
+            case .name(let name): names.insert(name)
+            }
+        }
+    }
+
+    /// Whether the same number or name is among them.
+    func has(_ field: RetiredField) -> Bool {
+        switch field {
+        case .number(let number): numbers.contains(number)
+        case .name(let name): names.contains(name)
+        }
+    }
+
+    /// Whether a field is among them, by its number or one of its names.
+    func has(_ field: Field) -> Bool {
+        numbers.contains(field.number) || names.contains(field.name)
+            || field.formerNames.contains { names.contains($0) }
     }
 }
 
 extension EnumerationCase {
     /// The case with a name that no other one has, and no fallback; its raw value as one of a type.
-    fileprivate func named(apartFrom others: [EnumerationCase], raw type: FieldType) -> Self {
+    fileprivate func named(apartFrom others: TakenNames, raw type: FieldType) -> Self {
         var other = self
         other.isFallback = false
         if case .scalar(let scalar) = type { other.raw = raw.integer(as: scalar) }
-        if others.contains(where: { $0.name.utf8.elementsEqual(name.utf8) }) {
-            other.name = "\(name.prefix(200))#\(raw)"
-        }
+        other.name = others.free(name, or: "#\(raw)")
         return other
-    }
-}
-
-extension [EnumerationCase] {
-    /// Whether a case has a raw value, in whatever integer type.
-    fileprivate func has(_ raw: Value) -> Bool {
-        contains { $0.raw.isSameRaw(as: raw) }
-    }
-}
-
-extension [RetiredField] {
-    /// Whether a field is among them, by its number or one of its names.
-    fileprivate func has(_ field: Field) -> Bool {
-        contains { retired in
-            switch retired {
-            case .number(let number): number == field.number
-            case .name(let name): name == field.name || field.formerNames.contains(name)
-            }
-        }
     }
 }
 
@@ -407,15 +456,6 @@ extension Value {
                         ? values[index].extended(to: field.type) : field.initialValue
                 })
         default: self
-        }
-    }
-
-    /// Whether two raw values are equal: numbers as numbers, strings by their bytes.
-    fileprivate func isSameRaw(as other: Value) -> Bool {
-        switch (self, other) {
-        case (.string(let a), .string(let b)): a.utf8.elementsEqual(b.utf8)
-        case (.uint(let a), .int(let b)), (.int(let b), .uint(let a)): b >= 0 && a == UInt128(b)
-        default: self == other
         }
     }
 
