@@ -67,7 +67,9 @@ let package = Package(
             name: "CaesuraRepository",
             dependencies: ["Caesura", "CaesuraFormat", "CaesuraMigration", "CXXHash"]),
         .target(name: "CaesuraRoutes", dependencies: ["Caesura"]),
-        .target(name: "CaesuraSchemas", dependencies: ["CaesuraFormat"]),
+        .target(
+            name: "CaesuraSchemas",
+            dependencies: ["Caesura", "CaesuraFormat", "CaesuraMigration"]),
         .target(
             name: "CaesuraService",
             dependencies: [
@@ -107,7 +109,8 @@ let package = Package(
             dependencies: ["Caesura", "CaesuraFormat", "CaesuraMigration", "CaesuraRepository"]),
         .testTarget(name: "CaesuraRoutesTests", dependencies: ["Caesura", "CaesuraRoutes"]),
         .testTarget(
-            name: "CaesuraSchemasTests", dependencies: ["CaesuraFormat", "CaesuraSchemas"]),
+            name: "CaesuraSchemasTests",
+            dependencies: ["Caesura", "CaesuraFormat", "CaesuraSchemas"]),
         .testTarget(
             name: "CaesuraServiceTests",
             dependencies: [

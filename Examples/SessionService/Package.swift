@@ -36,7 +36,6 @@ let package = Package(
             name: "SessionSchemas",
             dependencies: [
                 "Sessions",
-                .product(name: "Caesura", package: "caesura"),
                 .product(name: "CaesuraSchemas", package: "caesura"),
             ]),
         .testTarget(

@@ -3,7 +3,7 @@ import PackagePlugin
 
 /// `swift package schema <subcommand> …`: the command `caesura schema`, given the schemas that the package has now.
 ///
-/// These come from the package's *registry*, an executable that prints them: `docs/SCHEMAS.md`, "Checking".
+/// These come from the package's *registry*, an executable that writes them: `docs/SCHEMAS.md`, "Checking".
 ///
 ///     swift package schema check --rollback
 ///     └─ build the registry ─► run it ─► present schemas, in a file ─► caesura schema check FILE --rollback
@@ -17,8 +17,8 @@ struct CaesuraSchema: CommandPlugin {
             throw Failure("which subcommand? As in: swift package schema check")
         }
         rest.removeFirst()
-        let present = context.pluginWorkDirectoryURL.appending(path: "\(name).json")
-        try write(try build(name), to: present)
+        let present = context.pluginWorkDirectoryURL.appending(path: name)
+        try ask(try build(name), for: present)
         let status = try run(
             context.tool(named: "CaesuraTool").url,
             ["schema", subcommand, present.path(percentEncoded: false)] + rest,
@@ -27,7 +27,7 @@ struct CaesuraSchema: CommandPlugin {
         if status != 0 { exit(status) }
     }
 
-    /// The product that prints the schemas: the one that is named, or the only executable that uses `CaesuraSchemas`.
+    /// The product that writes the schemas: the one that is named, or the only executable that uses `CaesuraSchemas`.
     private func registry(of package: Package, named names: [String]) throws -> String {
         if let name = names.last { return name }
         let found = package.products(ofType: ExecutableProduct.self).filter {
@@ -43,11 +43,11 @@ struct CaesuraSchema: CommandPlugin {
         case 1: return found[0].name
         case 0:
             throw Failure(
-                "no executable of this package uses CaesuraSchemas: add one that prints the schemas, as docs/SCHEMAS.md "
+                "no executable of this package uses CaesuraSchemas: add one that writes the schemas, as docs/SCHEMAS.md "
                     + "of Caesura shows")
         default:
             throw Failure(
-                "which one prints the schemas? --registry "
+                "which one writes the schemas? --registry "
                     + found.map(\.name).joined(separator: ", or --registry "))
         }
     }
@@ -64,26 +64,19 @@ struct CaesuraSchema: CommandPlugin {
         return artifact.url
     }
 
-    /// Runs the registry, and keeps what it prints.
-    private func write(_ registry: URL, to file: URL) throws {
-        _ = FileManager.default.createFile(
-            atPath: file.path(percentEncoded: false), contents: nil)
-        let output = try FileHandle(forWritingTo: file)
-        defer { try? output.close() }
-        let status = try run(registry, [], in: nil, output: output)
+    /// Lets the registry write the schemas to a file.
+    private func ask(_ registry: URL, for file: URL) throws {
+        let status = try run(registry, [file.path(percentEncoded: false)], in: nil)
         guard status == 0 else {
             throw Failure("\(registry.lastPathComponent) ended with exit code \(status)")
         }
     }
 
-    private func run(
-        _ program: URL, _ arguments: [String], in directory: URL?, output: FileHandle? = nil
-    ) throws -> Int32 {
+    private func run(_ program: URL, _ arguments: [String], in directory: URL?) throws -> Int32 {
         let process = Process()
         process.executableURL = program
         process.arguments = arguments
         process.currentDirectoryURL = directory
-        if let output { process.standardOutput = output }
         try process.run()
         process.waitUntilExit()
         return process.terminationStatus

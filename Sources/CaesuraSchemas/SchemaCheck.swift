@@ -28,6 +28,9 @@ public struct SchemaCheck: Sendable {
         public var message: String
         /// What to do.
         public var hint: String
+
+        /// The region and the field, joined with full stops.
+        public var place: String { field.map { "\(region).\($0)" } ?? region }
     }
 
     /// What was found, by region and version.
@@ -36,16 +39,23 @@ public struct SchemaCheck: Sendable {
     /// Whether nothing must keep it from shipping.
     public var isGood: Bool { !problems.contains { $0.severity == .error } }
 
+    /// Compares schemas of a program that has no migrations.
+    public init(
+        _ schemas: [RegionSchema], against lock: SchemaLock, rollback: Severity = .warning
+    ) {
+        self.init(SchemaOffer(of: schemas), against: lock, rollback: rollback)
+    }
+
     /// Compares.
     ///
     /// - Parameters:
-    ///   - schemas: The program's.
+    ///   - program: The program's schemas, and the migrations that it has for its data.
     ///   - lock: What shipped before.
     ///   - rollback: What it is that the newest version in the lock cannot read what this program writes: so an older
     ///     program cannot take over again.
-    public init(_ schemas: [RegionSchema], against lock: SchemaLock, rollback: Severity = .warning)
-    {
-        for schema in schemas.sorted(by: { $0.name < $1.name }) {
+    public init(_ program: SchemaOffer, against lock: SchemaLock, rollback: Severity = .warning) {
+        for region in program.regions.sorted(by: { $0.read.name < $1.read.name }) {
+            let schema = region.read
             guard let versions = lock.regions[schema.name], let newest = versions.last?.schema
             else {
                 note(
@@ -56,7 +66,7 @@ public struct SchemaCheck: Sendable {
             checkVersion(schema, newest)
             for version in versions {
                 if version.isReadable {
-                    checkReading(version.schema, by: schema)
+                    checkReading(version.schema, by: region)
                     checkPromises(version.schema, schema)
                 }
                 checkNames(version.schema, schema)
@@ -65,7 +75,7 @@ public struct SchemaCheck: Sendable {
             checkDefaults(newest, schema)
             checkDeprecation(newest, schema)
         }
-        let names = Set(schemas.map(\.name))
+        let names = Set(program.regions.map(\.read.name))
         for schema in lock.newest where !names.contains(schema.name) {
             note(
                 .warning, "L3", schema, version: schema.row.version,
@@ -104,14 +114,14 @@ public struct SchemaCheck: Sendable {
         }
     }
 
-    private mutating func checkReading(_ data: RegionSchema, by program: RegionSchema) {
-        if data == program { return }
+    private mutating func checkReading(_ data: RegionSchema, by program: SchemaOffer.Region) {
+        if data == program.read { return }
         do throws(SchemaConflicts) {
-            _ = try SchemaResolution(writer: data, reader: program)
+            _ = try program.path(from: data)
         } catch {
             for conflict in error.conflicts {
                 note(
-                    .error, conflict.rule.rawValue, program, field: conflict.place,
+                    .error, conflict.rule.rawValue, program.read, field: conflict.place,
                     version: data.row.version,
                     "data of version \(data.row.version) cannot be read: it has \(conflict.data), the program "
                         + conflict.program, conflict.hint)
@@ -227,7 +237,7 @@ public struct SchemaCheck: Sendable {
             guard let other = old.first(where: { $0.number == field.number }),
                 let before = other.type.members, let now = field.type.members
             else { continue }
-            found += structs(before, now, path + field.name + ".")
+            found += structs(before.fields, now.fields, path + field.name + ".")
         }
         return found
     }
@@ -235,15 +245,4 @@ public struct SchemaCheck: Sendable {
 
 extension SchemaConflict {
     fileprivate var place: String? { number == nil ? nil : path }
-}
-
-extension FieldType {
-    /// The fields of a struct, optional or not.
-    fileprivate var members: [Field]? {
-        switch self {
-        case .structure(let fields, _): fields
-        case .optional(let wrapped): wrapped.members
-        default: nil
-        }
-    }
 }

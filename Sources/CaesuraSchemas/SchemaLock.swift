@@ -35,6 +35,11 @@ public struct SchemaLock: Hashable, Sendable {
     /// Creates a lock of nothing.
     public init() {}
 
+    /// All versions: regions by name, and of each region the oldest first.
+    public var versions: [RegionSchema] {
+        regions.sorted { $0.key < $1.key }.flatMap { $1.map(\.schema) }
+    }
+
     /// The newest version of each region, by name.
     public var newest: [RegionSchema] {
         regions.values.compactMap { $0.last?.schema }.sorted { $0.name < $1.name }

@@ -54,9 +54,9 @@ public struct SchemaContract {
     public func check() throws {
         let present = Store()
         try declare(present)
-        var violations = SchemaCheck(present.regions, against: lock).problems
+        var violations = SchemaCheck(present.schemaOffer, against: lock).problems
             .filter { $0.severity == .error }
-            .map { "\($0.rule) \($0.region)\($0.field.map { ".\($0)" } ?? ""): \($0.message)" }
+            .map { "\($0.rule) \($0.place): \($0.message)" }
         for schema in present.regions {
             for version in lock.regions[schema.name] ?? [] where version.isReadable {
                 let isMigrated = present.migrations(of: schema.name).contains {

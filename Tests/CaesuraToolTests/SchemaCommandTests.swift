@@ -98,7 +98,15 @@ struct SchemaCommandTests {
 
                     """)
             let before = try Data(contentsOf: URL(filePath: lock))
-            #expect(try run("lock", broken, "--lock", lock).exitCode == 1)
+            let refused = try run("lock", broken, "--lock", lock)
+            #expect(refused.exitCode == 1)
+            #expect(
+                refused.errors == """
+                    caesura: error: W2 accounts.owner: data of version 1 cannot be read: it has string, the program \
+                    neither such a field nor a retired one
+                    caesura: hint: caesura schema check \(broken) --lock \(lock) says all that is wrong
+
+                    """)
             #expect(try Data(contentsOf: URL(filePath: lock)) == before)
 
             let json = try run("check", broken, "--lock", lock, "--format", "json").json
@@ -120,6 +128,42 @@ struct SchemaCommandTests {
             #expect(try run("show", second).output.contains("@Field(3, since: 2) var note"))
             #expect(try run("show", lock, "--region", "others").exitCode == 1)
         }
+    }
+
+    @Test func `versions are retired by region and version, and by nothing else`() async throws {
+        try await CaesuraProgram.withDirectory { (directory) async throws in
+            let (lock, state) = (directory + "/lock.json", directory + "/state")
+            try await write(First(balance: 1, owner: "a"), to: state)
+            #expect(try run("lock", state, "--lock", lock).exitCode == 0)
+            let before = try Data(contentsOf: URL(filePath: lock))
+            for text in ["accounts", "accounts=", "=2", "accounts=x", "accounts=0", "accounts=-1"] {
+                let run = try run("lock", state, "--lock", lock, "--retire=\(text)")
+                #expect(run.exitCode == 64, "\(text)")
+                #expect(run.errors.hasPrefix("caesura: error: the value '\(text)' is invalid for"))
+            }
+            let other = try run("lock", state, "--lock", lock, "--retire", "others=2")
+            #expect(other.exitCode == 64)
+            #expect(
+                other.errors == """
+                    caesura: error: --retire others=2: the lock has no region others
+                    caesura: hint: it has accounts
+
+                    """)
+            #expect(try Data(contentsOf: URL(filePath: lock)) == before)
+            try await write(Broken(balance: 1), to: directory + "/broken")
+            #expect(
+                try run("check", directory + "/broken", "--lock", lock).output.contains("W2"))
+            #expect(
+                try run("lock", state, "--lock", lock, "--retire", "accounts=2").exitCode == 0)
+            #expect(
+                try !run("check", directory + "/broken", "--lock", lock).output.contains("W2"))
+        }
+    }
+
+    @Test func `an equals sign may be in a region's name`() throws {
+        let retirement = try #require(Retirement(argument: "a=b=4"))
+        #expect(retirement.region == "a=b")
+        #expect(retirement.version == 4)
     }
 
     @Test func `which versions read which checkpoints`() async throws {

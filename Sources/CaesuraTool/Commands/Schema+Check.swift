@@ -13,9 +13,8 @@ extension Schema {
             case text, json, github, sarif
         }
 
-        @Argument(
-            help: ArgumentHelp("Data of the present program.", valueName: "directory or file"))
-        var source: String
+        @Argument(help: ArgumentHelp(Schema.presentHelp, valueName: "data"))
+        var source: SchemaSource
         @OptionGroup var lock: LockArguments
         @Flag(
             help: "Treat it as an error when the version before cannot go on from this one's data.")
@@ -27,7 +26,7 @@ extension Schema {
 
         func run() async throws {
             let check = SchemaCheck(
-                try await SchemaSource(source).schemas(), against: try lock.read(),
+                try await source.offer(), against: try lock.read(),
                 rollback: rollback ? .error : .warning)
             switch format {
             case .text: try StandardOutput.write(check.text)
@@ -38,7 +37,7 @@ extension Schema {
             guard check.isGood else {
                 let count = check.problems.count { $0.severity == .error }
                 throw ToolError(
-                    "\(counted(count, "problem")) in the schemas of \(source)",
+                    "\(counted(count, "problem")) in the schemas of \(source.name)",
                     hint: "docs/SCHEMAS.md explains each rule")
             }
         }
@@ -50,9 +49,7 @@ extension SchemaCheck {
     var text: String {
         if problems.isEmpty { return "the schemas are those that shipped\n" }
         return problems.map { problem in
-            let field = problem.field.map { ".\($0)" } ?? ""
-            return
-                "\(problem.severity): \(problem.rule) \(problem.region)\(field): \(problem.message)\n"
+            "\(problem.severity): \(problem.rule) \(problem.place): \(problem.message)\n"
                 + "  \(problem.hint)\n"
         }.joined()
     }
@@ -61,8 +58,7 @@ extension SchemaCheck {
     func annotations(in path: String) -> String {
         problems.map { problem in
             let kind = problem.severity == .note ? "notice" : problem.severity.rawValue
-            let field = problem.field.map { ".\($0)" } ?? ""
-            let title = "\(problem.rule) \(problem.region)\(field)"
+            let title = "\(problem.rule) \(problem.place)"
             return "::\(kind) file=\(Self.escaped(path)),title=\(Self.escaped(title))::"
                 + Self.escaped("\(problem.message). \(problem.hint)", isProperty: false) + "\n"
         }.joined()

@@ -8,9 +8,18 @@ struct Schema: AsyncParsableCommand {
         abstract: "Keep what shipped schemas promise.",
         discussion: """
             A lock, caesura.schema.json beside the code, has every schema that was shipped. The present schemas come \
-            from data that the present program has written: a repository, or a file that holds a stream.
+            from the program's registry (swift package caesura-schema runs it), or from data that the present \
+            program has written.
             """,
-        subcommands: [Check.self, Lock.self, Show.self, Compat.self])
+        subcommands: [Check.self, Lock.self, Diff.self, Show.self, Compat.self])
+
+    /// Where the present schemas are taken from.
+    static let presentHelp: String =
+        "What the program's registry wrote, or data of it: a repository or a stream. - is standard input."
+    /// Where any schemas are taken from.
+    static let sourceHelp: String =
+        "What a registry wrote, a repository (state, or state@12 for an epoch), a stream, or a lock (caesura.schema.json, "
+        + "or caesura.schema.json@3 for a version). - is standard input."
 
     /// Where the lock is.
     struct LockArguments: ParsableArguments {

@@ -1,8 +1,5 @@
-import Caesura
 import CaesuraSchemas
 import Sessions
 
 // What `swift package schema` asks for: the regions as they are now.
-let store = Store()
-_ = try Sessions(in: store)
-SchemaRegistry.print(store.regions)
+SchemaRegistry.main { store in _ = try Sessions(in: store) }
