@@ -24,8 +24,9 @@ public struct SchemaDifference: Hashable, Sendable {
     public struct Change: Hashable, Codable, Sendable {
         /// What it is.
         public var kind: Kind
-        /// The names from the row to the field, joined with full stops, as the newer side has them; a key's begin with
-        /// `key:`. Nil when the region or its row is meant.
+        /// The names from the row to the field, joined with full stops, as the newer side has them.
+        ///
+        /// A key's begin with `key:`. Nil when the region or its row is meant.
         public var field: String?
         /// The field's number.
         public var number: UInt16?

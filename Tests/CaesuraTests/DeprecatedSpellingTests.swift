@@ -54,11 +54,16 @@ import Testing
 
 let internalDefault = "internal"
 
+/// A row.
 @Schema("public_row", version: 2)
 public struct PublicRow: Hashable, Sendable {
+    /// A field.
     @Field(1) public var name: String
+    /// A field.
     @Field(2, deprecated: 2, unwritten: 2) public var country: String = internalDefault
+    /// A field.
     @Field(3, deprecated: 2, unwritten: 2) public var size: UInt64 = UInt64(hiddenSize)
+    /// A field.
     @Field(4, deprecated: 2) public var text: String = internalDefault
 }
 
@@ -79,17 +84,22 @@ private struct PrivateInner: Hashable {
 
 private enum PrivatePlan: String, SchemaEnum { case a, b }
 
+/// A row.
 @Schema("mixed", version: 2)
 public struct MixedRow {
+    /// A field.
     @Field(1) public private(set) var name: String
     @Field(2, deprecated: 2) private var country: String = "x"
     @Field(3, deprecated: 2) var inner: UInt8?
+    /// A field.
     @Field(4, deprecated: 2) public internal(set) var size: UInt8
 }
 
-// Says itself what the macro would say.
+/// A row that says itself what the macro would say.
 @Schema("public_inner", version: 2)
 public struct PublicInner: SchemaStruct {
+    /// A field.
     @Field(1, deprecated: 1) public var x: UInt8
+    /// A field.
     @Field(2, deprecated: 1) public let y: String
 }
