@@ -99,10 +99,11 @@ extension SchemaOffer.Region {
     }
 
     fileprivate func encode(into writer: inout ByteWriter) {
+        let isSame = read.isSame(as: written)
         written.encode(into: &writer)
         writer.append(
-            (read == written ? 0 : Parts.read) | (migrations.isEmpty ? 0 : Parts.migrations))
-        if read != written { read.encode(into: &writer) }
+            (isSame ? 0 : Parts.read) | (migrations.isEmpty ? 0 : Parts.migrations))
+        if !isSame { read.encode(into: &writer) }
         if migrations.isEmpty { return }
         precondition(
             migrations.count <= SchemaMessage.migrationLimit, "nobody has so many migrations")
@@ -126,7 +127,7 @@ extension SchemaOffer.Region {
         if parts & Parts.read != 0 {
             read = try RegionSchema(reading: &reader)
             guard read.name.utf8.elementsEqual(written.name.utf8), read.kind == written.kind,
-                read != written
+                !read.isSame(as: written)
             else {
                 throw reader.error(
                     .malformed, "what is read of region \(written.name) is not another schema of it"
@@ -162,6 +163,19 @@ extension SchemaOffer.Region {
             throw reader.error(.malformed, "a migration of \(read.name) leads to no later version")
         }
         return step
+    }
+}
+
+extension RegionSchema {
+    /// Whether two schemas are coded the same: Swift's strings are equal when they look the same.
+    fileprivate func isSame(as other: RegionSchema) -> Bool {
+        self == other && coding == other.coding
+    }
+
+    private var coding: [UInt8] {
+        var writer = ByteWriter()
+        encode(into: &writer)
+        return writer.array
     }
 }
 

@@ -55,6 +55,23 @@ import Testing
         region(2, [Field(number: 1, name: "user", type: .string)]),
     ]
 
+    @Test func `both sides come to the same where texts only look the same`() throws {
+        func region(_ text: String) -> RegionSchema {
+            Self.region(
+                1, [Field(number: 1, name: "city", type: .string, defaultValue: .string(text))])
+        }
+        let offer = SchemaOffer([
+            SchemaOffer.Region(region("Orl\u{E9}ans"), reading: region("Orle\u{301}ans"))
+        ])
+        let states = try Self.negotiate(source: offer, target: offer)
+        guard case .agreed(let agreement) = states.source else {
+            Issue.record("\(states.source)")
+            return
+        }
+        #expect(states.target == states.source)
+        #expect(agreement.regions.map(\.isReversible) == [true])
+    }
+
     @Test func `both sides come to the same, and to what reading allows`() throws {
         var agreed = 0
         for source in Self.schemas {
