@@ -119,7 +119,9 @@ public final class DeltaApplier: Sendable {
                     + "restore the base into an empty store", epoch: Epoch(rawValue: ancestor.epoch)
             )
         }
-        guard direction == .forwards || ancestor.resolved.isEmpty else {
+        // What a delta undoes of a log is whole rows.
+        let hasItsColumns = ancestor.resolved.values.allSatisfy { $0.kind == .log }
+        guard direction == .forwards || hasItsColumns else {
             throw StoreError(
                 .schemaMismatch,
                 "the store has its state under another version of a schema, and a delta that is undone gives back columns "
