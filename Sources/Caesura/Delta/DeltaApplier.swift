@@ -398,6 +398,7 @@ public final class DeltaApplier: Sendable {
                 "the delta has \(end.chunkCount) chunks, and \(progress.headers.count) of them came; send it again",
                 epoch: Epoch(rawValue: epoch))
         }
+        if regions.contains(where: \.core.isReplaced) { throw disturbed(at: epoch) }
         try settleLogs(progress, end)
         store.adoptAncestor(
             place: origin.place, epoch: epoch, digest: direction == .forwards ? digest : base,
@@ -405,21 +406,34 @@ public final class DeltaApplier: Sendable {
         // Counted once a new epoch has begun: what is written in that shows when the next delta comes.
         let isDisturbed =
             regions.reduce(0) { $0 &+ $1.core.tableWriteCount } != progress.writeCount
-            || regions.contains { $0.core.isLogWritten(since: origin.writeMark) }
-        if isDisturbed {
-            store.core.ancestor.withLock { $0?.isExact = false }
-            throw StoreError(
-                .wrongBase,
-                "something else wrote to the store while the delta was applied, so it is no longer exactly what "
-                    + "was saved; restore into an empty store while nothing writes",
-                epoch: Epoch(rawValue: epoch))
-        }
+            || regions.contains {
+                $0.core.isLogWritten(since: origin.writeMark) || $0.core.isReplaced
+            }
+        if isDisturbed { throw disturbed(at: epoch) }
+    }
+
+    /// Notes that the store is no state that was saved, and why.
+    private func disturbed(at epoch: UInt64) -> StoreError {
+        store.core.ancestor.withLock { $0?.isExact = false }
+        return StoreError(
+            .wrongBase,
+            "something else wrote to the store while the delta was applied, or gave a region its Swift types, so it is no "
+                + "longer exactly what was saved; restore into an empty store while nothing does",
+            epoch: Epoch(rawValue: epoch))
     }
 }
 
 extension RegionCore {
     fileprivate var tableWriteCount: Int {
         if case .table(let table) = self { table.writeCount } else { 0 }
+    }
+
+    /// Whether another one has its rows, with Swift types: under the store's lock of cuts they went there.
+    fileprivate var isReplaced: Bool {
+        switch self {
+        case .table(let table): unsafe table.partition(0).withLock { table.isReplaced }
+        case .log(let log): log.withLock { log.isReplaced }
+        }
     }
 
     fileprivate func isLogWritten(since epoch: UInt64) -> Bool {

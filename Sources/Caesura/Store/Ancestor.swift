@@ -48,8 +48,7 @@ extension Store {
     ///
     /// - Complexity: O(partitions).
     package func isWritten(since epoch: UInt64) -> Bool {
-        core.tables.contains { $0.isWritten(since: epoch) }
-            || core.logs.contains { $0.isWritten(since: epoch) }
+        core.isWritten(since: epoch, but: nil)
     }
 
     /// As that of ``StoreCore``.
@@ -109,6 +108,39 @@ extension StoreCore {
             }
             ancestor.withLock { $0 = adopted }
         }
+    }
+}
+
+// MARK: Rows that take Swift types
+
+extension StoreCore {
+    /// The ancestor's ``Ancestor/writeMark``, if the store is still as that.
+    var unwrittenMark: UInt64? {
+        guard let mark = ancestor.withLock({ $0?.writeMark }), !isWritten(since: mark, but: nil)
+        else { return nil }
+        return mark
+    }
+
+    /// Begins a new epoch, so that rows that have taken Swift types do not count as written since the ancestor.
+    ///
+    /// Under `cutting`; the table that took them is not in the store yet.
+    ///
+    /// - Parameters:
+    ///   - mark: ``unwrittenMark`` as it was before.
+    ///   - old: The table that had the rows.
+    func passWriteMark(_ mark: UInt64, adopting old: TableCore) {
+        let next = unsafe control.pointee.epoch.load(ordering: .relaxed) + 1
+        unsafe control.pointee.epoch.store(next, ordering: .sequentiallyConsistent)
+        // Looking at each also waits for writers that read the epoch before it changed.
+        if isWritten(since: mark, but: old) { return }
+        ancestor.withLock { ancestor in
+            if ancestor?.writeMark == mark { ancestor?.writeMark = next }
+        }
+    }
+
+    fileprivate func isWritten(since epoch: UInt64, but table: TableCore?) -> Bool {
+        tables.contains { $0 !== table && $0.isWritten(since: epoch) }
+            || logs.contains { $0.isWritten(since: epoch) }
     }
 }
 

@@ -130,11 +130,13 @@ final class StoreCore: @unchecked Sendable {
         let plan = try checkAdoption(
             of: .table(present), present.isTyped, schema, isTyped, new.migrations.withLock { $0 })
         new.take(try new.declared.storing(plan.stored))
+        let mark = unwrittenMark
         if plan.isIdentity {
             try new.takeRows(of: present)
         } else {
             new.convertRows(of: present, by: plan)
         }
+        if let mark { passWriteMark(mark, adopting: present) }
         new.isTyped = true
         new.ordinal = present.ordinal
         registry.withLock { $0.tables[new.ordinal] = new }
