@@ -16,8 +16,11 @@ struct DeltaScan: ~Copyable {
     private let table: TableCore
     private let base: FrozenTable
     private let target: FrozenTable
-    /// What is stamped with a later epoch was written after the base.
+    /// What is stamped with a later epoch than the base's was written after it.
     private let baseEpoch: UInt64
+    /// The same in the present partition; 0, so that all of it is compared, if its rows came from elsewhere after the
+    /// base, with stamps of their own.
+    private var stampEpoch: UInt64 = 0
     private let comparer: RowComparer
     private var weigher: RowWeigher
     private let stride: Int
@@ -31,7 +34,8 @@ struct DeltaScan: ~Copyable {
     /// How runs were compared, for telemetry and tests.
     private(set) var counts = DeltaCounts()
 
-    private var partition = 0
+    private let partitions: Range<Int>
+    private var partition: Int
     private var runs: [Run] = []
     private var nextRun = 0
     /// The runs that have several leaves on a side.
@@ -40,7 +44,7 @@ struct DeltaScan: ~Copyable {
     /// The place in hash order of the row of each slot of a page.
     private let ranks: UnsafeMutablePointer<UInt8>
     /// Rows of the base in partitions before the present one.
-    private var rowsBefore: UInt64 = 0
+    private var rowsBefore: UInt64
     /// The first hash that has not been looked at; nil when all have.
     private var frontier: UInt64? = 0
 
@@ -66,9 +70,14 @@ struct DeltaScan: ~Copyable {
         var target: [DirectoryEntry]
     }
 
+    /// - Parameter partitions: Those that are compared: one at least.
     init(
-        _ base: FrozenTable, _ target: FrozenTable, baseEpoch: UInt64, fixedRowWeight: Int
+        _ base: FrozenTable, _ target: FrozenTable, in partitions: Range<Int>, baseEpoch: UInt64,
+        fixedRowWeight: Int
     ) {
+        self.partitions = partitions
+        partition = partitions.lowerBound
+        rowsBefore = base.rowCounts[..<partitions.lowerBound].reduce(0) { $0 + UInt64($1) }
         table = target.table
         self.base = base
         self.target = target
@@ -151,7 +160,7 @@ struct DeltaScan: ~Copyable {
         while nextRun == runs.count {
             rowsBefore += UInt64(base.rowCounts[partition])
             partition += 1
-            guard partition < table.partitionCount else {
+            guard partition < partitions.upperBound else {
                 partition -= 1
                 frontier = nil
                 return
@@ -190,6 +199,7 @@ struct DeltaScan: ~Copyable {
         if roots.1.epoch <= baseEpoch, base.rowCounts[partition] == target.rowCounts[partition] {
             return
         }
+        stampEpoch = table.lastAdoption(of: partition) > baseEpoch ? 0 : baseEpoch
         var old = LeafWalk(below: roots.0, from: start)
         var new = LeafWalk(below: roots.1, from: start)
         var position = rowsBefore
@@ -201,7 +211,7 @@ struct DeltaScan: ~Copyable {
             }
             pages &+= 1
             // Rows that a restore brought while the base was cut have older epochs, and show here.
-            if newLeaf.epoch > baseEpoch || oldLeaf.rowCount != newLeaf.rowCount {
+            if newLeaf.epoch > stampEpoch || oldLeaf.rowCount != newLeaf.rowCount {
                 runs.append(
                     Run(
                         baseWord: oldLeaf.word, targetWord: newLeaf.word, position: position,
@@ -233,7 +243,7 @@ struct DeltaScan: ~Copyable {
         pages += run.target.count
         let rows = run.base.reduce(0) { $0 + $1.rowCount }
         let rowsNow = run.target.reduce(0) { $0 + $1.rowCount }
-        if rows != rowsNow || run.target.contains(where: { $0.epoch > baseEpoch }) {
+        if rows != rowsNow || run.target.contains(where: { $0.epoch > stampEpoch }) {
             runs.append(
                 Run(
                     baseWord: 0, targetWord: 0, position: position, end: old.end,
@@ -297,7 +307,7 @@ struct DeltaScan: ~Copyable {
     private mutating func comparePages(_ run: Run) -> DeltaCounts.Cause? {
         let new = run.target.page
         let noted = unsafe new.header.pointee.changes
-        guard noted.epoch <= baseEpoch else { return .laterEpoch }
+        guard noted.epoch <= stampEpoch else { return .laterEpoch }
         let old = OlderPage(run.base, stride)
         let entries =
             unsafe run.target.address + Page.entriesOffset(slotCount: run.target.slotCount)
@@ -411,7 +421,7 @@ struct DeltaScan: ~Copyable {
             if i < old.count, j < new.count, old[i].hash == new[j].hash,
                 comparer.haveSameKey(old[i].row, new[j].row)
             {
-                if new[j].row.epoch > baseEpoch {
+                if new[j].row.epoch > stampEpoch {
                     append(position: position, new: new[j].row, old: old[i].row)
                 }
                 (i, j) = (i + 1, j + 1)

@@ -24,6 +24,7 @@ public final class DeltaSource: Sendable {
     public let isReversible: Bool
     /// What bodies are compressed with.
     public let compression: Compression
+    private let part: StorePart
     private let regions: [FrozenRegion]
     private let baseRegions: [FrozenRegion]
     private let layouts: [RegionLayout]
@@ -94,20 +95,22 @@ public final class DeltaSource: Sendable {
     ///   - baseEpoch: The epoch by which the receiver knows the base, when that is not the cut's: after a
     ///     restore, a cut that nothing was written before equals what was restored.
     ///   - target: The later cut.
+    ///   - part: What of the changes is wanted, as of ``SnapshotSource``.
     ///   - baseDigest: The identity of the base.
     ///   - isReversible: Whether the delta also carries the way back.
     ///   - compression: What bodies are compressed with.
     /// - Throws: `noDelta` when a region was declared, or took its Swift types, between the cuts: a snapshot says it;
     ///   and when a reversible delta is wanted and a log was trimmed between the cuts: its rows are not carried back.
     public init(
-        from base: Cut, as baseEpoch: UInt64? = nil, to target: Cut, baseDigest: UInt64,
-        isReversible: Bool = false, compression: Compression = .none
+        from base: Cut, as baseEpoch: UInt64? = nil, to target: Cut, of part: StorePart = .all,
+        baseDigest: UInt64, isReversible: Bool = false, compression: Compression = .none
     ) throws(StoreError) {
         precondition(base.store === target.store, "cuts of two stores")
         precondition(base.epoch < target.epoch, "a base after its target")
         self.base = base
         self.target = target
         self.baseEpoch = baseEpoch ?? base.epoch.rawValue
+        self.part = part
         self.baseDigest = baseDigest
         self.isReversible = isReversible
         self.compression = compression
@@ -120,7 +123,7 @@ public final class DeltaSource: Sendable {
                 .noDelta, "the store's regions changed since the base; take a snapshot",
                 epoch: target.epoch)
         }
-        for case (.log(let old), .log(let new)) in zip(baseRegions, regions) {
+        for case (.log(let old), .log(let new)) in zip(baseRegions, regions) where part.hasLogs {
             if isReversible, old.extent.head != new.extent.head {
                 throw StoreError(
                     .noDelta,
@@ -232,6 +235,7 @@ public final class DeltaSource: Sendable {
                 if case .log(let target) = regions[cursor.region],
                     case .log(let base) = baseRegions[cursor.region]
                 {
+                    guard part.hasLogs else { continue }
                     cursor.planner = LogPlanner(
                         target, from: max(base.extent.end, target.extent.head),
                         fixedRowWeight: layouts[cursor.region].fixedRowWeight)
@@ -240,11 +244,13 @@ public final class DeltaSource: Sendable {
                 guard case .table(let target) = regions[cursor.region],
                     case .table(let base) = baseRegions[cursor.region]
                 else { preconditionFailure("both cuts have the region") }
+                let partitions = part.partitions(of: target.table)
+                if partitions.isEmpty { continue }
                 cursor.scan = ScanBox(
                     DeltaScan(
-                        base, target, baseEpoch: self.base.epoch.rawValue,
+                        base, target, in: partitions, baseEpoch: self.base.epoch.rawValue,
                         fixedRowWeight: layouts[cursor.region].fixedRowWeight))
-                cursor.ranges = [.all]
+                cursor.ranges = [part.range]
                 cursor.sequence = 0
                 continue
             }

@@ -28,6 +28,14 @@ enum RegionCore: Equatable {
         }
     }
 
+    /// The shape that its rows have now.
+    var shape: RegionShape {
+        switch self {
+        case .table(let table): table.shape
+        case .log(let log): log.shape
+        }
+    }
+
     /// Code for rows of earlier versions.
     var migrations: [RowMigration] {
         switch self {

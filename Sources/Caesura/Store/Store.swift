@@ -50,6 +50,8 @@ public final class Store: Sendable {
             retainedLimit: configuration.retainedByteLimit)
     }
 
+    init(core: StoreCore) { self.core = core }
+
     /// The table of that name, created if the store has none.
     ///
     /// A table may also be declared when a restore has brought its rows already, without their Swift types.

@@ -7,7 +7,8 @@ final class StoreCore: @unchecked Sendable {
     // @unchecked: `control` points at atomics and lives as long as this object; the rest is immutable
     // or under a lock.
 
-    let pool = PagePool()
+    /// The memory of pages; a store of incoming rows shares that of the store that is to have them.
+    let pool: PagePool
     private let created = ContinuousClock.now
     var hashKey: HashKey { unsafe control.pointee.hashKey }
     let partitionBits: Int
@@ -38,7 +39,10 @@ final class StoreCore: @unchecked Sendable {
         var openCuts: [CutAccess] = []
     }
 
-    init(hashKey: HashKey, partitionBits: Int, retainedLimit: Int) {
+    init(
+        hashKey: HashKey, partitionBits: Int, retainedLimit: Int, pool: PagePool = PagePool()
+    ) {
+        self.pool = pool
         self.partitionBits = partitionBits
         unsafe control = .allocate(capacity: 1)
         unsafe control.initialize(to: StoreControl(hashKey: hashKey, retainedLimit: retainedLimit))

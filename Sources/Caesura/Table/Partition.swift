@@ -27,6 +27,8 @@ struct Partition: ~Copyable {
     @usableFromInline var rowCount = 0
     var frozenRoot: DirectoryEntry
     var frozenRowCount = 0
+    /// The epoch in which rows with stamps of another store came last, or 0.
+    var lastAdoption: UInt64 = 0
     /// Replaced pages, nodes and values that a cut may still see: a list through ``Retirable``.
     var retiredHead: UnsafeMutableRawPointer?
     /// Large values that the writer who holds the lock has replaced; it settles what becomes of them when it

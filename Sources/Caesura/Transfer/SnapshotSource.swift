@@ -23,11 +23,13 @@ public final class SnapshotSource: Sendable {
     private let regions: [FrozenRegion]
     private let layouts: [RegionLayout]
     private let kept: [String: Range<UInt64>]
+    private let part: StorePart
     private let cursor = Guarded(Cursor())
 
     private struct Cursor {
         var region = 0
-        var partition = -1
+        /// The next partition of the region to plan; nil when none of the region was.
+        var partition: Int?
         var planner: ChunkPlanner?
         var logPlanner: LogPlanner?
         var nextChunk = 0
@@ -80,17 +82,20 @@ public final class SnapshotSource: Sendable {
     ///   - cut: The cut.
     ///   - epoch: The epoch under which it is saved, when that is not the cut's: after a restore, a cut that
     ///     nothing was written before equals what was restored.
+    ///   - part: What of the cut is wanted; the stream is one of the whole store that has nothing else. A part of rows is
+    ///     made of whole partitions of the store.
     ///   - compression: What bodies are compressed with.
     ///   - kept: For logs, by name, the positions whose chunks the receiver has from an earlier cut of this store
     ///     with the same regions and options: from the log's head then on. Of sealed stretches that lie within them, and
     ///     of which nothing was trimmed since, no chunks are made: those would be the same, to the byte. What comes
     ///     is then no whole stream; the receiver puts it together.
     public init(
-        _ cut: Cut, as epoch: UInt64? = nil, compression: Compression = .none,
-        keeping kept: [String: Range<UInt64>] = [:]
+        _ cut: Cut, as epoch: UInt64? = nil, of part: StorePart = .all,
+        compression: Compression = .none, keeping kept: [String: Range<UInt64>] = [:]
     ) throws(FormatError) {
         self.cut = cut
         self.kept = kept
+        self.part = part
         regions = cut.frozenRegions
         heads = cut.heads
         var layouts: [RegionLayout] = []
@@ -134,7 +139,7 @@ public final class SnapshotSource: Sendable {
                 return job
             }
             cursor.region += 1
-            cursor.partition = -1
+            cursor.partition = nil
             cursor.planner = nil
             cursor.logPlanner = nil
         }
@@ -144,6 +149,7 @@ public final class SnapshotSource: Sendable {
     private func next(
         _ cursor: inout Cursor, of frozen: FrozenLog
     ) throws(StoreError) -> Job? {
+        guard part.hasLogs else { return nil }
         guard frozen.extent.end <= Limits.logPositions else {
             // Only data that was restored can have brought it there.
             throw StoreError(
@@ -170,26 +176,30 @@ public final class SnapshotSource: Sendable {
         _ cursor: inout Cursor, of frozen: FrozenTable
     ) throws(StoreError) -> Job? {
         let table = frozen.table
+        let partitions = part.partitions(of: table)
         while true {
-            if let planner = cursor.planner, cursor.nextChunk < planner.chunks.count {
+            if let planner = cursor.planner, let partition = cursor.partition,
+                cursor.nextChunk < planner.chunks.count
+            {
                 let chunk = planner.chunks[cursor.nextChunk]
                 cursor.nextChunk += 1
                 let sequence = cursor.sequence
                 cursor.sequence += 1 + segmentCount(chunk, planner, table)
                 return Job(
-                    ordinal: cursor.nextOrdinal, region: cursor.region, partition: cursor.partition,
+                    ordinal: cursor.nextOrdinal, region: cursor.region, partition: partition,
                     range: chunk.range, sequence: sequence,
                     rows: .table(
                         Array(planner.pages[chunk.pages]), isPartOfPage: chunk.isPartOfPage))
             }
-            cursor.partition += 1
+            let partition = cursor.partition.map { $0 + 1 } ?? partitions.lowerBound
+            guard partition < partitions.upperBound else { return nil }
+            cursor.partition = partition
             cursor.nextChunk = 0
             cursor.sequence = 0
-            if cursor.partition == table.partitionCount { return nil }
             var planner =
                 cursor.planner
                 ?? ChunkPlanner(table, fixedRowWeight: layouts[cursor.region].fixedRowWeight)
-            try planner.plan(partition: cursor.partition, root: frozen.roots[cursor.partition])
+            try planner.plan(partition: partition, root: frozen.roots[partition])
             cursor.planner = planner
         }
     }
