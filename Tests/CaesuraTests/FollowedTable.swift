@@ -49,7 +49,7 @@ final class FollowedTable<Key: TableKey, Row: SchemaStruct> {
             from: base, to: cut, baseDigest: digest, isReversible: isReversible,
             compression: compression)
         let worker = DeltaSource.Worker(for: source)
-        var end = StreamEnd(regionCount: source.regionCount, baseDigest: digest)
+        var end = source.totals
         var chunks: [[UInt8]] = []
         while let job = try source.next() {
             try unsafe source.encode(

@@ -2,13 +2,12 @@ package import CaesuraFormat
 
 /// A part of another store's state on its way into this one: `docs/MIGRATION.md` section 4, "Incoming rows".
 ///
-///     let incoming = try IncomingPart(.rows(range), into: store, metadata: metadata)
-///     try incoming.apply(chunk)              // of the snapshot; then
-///     try incoming.finish(end, at: epoch)
-///     try incoming.beginDelta()              // of each delta, as often as there are some
-///     try incoming.apply(chunk)
-///     try incoming.finish(end, at: epoch)
-///     try incoming.adopt()                   // now they are the store's
+///     let incoming = try IncomingPart(.rows(range), into: store)
+///     try incoming.beginRound(at: epoch)                            // a snapshot; then
+///     while try !incoming.apply(chunk) {}
+///     try incoming.beginRound(at: epoch, from: base, digest)        // deltas, as often as there are some
+///     while try !incoming.apply(chunk) {}
+///     try incoming.adopt()                                          // now they are the store's
 ///
 /// Until then nobody sees its rows but who holds this: they lie in a store of their own, which shares memory, hash key and
 /// shapes with the other. To drop the part is to let go of it. One thread at a time uses it, but for cuts.
@@ -17,18 +16,34 @@ package final class IncomingPart {
     package let part: StorePart
     /// The store that its rows lie in until they are adopted.
     package let staging: Store
+    /// What was last come to: epoch and digest of the last round that has ended.
+    package private(set) var state: (epoch: UInt64, digest: UInt64)?
+    /// What of the present round has come.
+    package private(set) var progress = Progress()
     private let store: Store
     private let limits: Limits
+    private var decoder: ChunkDecoder
     /// What the regions are, in the order of the chunks' numbers.
-    private let kinds: [RegionKind]
-    private var phase: Phase
+    private var kinds: [RegionKind] = []
+    private var phase = Phase.idle
+
+    /// What of a round has come.
+    package struct Progress: Hashable, Sendable {
+        /// The epoch of its cut.
+        package var epoch: UInt64 = 0
+        /// Its chunks.
+        package var chunks: UInt64 = 0
+        /// Their bytes.
+        package var bytes: UInt64 = 0
+    }
 
     private enum Phase {
-        case snapshot(ChunkApplier, ChunkApplier.Worker)
+        /// A snapshot whose metadata has not come.
+        case awaitingMetadata
+        case snapshot(ChunkApplier, ChunkApplier.Worker, StreamEnd)
         case delta(DeltaApplier, DeltaApplier.Worker)
-        /// A round has ended.
-        case complete
-        /// The store has the rows.
+        /// Between two rounds.
+        case idle
         case adopted
     }
 
@@ -37,43 +52,25 @@ package final class IncomingPart {
     /// At ten cuts a second, 13 years.
     package static let epochLead: UInt64 = 1 << 32
 
-    /// Begins with the metadata of a snapshot of the part.
+    /// Prepares a part.
     ///
-    /// - Throws: `notEmpty` when the store has rows in place of the part's; `schemaMismatch`, `unsupportedSchema`;
-    ///   `inconsistentData` when the stream does not go with the store: another hash key, or an epoch that is too far ahead.
+    /// - Throws: `notEmpty` when the store has rows in place of the part's; `unsupportedSchema`.
     package init(
-        _ part: StorePart, into store: Store, metadata: StreamMetadata, limits: Limits = Limits()
+        _ part: StorePart, into store: Store, limits: Limits = Limits()
     ) throws(StoreError) {
-        func refuse(_ message: String) -> StoreError {
-            StoreError(
-                .inconsistentData, message, epoch: Epoch(rawValue: metadata.epoch))
-        }
-        guard metadata.hashKey == store.core.hashKey else {
-            throw refuse("the rows come with another hash key; configure all nodes with one")
-        }
-        let (lead, isBehind) = metadata.epoch.subtractingReportingOverflow(store.epoch.rawValue)
-        guard isBehind || lead <= Self.epochLead else {
-            throw refuse("the epoch is more than 2 to the power 32 ahead of this store's")
-        }
         try store.core.checkVacancy(of: part)
         self.part = part
         self.store = store
         self.limits = limits
-        kinds = metadata.regions.map(\.kind)
-        staging = try Store(core: store.core.staging())
-        let applier = try ChunkApplier(staging, metadata: metadata)
-        phase = .snapshot(applier, ChunkApplier.Worker(for: applier, limits: limits))
+        decoder = ChunkDecoder(limits: limits)
+        staging = Store(core: try store.core.staging())
     }
 
     deinit {
-        phase = .complete
+        phase = .idle
         // Its pages are of the other store's memory, and do not go with it.
+        for table in staging.core.tables { table.putInitialValue = nil }
         staging.removeAll()
-    }
-
-    /// What the part was last brought to: epoch and digest of the last round's end; nil before the first has ended.
-    package var state: (epoch: UInt64, digest: UInt64)? {
-        staging.ancestor.map { ($0.epoch, $0.digest) }
     }
 
     /// The number of rows that have come.
@@ -81,47 +78,125 @@ package final class IncomingPart {
         staging.regions.reduce(0) { $0 + (staging.rowCount(of: $1.name) ?? 0) }
     }
 
-    /// Applies a chunk of the round that was begun; chunks of a partition in their order.
+    /// Begins a round: a snapshot, or what changed since what was last come to.
     ///
-    /// - Throws: ``FormatError`` and ``StoreError``, as ``ChunkApplier`` and ``DeltaApplier`` do.
-    package func apply(_ chunk: VerifiedChunk) throws {
-        let region = chunk.header.region
-        guard region < kinds.count, part.contains(chunk.header, of: kinds[region]) else {
+    /// - Throws: `wrongBase` when it builds on something else, or the round before has not ended; `inconsistentData` when its
+    ///   epoch is too far ahead.
+    package func beginRound(
+        at epoch: UInt64, from baseEpoch: UInt64 = 0, _ baseDigest: UInt64 = 0
+    ) throws(StoreError) {
+        func refuse(_ code: StoreError.Code, _ message: String) -> StoreError {
+            StoreError(code, message, epoch: Epoch(rawValue: epoch))
+        }
+        guard case .idle = phase else {
+            throw refuse(.wrongBase, "a round begins before the one before it has ended")
+        }
+        guard (baseEpoch, baseDigest) == state ?? (0, 0) else {
+            throw refuse(.wrongBase, "a round builds on another state than has come")
+        }
+        let (lead, isBehind) = epoch.subtractingReportingOverflow(
+            max(store.epoch, staging.epoch).rawValue)
+        guard isBehind || lead <= Self.epochLead else {
+            throw refuse(
+                .inconsistentData, "the epoch is more than 2 to the power 32 ahead of this store's")
+        }
+        if state == nil {
+            phase = .awaitingMetadata
+        } else {
+            let applier = try DeltaApplier(staging)
+            phase = .delta(applier, DeltaApplier.Worker(for: applier, limits: limits))
+        }
+        progress = Progress(epoch: epoch)
+    }
+
+    /// Applies the next chunk of the round, whose checksums are verified first.
+    ///
+    /// After an error the part is of no further use.
+    ///
+    /// - Returns: Whether the round has ended with it.
+    /// - Throws: ``FormatError`` and ``StoreError``.
+    package func apply(_ bytes: UnsafeRawBufferPointer) throws -> Bool {
+        let offset = Int(clamping: progress.bytes)
+        let chunk = try unsafe VerifiedChunk(verifying: bytes, origin: offset, limits: limits)
+        guard chunk.header.chunkLength == bytes.count else {
+            throw FormatError(.malformed, "bytes behind a chunk", at: offset)
+        }
+        switch chunk.header.role {
+        case .metadata: try begin(chunk)
+        case .end: try finish(chunk)
+        default: try applyRows(chunk)
+        }
+        progress.chunks += 1
+        progress.bytes += UInt64(chunk.header.chunkLength)
+        if case .idle = phase { return true }
+        return false
+    }
+
+    private func begin(_ chunk: VerifiedChunk) throws {
+        guard case .awaitingMetadata = phase else { throw unexpected(chunk) }
+        let metadata = try decoder.decode(metadata: chunk)
+        guard metadata.epoch == progress.epoch, metadata.baseEpoch == 0 else {
+            throw FormatError(.malformed, "a snapshot of another epoch", at: chunk.offset)
+        }
+        guard metadata.hashKey == store.core.hashKey else {
+            throw StoreError(
+                .inconsistentData,
+                "the rows come with another hash key; configure all nodes with one")
+        }
+        kinds = metadata.regions.map(\.kind)
+        let applier = try ChunkApplier(staging, metadata: metadata)
+        var totals = StreamEnd(regionCount: kinds.count)
+        totals.add(chunk.header)
+        phase = .snapshot(applier, ChunkApplier.Worker(for: applier, limits: limits), totals)
+    }
+
+    private func applyRows(_ chunk: VerifiedChunk) throws {
+        let header = chunk.header
+        guard header.region < kinds.count, part.contains(header, of: kinds[header.region]) else {
             throw FormatError(
                 .malformed, "a chunk of rows that are not of the part that moves",
                 at: chunk.offset)
         }
         switch phase {
-        case .snapshot(let applier, let worker): try applier.apply(chunk, with: worker)
-        case .delta(let applier, let worker): _ = try applier.apply(chunk, with: worker)
-        case .complete, .adopted:
-            throw FormatError(.malformed, "a chunk behind the end of a round", at: chunk.offset)
+        case .snapshot(let applier, let worker, var totals):
+            guard header.targetEpoch == (kinds[header.region] == .log ? 0 : progress.epoch) else {
+                throw FormatError(.malformed, "a chunk of another epoch", at: chunk.offset)
+            }
+            try applier.apply(chunk, with: worker)
+            totals.add(header)
+            phase = .snapshot(applier, worker, totals)
+        case .delta(let applier, let worker):
+            guard try applier.apply(chunk, with: worker) == .applied else {
+                throw FormatError(.malformed, "a chunk that came before", at: chunk.offset)
+            }
+        case .awaitingMetadata, .idle, .adopted: throw unexpected(chunk)
         }
     }
 
-    /// Begins a delta that builds on what the last round has brought.
-    package func beginDelta() throws(StoreError) {
-        guard case .complete = phase else {
-            throw StoreError(.wrongBase, "a round begins before the one before it has ended")
+    private func finish(_ chunk: VerifiedChunk) throws {
+        let end = try decoder.decode(end: chunk)
+        guard chunk.header.targetEpoch == progress.epoch else {
+            throw FormatError(.malformed, "an end chunk of another epoch", at: chunk.offset)
         }
-        let applier = try DeltaApplier(staging)
-        phase = .delta(applier, DeltaApplier.Worker(for: applier, limits: limits))
-    }
-
-    /// Ends a round.
-    ///
-    /// - Parameters:
-    ///   - end: What its end chunk says.
-    ///   - epoch: That of its cut.
-    /// - Throws: When chunks are missing, or do not lead there.
-    package func finish(_ end: StreamEnd, at epoch: UInt64) throws {
         switch phase {
-        case .snapshot(let applier, _): try applier.finish(with: end)
-        case .delta(let applier, _): try applier.finish(end, at: epoch)
-        case .complete, .adopted:
-            throw StoreError(.inconsistentData, "the end of a round that has not begun")
+        case .snapshot(let applier, _, let totals):
+            guard end.digest == totals.digest, end.chunkCount == totals.chunkCount,
+                end.regions == totals.regions
+            else {
+                throw FormatError(
+                    .malformed, "the round is not what its end chunk says", at: chunk.offset)
+            }
+            try applier.finish(with: end)
+        case .delta(let applier, _): try applier.finish(end, at: progress.epoch)
+        case .awaitingMetadata, .idle, .adopted: throw unexpected(chunk)
         }
-        phase = .complete
+        phase = .idle
+        state = (progress.epoch, end.digest)
+    }
+
+    private func unexpected(_ chunk: VerifiedChunk) -> FormatError {
+        FormatError(
+            .malformed, "a \(chunk.header.role) chunk does not come now", at: chunk.offset)
     }
 
     /// Makes the rows the store's, as one change: a cut sees all of them or none.
@@ -132,7 +207,7 @@ package final class IncomingPart {
     /// - Throws: `notEmpty` when rows lie there meanwhile; `schemaMismatch` when the store has rows of the same regions under
     ///   other fields; nothing has changed then.
     package func adopt() throws(StoreError) {
-        guard case .complete = phase else {
+        guard case .idle = phase, state != nil else {
             throw StoreError(.inconsistentData, "a part whose last round has not ended")
         }
         try store.core.adopt(part, from: staging.core)

@@ -64,7 +64,8 @@ extension StoreCore {
     ///
     /// - Parameter other: A store that ``staging()`` made, and nobody else uses.
     func adopt(_ part: StorePart, from other: StoreCore) throws(StoreError) {
-        for region in other.populatedRegions(of: part) where self.region(named: region.name) == nil {
+        for region in other.populatedRegions(of: part) where self.region(named: region.name) == nil
+        {
             let layout = RowLayout(region: region)
             if region.kind == .log {
                 _ = try log(region, layout, isTyped: false)
@@ -143,7 +144,8 @@ extension StoreCore {
     private func checkShape(
         of region: RegionSchema, from other: StoreCore
     ) throws(StoreError) {
-        guard let here = self.region(named: region.name), let there = other.region(named: region.name),
+        guard let here = self.region(named: region.name),
+            let there = other.region(named: region.name),
             here.schema == there.schema, here.shape.layout.matches(there.shape.layout)
         else {
             throw StoreError(

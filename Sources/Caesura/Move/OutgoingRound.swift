@@ -1,0 +1,107 @@
+package import CaesuraFormat
+
+/// One round of a part that moves, as chunks: a snapshot, or what changed since the round before (`docs/MIGRATION.md`
+/// section 4, "Rounds").
+///
+///     let first = try OutgoingRound(of: part, at: store.cut())
+///     while let chunk = try first.next() { send(chunk) }
+///     let second = try OutgoingRound(after: first, at: store.cut())
+///
+/// A snapshot begins with its metadata chunk, and every round ends with its end chunk. One thread at a time uses it; no
+/// lock is held. Memory: the chunks of one job, and the columns of one chunk.
+package final class OutgoingRound {
+    /// The part.
+    package let part: StorePart
+    /// The cut that the round leads to; open as long as the round is not closed.
+    package let cut: Cut
+    /// The epoch that the round builds on; 0 in a snapshot.
+    package let baseEpoch: UInt64
+    /// The digest of what it builds on; 0 in a snapshot.
+    package let baseDigest: UInt64
+    /// The chunks so far; once the end has come, its digest is the identity of what the round leads to.
+    package private(set) var totals: StreamEnd
+    private var content: Content
+    /// Encoded and not given yet, the next one last.
+    private var pending: [[UInt8]] = []
+    private var hasEnded = false
+    private var encoder = ChunkEncoder()
+
+    private enum Content {
+        case snapshot(SnapshotSource, SnapshotSource.Worker)
+        case delta(DeltaSource, DeltaSource.Worker)
+    }
+
+    /// The epoch of the cut.
+    package var epoch: UInt64 { cut.epoch.rawValue }
+
+    /// Begins a snapshot of a part.
+    ///
+    /// - Throws: When a schema is one that cannot be written.
+    package init(of part: StorePart, at cut: Cut) throws(FormatError) {
+        let source = try SnapshotSource(cut, of: part)
+        content = .snapshot(source, SnapshotSource.Worker(for: source))
+        self.part = part
+        self.cut = cut
+        baseEpoch = 0
+        baseDigest = 0
+        totals = StreamEnd(regionCount: source.metadata.regions.count)
+        totals.heads = source.heads
+        encoder.encode(metadata: source.metadata)
+        totals.add(encoder.header)
+        unsafe pending.append([UInt8](encoder.bytes))
+    }
+
+    /// Begins a delta from what an earlier round, whose cut is still open, led to.
+    ///
+    /// - Throws: `noDelta`: the move has to begin anew.
+    package init(after base: OutgoingRound, at cut: Cut) throws(StoreError) {
+        precondition(base.hasEnded, "a round builds on one that has ended")
+        let source = try DeltaSource(
+            from: base.cut, to: cut, of: base.part, baseDigest: base.totals.digest)
+        content = .delta(source, DeltaSource.Worker(for: source))
+        part = base.part
+        self.cut = cut
+        baseEpoch = base.epoch
+        baseDigest = base.totals.digest
+        totals = source.totals
+    }
+
+    /// The next chunk; nil behind the end.
+    ///
+    /// - Throws: `cutCancelled`, `cutClosed`.
+    package func next() throws(StoreError) -> [UInt8]? {
+        if let chunk = pending.popLast() { return chunk }
+        if hasEnded { return nil }
+        if try !encodeNext() {
+            encoder.encode(end: totals, epoch: epoch, baseEpoch: baseEpoch)
+            hasEnded = true
+            return unsafe [UInt8](encoder.bytes)
+        }
+        return pending.popLast()
+    }
+
+    /// Encodes the chunks of the next job; false when there is none.
+    private func encodeNext() throws(StoreError) -> Bool {
+        var chunks: [[UInt8]] = []
+        func take(_ header: ChunkHeader, _ bytes: UnsafeRawBufferPointer) {
+            totals.add(header)
+            unsafe chunks.append([UInt8](bytes))
+        }
+        switch content {
+        case .snapshot(let source, let worker):
+            guard let job = try source.next() else { return false }
+            try unsafe source.encode(
+                job, with: worker,
+                emit: { (header, bytes) throws(StoreError) in unsafe take(header, bytes) },
+                refused: { $0 })
+        case .delta(let source, let worker):
+            guard let job = try source.next() else { return false }
+            try unsafe source.encode(
+                job, with: worker,
+                emit: { (header, bytes) throws(StoreError) in unsafe take(header, bytes) },
+                refused: { $0 })
+        }
+        pending = chunks.reversed()
+        return true
+    }
+}
