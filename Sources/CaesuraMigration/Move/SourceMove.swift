@@ -1,0 +1,567 @@
+/// The side of a move that has the partition: `docs/MIGRATION.md` section 4, "The source, state by state".
+///
+///     connecting ─► asking ─► copying ─► sealing ─► finishing ─► handing over ─► letting go ─► ended
+///         ▲            │         │          └───────────┴──────────────┴──► aborting ─┬─► ended, serving
+///         └────────────┴─────────┘ connection lost                                    └─► letting go
+///
+/// A machine without I/O, clock and randomness: it is given events and the time, and says what is to be done. Whoever
+/// carries that out keeps the chunks that were sent and not acknowledged.
+public struct SourceMove: Hashable, Sendable {
+    /// What is settled when a move begins.
+    public struct Plan: Hashable, Sendable {
+        /// The partition.
+        public var partition: PartitionNumber
+        /// The entry under which the source serves it.
+        public var entry: OwnerEntry
+        /// The node that is to have it.
+        public var target: String
+        /// A random number, by which the target knows the move over another connection.
+        public var attempt: UInt64
+        /// What the blackout may take.
+        public var budget: Duration
+        /// What is done when it does not come to fit the budget.
+        public var policy: Policy
+        /// Bytes that may be on the way.
+        public var window: UInt64
+        /// How long the last round and the handover may take before an abort is tried.
+        public var handoverLimit: Duration
+
+        /// Settles a move.
+        public init(
+            partition: PartitionNumber, entry: OwnerEntry, target: String, attempt: UInt64,
+            budget: Duration = .milliseconds(1), policy: Policy = .fail,
+            window: UInt64 = 16 << 20, handoverLimit: Duration = .seconds(1)
+        ) {
+            self.partition = partition
+            self.entry = entry
+            self.target = target
+            self.attempt = attempt
+            self.budget = budget
+            self.policy = policy
+            self.window = window
+            self.handoverLimit = handoverLimit
+        }
+    }
+
+    /// What is done when rounds do not make the blackout fit the budget.
+    public enum Policy: Hashable, Sendable {
+        /// The move is given up.
+        case fail
+        /// Writes of the partition wait, a little longer each time, up to a limit; then the move is given up.
+        case slow(limit: Duration)
+    }
+
+    /// What has happened.
+    public enum Event: Hashable, Sendable {
+        /// A session with the target is there; both have settled their schemas.
+        case connected
+        /// It is gone, and what was on the way with it.
+        case disconnected
+        /// The target has sent something.
+        case received(MigrationMessage)
+        /// The cut of a round was taken, and encoding can begin.
+        case roundBegan(epoch: UInt64, baseEpoch: UInt64, baseDigest: UInt64)
+        /// A chunk was encoded, sent and kept; `digest` with the last one of the round.
+        case encoded(byteCount: Int, digest: UInt64?)
+        /// The content of the first round's cut was looked at.
+        case audited(Audit)
+        /// No write to the partition is under way any more.
+        case sealed
+        /// What became of the entry that was to be appended; nil if it is not known.
+        case appended(OwnerAppending?)
+        /// A message has come back after so long.
+        case roundTrip(Duration)
+        /// The time that was asked for is over.
+        case timedOut
+        /// The operator, or what carries out the actions, gives up.
+        case stop(MigrationProblem)
+    }
+
+    /// What is to be done, in order.
+    public enum Action: Hashable, Sendable {
+        /// Get a session with the target, and try again until there is one.
+        case connect
+        /// Send a message about the move.
+        case send(MigrationMessage)
+        /// Take a cut and prepare a round: a snapshot, or what changed since the round before.
+        case beginRound(isFirst: Bool)
+        /// Encode the next chunk, send it, and keep it until it is acknowledged.
+        case encode
+        /// Forget the first chunks of the present round that are kept: so many of it were applied.
+        case acknowledge(chunks: UInt64)
+        /// Send the kept chunks once more: the target has none of them.
+        case resend
+        /// Look at the content of the first round's cut, beside all else; then close it.
+        case audit
+        /// Let no more writes begin; those that come wait.
+        case seal
+        /// Let every write wait so long before it begins.
+        case slow(Duration)
+        /// Append an entry to the register.
+        case append(OwnerEntry)
+        /// Let writes go on under an entry that this node has appended.
+        case serve(OwnerEntry)
+        /// Give writes that wait, and those that come, to the owner.
+        case forward(OwnerEntry)
+        /// Take the partition's rows out.
+        case remove
+        /// Give ``Event/timedOut`` after so long, instead of what was asked for before; nil never.
+        case wait(Duration?)
+        /// The move has ended: close its cuts.
+        case end(Outcome)
+    }
+
+    /// How a move has ended.
+    public enum Outcome: Hashable, Sendable {
+        /// The target owns the partition, and has it in a checkpoint.
+        case moved(OwnerEntry)
+        /// The source serves as before: nothing was decided.
+        case givenUp(MigrationProblem)
+        /// The source serves under a new entry.
+        case aborted(OwnerEntry, MigrationProblem)
+        /// Somebody else owns the partition: this node must not serve it.
+        case overtaken(OwnerEntry)
+    }
+
+    /// How far it is.
+    public enum State: Hashable, Sendable {
+        case connecting
+        case asking
+        case copying
+        case sealing
+        case finishing
+        case handingOver
+        case aborting(MigrationProblem)
+        case lettingGo(OwnerEntry)
+        case ended(Outcome)
+    }
+
+    /// How far it is.
+    public private(set) var state = State.connecting
+    /// What was settled.
+    public let plan: Plan
+    /// What the blackout is predicted from.
+    public private(set) var convergence: Convergence
+    /// The present round, from 1; 0 before the first.
+    public private(set) var round: UInt32 = 0
+
+    private var isConnected = false
+    private var flow = Flow()
+    private var audits = Audits()
+    /// Whether the next round waits for the audit.
+    private var awaitsAudit = false
+    private var roundTrip = Duration.zero
+    private var delay = Duration.zero
+    private var lastCut = Duration.zero
+    /// The entry whose fate is not known yet.
+    private var appending: OwnerEntry?
+
+    /// How far a round is.
+    private struct Flow: Hashable, Sendable {
+        var epoch: UInt64 = 0
+        var baseEpoch: UInt64 = 0
+        var baseDigest: UInt64 = 0
+        /// When its cut was taken.
+        var began = Duration.zero
+        /// Since the cut before.
+        var interval = Duration.zero
+        var hasBegun = false
+        var isEncoding = false
+        /// That of its end, once all is encoded.
+        var digest: UInt64?
+        var sentChunks: UInt64 = 0
+        var sentBytes: UInt64 = 0
+        var appliedChunks: UInt64 = 0
+        var appliedBytes: UInt64 = 0
+    }
+
+    /// What both sides have found.
+    private struct Audits: Hashable, Sendable {
+        var own: Audit?
+        var others: Audit?
+    }
+
+    /// The longest delay that *slow* begins with.
+    static let firstDelay = Duration.microseconds(10)
+    /// How long the register is left alone when it could not be reached.
+    static let registerPause = Duration.milliseconds(100)
+    /// How long a target is left alone that could not take back what it owns.
+    static let recoveryPause = Duration.seconds(1)
+    /// What stopping and encoding take at least, whatever the delta.
+    static let fixedOverhead = Duration.microseconds(100)
+
+    /// Begins a move.
+    public init(_ plan: Plan) {
+        self.plan = plan
+        convergence = Convergence(budget: plan.budget, overhead: Self.fixedOverhead)
+    }
+
+    /// Goes on where another process of this node ended: it has the rows of a partition that the target owns.
+    public init(_ plan: Plan, lettingGo entry: OwnerEntry) {
+        self.init(plan)
+        state = .lettingGo(entry)
+    }
+
+    /// What is done first.
+    public var firstActions: [Action] { [.connect] }
+
+    // MARK: Events
+
+    /// Takes an event.
+    ///
+    /// - Parameters:
+    ///   - event: What has happened.
+    ///   - now: The time since some beginning.
+    /// - Returns: What is to be done, in order.
+    public mutating func handle(_ event: Event, at now: Duration) -> [Action] {
+        var actions: [Action] = []
+        switch event {
+        case .connected: connected(&actions)
+        case .disconnected: disconnected(&actions)
+        case .received(let message): received(message, now, &actions)
+        case .roundBegan(let epoch, let baseEpoch, let baseDigest):
+            roundBegan(epoch, baseEpoch, baseDigest, now, &actions)
+        case .encoded(let byteCount, let digest): encoded(byteCount, digest, &actions)
+        case .audited(let audit):
+            audits.own = audit
+            compareAudits(&actions)
+        case .sealed:
+            if case .sealing = state {
+                state = .finishing
+                beginRound(&actions)
+            }
+        case .appended(let appending): appended(appending, &actions)
+        case .roundTrip(let time):
+            roundTrip = roundTrip == .zero ? time : (roundTrip * 7 + time) / 8
+            convergence.overhead = Self.fixedOverhead + roundTrip * 2
+        case .timedOut: timedOut(&actions)
+        case .stop(let problem): giveUp(problem, &actions)
+        }
+        return actions
+    }
+
+    private mutating func connected(_ actions: inout [Action]) {
+        isConnected = true
+        switch state {
+        case .connecting:
+            state = .asking
+            actions.append(.send(.move(request(.handover))))
+        case .lettingGo: actions.append(.send(.move(request(.recovery))))
+        case .asking, .copying, .sealing, .finishing, .handingOver, .aborting, .ended: break
+        }
+    }
+
+    private mutating func disconnected(_ actions: inout [Action]) {
+        guard isConnected else { return }
+        isConnected = false
+        let problem = MigrationProblem(
+            .timedOut, "the connection was lost while writes had stopped")
+        switch state {
+        case .asking, .copying:
+            state = .connecting
+            actions.append(.connect)
+        case .sealing, .finishing, .handingOver: abort(problem, &actions)
+        case .lettingGo: actions.append(.connect)
+        case .connecting, .aborting, .ended: break
+        }
+    }
+
+    private func request(_ purpose: MoveRequest.Purpose) -> MoveRequest {
+        var entry = plan.entry
+        if case .lettingGo(let owned) = state { entry = owned }
+        return MoveRequest(
+            partition: plan.partition, attempt: plan.attempt, purpose: purpose, entry: entry)
+    }
+
+    private mutating func received(
+        _ message: MigrationMessage, _ now: Duration, _ actions: inout [Action]
+    ) {
+        switch (state, message) {
+        case (.ended, _): break
+        case (.asking, .have(let holding)): asked(holding, now, &actions)
+        // It has lost them: a snapshot of what nobody writes to any more.
+        case (.lettingGo, .have(let holding)):
+            if case .owns = holding { break }
+            asked(holding, now, &actions)
+        case (.copying, .applied(let applied)), (.finishing, .applied(let applied)),
+            (.lettingGo, .applied(let applied)):
+            self.applied(applied, now, &actions)
+        case (.copying, .audit(let audit)), (.finishing, .audit(let audit)):
+            audits.others = audit
+            compareAudits(&actions)
+        case (.handingOver, .owned(let entry)) where entry == committed:
+            letGo(entry, &actions)
+        case (.lettingGo(let entry), .durable(let durable))
+        where durable.fencingEpoch >= entry.fencingEpoch && durable.owner == entry.owner:
+            actions.append(.remove)
+            end(.moved(durable), &actions)
+        // It could not take them back yet.
+        case (.lettingGo, .giveUp): actions.append(.wait(Self.recoveryPause))
+        case (.lettingGo, _), (.aborting, _): break
+        case (_, .giveUp(let problem)): giveUp(problem, isTold: true, &actions)
+        default:
+            giveUp(
+                MigrationProblem(.malformed, "\(message.name) does not come now"), &actions)
+        }
+    }
+
+    private mutating func asked(
+        _ holding: Holding, _ now: Duration, _ actions: inout [Action]
+    ) {
+        if case .owns(let entry) = holding { return end(.overtaken(entry), &actions) }
+        if case .asking = state { state = .copying }
+        switch holding {
+        case .part(let part)
+        where flow.hasBegun && part.round == round && part.epoch == flow.epoch
+            && (flow.appliedChunks...flow.sentChunks).contains(part.chunks):
+            acknowledge(chunks: part.chunks, &actions)
+            actions.append(.resend)
+            proceed(now, &actions)
+        // All of the round before, and nothing of this one.
+        case .part(let part)
+        where flow.hasBegun && part.round + 1 == round && part.epoch == flow.baseEpoch
+            && flow.appliedChunks == 0:
+            actions += [.send(.round(announcement)), .resend]
+            proceed(now, &actions)
+        case .nothing, .part, .owns:
+            // From the beginning.
+            round = 0
+            audits = Audits()
+            beginRound(&actions)
+        }
+    }
+
+    private var announcement: Round {
+        Round(
+            number: round, epoch: flow.epoch, baseEpoch: flow.baseEpoch,
+            baseDigest: flow.baseDigest)
+    }
+
+    // MARK: Rounds
+
+    private mutating func beginRound(_ actions: inout [Action]) {
+        round += 1
+        flow = Flow()
+        awaitsAudit = false
+        actions.append(.beginRound(isFirst: round == 1))
+    }
+
+    private mutating func roundBegan(
+        _ epoch: UInt64, _ baseEpoch: UInt64, _ baseDigest: UInt64, _ now: Duration,
+        _ actions: inout [Action]
+    ) {
+        switch state {
+        case .copying, .finishing, .lettingGo: break
+        // The connection was lost meanwhile: the round waits for another.
+        case .connecting, .asking: break
+        case .sealing, .handingOver, .aborting, .ended: return
+        }
+        flow.epoch = epoch
+        flow.baseEpoch = baseEpoch
+        flow.baseDigest = baseDigest
+        flow.began = now
+        flow.interval = round == 1 ? .zero : now - lastCut
+        flow.hasBegun = true
+        lastCut = now
+        guard isConnected else { return }
+        switch state {
+        case .connecting, .asking: return
+        default: break
+        }
+        actions.append(.send(.round(announcement)))
+        encodeMore(&actions)
+    }
+
+    private mutating func encodeMore(_ actions: inout [Action]) {
+        guard flow.hasBegun, !flow.isEncoding, flow.digest == nil,
+            flow.sentBytes - flow.appliedBytes < plan.window
+        else { return }
+        flow.isEncoding = true
+        actions.append(.encode)
+    }
+
+    private mutating func encoded(
+        _ byteCount: Int, _ digest: UInt64?, _ actions: inout [Action]
+    ) {
+        flow.isEncoding = false
+        flow.sentChunks += 1
+        flow.sentBytes += UInt64(byteCount)
+        flow.digest = digest
+        switch state {
+        case .copying, .finishing, .lettingGo: encodeMore(&actions)
+        // What is encoded while there is no connection is sent again with the rest.
+        case .connecting, .asking, .sealing, .handingOver, .aborting, .ended: break
+        }
+    }
+
+    private mutating func acknowledge(chunks: UInt64, _ actions: inout [Action]) {
+        actions.append(.acknowledge(chunks: chunks))
+        flow.appliedChunks = chunks
+    }
+
+    private mutating func applied(
+        _ applied: Applied, _ now: Duration, _ actions: inout [Action]
+    ) {
+        // Of a round that is done with.
+        if applied.round < round { return }
+        guard applied.round == round,
+            (flow.appliedChunks...flow.sentChunks).contains(applied.chunks),
+            (flow.appliedBytes...flow.sentBytes).contains(applied.bytes),
+            applied.isComplete == (flow.digest != nil && applied.chunks == flow.sentChunks)
+        else {
+            return giveUp(
+                MigrationProblem(.malformed, "more was applied than was sent"), &actions)
+        }
+        flow.appliedBytes = applied.bytes
+        acknowledge(chunks: applied.chunks, &actions)
+        proceed(now, &actions)
+    }
+
+    /// Goes on with a round, or with what follows when all of it is applied.
+    private mutating func proceed(_ now: Duration, _ actions: inout [Action]) {
+        guard let digest = flow.digest, flow.appliedChunks == flow.sentChunks else {
+            return encodeMore(&actions)
+        }
+        if case .lettingGo = state { return }
+        if case .finishing = state {
+            state = .handingOver
+            return actions.append(
+                .send(.handover(Handover(epoch: flow.epoch, digest: digest))))
+        }
+        if round == 1, audits.own == nil { actions.append(.audit) }
+        convergence.note(
+            Convergence.Round(
+                bytes: flow.appliedBytes, duration: now - flow.began, interval: flow.interval))
+        decide(&actions)
+    }
+
+    private mutating func decide(_ actions: inout [Action]) {
+        switch convergence.verdict {
+        case .fits where hasAgreed:
+            state = .sealing
+            actions += [.seal, .wait(plan.handoverLimit)]
+        case .stuck where hasAgreed: slowDown(&actions)
+        case .improves: beginRound(&actions)
+        // No better until the audit is over.
+        case .fits, .stuck: awaitsAudit = true
+        }
+    }
+
+    private mutating func slowDown(_ actions: inout [Action]) {
+        if case .slow(let limit) = plan.policy, delay < limit {
+            delay = min(limit, delay == .zero ? Self.firstDelay : delay * 2)
+            convergence.beginAnew()
+            actions.append(.slow(delay))
+            return beginRound(&actions)
+        }
+        let (dirty, applied) = (
+            convergence.dirtyBytesPerSecond ?? 0, convergence.appliedBytesPerSecond ?? 0
+        )
+        let blackout = convergence.prediction ?? .zero
+        giveUp(
+            MigrationProblem(
+                .doesNotConverge,
+                "writers change \(Int(dirty)) bytes a second and the target applies \(Int(applied)): the blackout would be "
+                    + "\(blackout), and \(plan.budget) are allowed"), &actions)
+    }
+
+    // MARK: Audit
+
+    private var hasAgreed: Bool { audits.own != nil && audits.own == audits.others }
+
+    private mutating func compareAudits(_ actions: inout [Action]) {
+        guard let own = audits.own, let others = audits.others else { return }
+        if own == others {
+            if awaitsAudit, case .copying = state { beginRound(&actions) }
+            return
+        }
+        giveUp(
+            MigrationProblem(
+                .damaged,
+                "the target has other rows at epoch \(own.epoch): \(others.rows) of them, and \(own.rows) here"
+            ),
+            &actions)
+    }
+
+    // MARK: Giving up
+
+    private mutating func giveUp(
+        _ problem: MigrationProblem, isTold: Bool = false, _ actions: inout [Action]
+    ) {
+        switch state {
+        case .connecting, .asking, .copying:
+            if isConnected, !isTold { actions.append(.send(.giveUp(problem))) }
+            end(.givenUp(problem), &actions)
+        case .sealing, .finishing, .handingOver: abort(problem, &actions)
+        // Decided, or being decided.
+        case .aborting, .lettingGo, .ended: break
+        }
+    }
+
+    private mutating func timedOut(_ actions: inout [Action]) {
+        switch state {
+        case .sealing, .finishing, .handingOver:
+            abort(
+                MigrationProblem(
+                    .timedOut, "the handover took longer than \(plan.handoverLimit)"), &actions)
+        case .aborting: appendAbort(after: plan.entry, &actions)
+        case .lettingGo: askAgain(&actions)
+        case .connecting, .asking, .copying, .ended: break
+        }
+    }
+
+    private mutating func abort(_ problem: MigrationProblem, _ actions: inout [Action]) {
+        state = .aborting(problem)
+        appendAbort(after: plan.entry, &actions)
+    }
+
+    private mutating func appendAbort(after entry: OwnerEntry, _ actions: inout [Action]) {
+        guard let abort = try? OwnerEntry(.abort, of: entry, to: plan.entry.owner) else {
+            preconditionFailure("an entry of the register can be followed by one of its owner")
+        }
+        appending = abort
+        actions += [.wait(nil), .append(abort)]
+    }
+
+    /// What the target appends.
+    private var committed: OwnerEntry? {
+        try? OwnerEntry(.commit, of: plan.entry, to: plan.target)
+    }
+
+    private mutating func appended(
+        _ appending: OwnerAppending?, _ actions: inout [Action]
+    ) {
+        guard case .aborting(let problem) = state, let entry = self.appending else { return }
+        switch appending {
+        case nil: actions.append(.wait(Self.registerPause))
+        case .appended:
+            actions.append(.serve(entry))
+            if isConnected { actions.append(.send(.aborted(entry))) }
+            end(.aborted(entry, problem), &actions)
+        case .refused(let last) where last.owner == plan.target:
+            letGo(last, &actions)
+            askAgain(&actions)
+        // Of an append whose outcome was not known, or of another process of this name: this one follows it.
+        case .refused(let last) where last.owner == plan.entry.owner:
+            appendAbort(after: last, &actions)
+        case .refused(let last): end(.overtaken(last), &actions)
+        }
+    }
+
+    private mutating func letGo(_ entry: OwnerEntry, _ actions: inout [Action]) {
+        state = .lettingGo(entry)
+        actions += [.wait(nil), .forward(entry)]
+        if !isConnected { actions.append(.connect) }
+    }
+
+    /// Asks what has become of the rows: the answer may have come before it was looked for.
+    private func askAgain(_ actions: inout [Action]) {
+        if isConnected { actions.append(.send(.move(request(.recovery)))) }
+    }
+
+    private mutating func end(_ outcome: Outcome, _ actions: inout [Action]) {
+        if delay > .zero { actions.append(.slow(.zero)) }
+        state = .ended(outcome)
+        actions += [.wait(nil), .end(outcome)]
+    }
+}

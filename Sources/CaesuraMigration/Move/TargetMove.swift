@@ -1,0 +1,301 @@
+/// The side of a move that gets the partition: `docs/MIGRATION.md` section 4, "The target, state by state".
+///
+///     receiving ─► adopting ─► appending ─► owning ─► ended
+///       │   ▲          └───────────┴────────────────────┐
+///       ▼   │ the same attempt                          ▼
+///     waiting ───────────────────────────────────────► ended
+///
+/// A machine without I/O, clock and randomness, as ``SourceMove``.
+public struct TargetMove: Hashable, Sendable {
+    /// What has happened.
+    public enum Event: Hashable, Sendable {
+        /// The source has sent something about the move; ``MoveRequest`` again over another connection.
+        case received(MigrationMessage)
+        /// The connection is gone.
+        case disconnected
+        /// The chunk that was to be applied is; `digest` when the round has ended with it.
+        case applied(byteCount: Int, digest: UInt64?)
+        /// The content of the first round's end was looked at.
+        case audited(Audit)
+        /// The rows are the store's.
+        case adopted
+        /// What became of the entry that was to be appended; nil if it is not known.
+        case appended(OwnerAppending?)
+        /// A durable checkpoint has the partition.
+        case durable
+        /// The time that was asked for is over.
+        case timedOut
+        /// The operator, or what carries out the actions, gives up: a chunk that cannot be applied, no memory.
+        case stop(MigrationProblem)
+    }
+
+    /// What is to be done, in order.
+    public enum Action: Hashable, Sendable {
+        /// Send a message about the move.
+        case send(MigrationMessage)
+        /// Begin a round of the incoming rows.
+        case beginRound(Round)
+        /// Apply the chunk that has just come.
+        case apply
+        /// Look at the content of what has come, beside all else.
+        case audit
+        /// Make the rows the store's, and serve none of them yet.
+        case adopt
+        /// Append an entry to the register.
+        case append(OwnerEntry)
+        /// Let writes begin under an entry that this node has appended, and take a checkpoint.
+        case serve(OwnerEntry)
+        /// Drop what has come, or take it out of the store again; nobody has seen it.
+        case drop
+        /// Give ``Event/timedOut`` after so long, instead of what was asked for before; nil never.
+        case wait(Duration?)
+        /// The move has ended.
+        case end(Outcome)
+    }
+
+    /// How a move has ended.
+    public enum Outcome: Hashable, Sendable {
+        /// This node owns the partition, and has it in a checkpoint.
+        case moved(OwnerEntry)
+        /// It is another node's, as before.
+        case givenUp(MigrationProblem)
+        /// The register has another entry than the one that was to be appended.
+        case refused(OwnerEntry)
+    }
+
+    /// How far it is.
+    public enum State: Hashable, Sendable {
+        case receiving
+        case waiting
+        case adopting
+        case appending
+        case owning(OwnerEntry)
+        case ended(Outcome)
+    }
+
+    /// How far it is.
+    public private(set) var state = State.receiving
+    /// What the source asked for first.
+    public let request: MoveRequest
+    /// The name of this node.
+    public let node: String
+
+    private var isConnected = true
+    /// The last round that was begun.
+    private var round: Round?
+    private var chunks: UInt64 = 0
+    private var bytes: UInt64 = 0
+    /// That of the last round's end; nil while a round is under way.
+    private var digest: UInt64?
+    /// What was found at the end of the first round.
+    private var audit: Audit?
+    /// The entry whose fate is not known yet.
+    private var appending: OwnerEntry?
+
+    /// How long what has come is kept for another connection.
+    static let patience = Duration.seconds(60)
+
+    /// Begins a move that a source has asked for, of a partition that this node may take.
+    ///
+    /// In a recovery this node owns the partition already, under the request's entry or one that it has appended behind it.
+    public init(_ request: MoveRequest, node: String) {
+        self.request = request
+        self.node = node
+    }
+
+    /// What is done first.
+    public var firstActions: [Action] { [.send(.have(holding))] }
+
+    private var holding: Holding {
+        if case .owning(let entry) = state { return .owns(entry) }
+        guard let round else { return .nothing }
+        return .part(Holding.Part(round: round.number, epoch: round.epoch, chunks: chunks))
+    }
+
+    // MARK: Events
+
+    /// Takes an event.
+    ///
+    /// - Returns: What is to be done, in order.
+    public mutating func handle(_ event: Event) -> [Action] {
+        var actions: [Action] = []
+        switch event {
+        case .received(let message): received(message, &actions)
+        case .disconnected: disconnected(&actions)
+        case .applied(let byteCount, let digest): applied(byteCount, digest, &actions)
+        case .audited(let audit):
+            self.audit = audit
+            if isConnected, case .receiving = state { actions.append(.send(.audit(audit))) }
+        case .adopted: adopted(&actions)
+        case .appended(let appending): appended(appending, &actions)
+        case .durable: durable(&actions)
+        case .timedOut: timedOut(&actions)
+        case .stop(let problem): giveUp(problem, &actions)
+        }
+        return actions
+    }
+
+    private mutating func received(_ message: MigrationMessage, _ actions: inout [Action]) {
+        switch (state, message) {
+        case (.ended, _): break
+        case (_, .move(let request)): asked(request, &actions)
+        case (.receiving, .round(let round)) where isNext(round):
+            self.round = round
+            chunks = 0
+            bytes = 0
+            digest = nil
+            actions.append(.beginRound(round))
+        case (.receiving, .chunk) where round != nil && digest == nil: actions.append(.apply)
+        case (.receiving, .handover(let handover))
+        where request.purpose == .handover && handover.digest == digest
+            && handover.epoch == round?.epoch:
+            state = .adopting
+            actions.append(.adopt)
+        case (.adopting, .giveUp), (.appending, .giveUp), (.owning, .giveUp):
+            // The source will append its abort, or find this node's entry.
+            break
+        case (.adopting, .aborted), (.appending, .aborted), (.owning, .aborted):
+            // The register says so, too.
+            break
+        case (_, .giveUp(let problem)): drop(.givenUp(problem), &actions)
+        case (_, .aborted(let entry)): drop(.refused(entry), &actions)
+        default:
+            giveUp(
+                MigrationProblem(.malformed, "\(message.name) does not come now"), &actions)
+        }
+    }
+
+    /// Whether a round builds on what has come.
+    private func isNext(_ next: Round) -> Bool {
+        guard let round else { return next.number == 1 && next.baseEpoch == 0 }
+        return digest != nil && next.number == round.number + 1
+            && next.baseEpoch == round.epoch && next.baseDigest == digest
+            && next.epoch > round.epoch
+    }
+
+    private mutating func asked(_ request: MoveRequest, _ actions: inout [Action]) {
+        isConnected = true
+        switch state {
+        case .waiting where request == self.request:
+            state = .receiving
+            actions += [.wait(nil), .send(.have(holding))]
+            // It may have been lost with the connection.
+            if let audit { actions.append(.send(.audit(audit))) }
+        case .owning: actions.append(.send(.have(holding)))
+        case .adopting, .appending: break
+        case .receiving, .waiting:
+            drop(
+                .givenUp(MigrationProblem(.stopped, "the source has begun another move")),
+                &actions)
+        case .ended: break
+        }
+    }
+
+    private mutating func disconnected(_ actions: inout [Action]) {
+        isConnected = false
+        guard case .receiving = state else { return }
+        state = .waiting
+        actions.append(.wait(Self.patience))
+    }
+
+    private mutating func applied(
+        _ byteCount: Int, _ digest: UInt64?, _ actions: inout [Action]
+    ) {
+        guard let round else { preconditionFailure("a chunk is of a round") }
+        chunks += 1
+        bytes += UInt64(byteCount)
+        self.digest = digest
+        if isConnected, case .receiving = state {
+            actions.append(
+                .send(
+                    .applied(
+                        Applied(
+                            round: round.number, chunks: chunks, bytes: bytes,
+                            isComplete: digest != nil))))
+        }
+        guard digest != nil, round.number == 1 else { return }
+        switch (state, request.purpose) {
+        case (.receiving, .recovery), (.waiting, .recovery):
+            state = .adopting
+            actions += [.wait(nil), .adopt]
+        case (.receiving, .handover), (.waiting, .handover): actions.append(.audit)
+        case (.adopting, _), (.appending, _), (.owning, _), (.ended, _): break
+        }
+    }
+
+    // MARK: Taking over
+
+    private mutating func adopted(_ actions: inout [Action]) {
+        guard case .adopting = state else { return }
+        state = .appending
+        append(request.purpose == .handover ? .commit : .abort, behind: request.entry, &actions)
+    }
+
+    /// Appends this node's entry; behind one of its own, it is a return of the owner.
+    private mutating func append(
+        _ change: OwnerEntry.Change, behind entry: OwnerEntry, _ actions: inout [Action]
+    ) {
+        guard let next = try? OwnerEntry(change, of: entry, to: node) else {
+            preconditionFailure("an entry of the register can be followed by another")
+        }
+        appending = next
+        actions += [.wait(nil), .append(next)]
+    }
+
+    private mutating func appended(
+        _ appending: OwnerAppending?, _ actions: inout [Action]
+    ) {
+        guard case .appending = state, let entry = self.appending else { return }
+        switch appending {
+        case nil: actions.append(.wait(SourceMove.registerPause))
+        case .appended:
+            state = .owning(entry)
+            actions.append(.serve(entry))
+            if isConnected { actions.append(.send(.owned(entry))) }
+        // Of an append whose outcome was not known, or of another process of this name: this one follows it.
+        case .refused(let last) where last.owner == node: append(.abort, behind: last, &actions)
+        case .refused(let last): drop(.refused(last), &actions)
+        }
+    }
+
+    private mutating func durable(_ actions: inout [Action]) {
+        guard case .owning(let entry) = state else { return }
+        if isConnected { actions.append(.send(.durable(entry))) }
+        end(.moved(entry), &actions)
+    }
+
+    // MARK: Giving up
+
+    private mutating func timedOut(_ actions: inout [Action]) {
+        switch state {
+        case .waiting:
+            drop(
+                .givenUp(
+                    MigrationProblem(.timedOut, "the source did not come back for \(Self.patience)")
+                ), &actions)
+        case .appending:
+            if let appending { actions.append(.append(appending)) }
+        case .receiving, .adopting, .owning, .ended: break
+        }
+    }
+
+    private mutating func giveUp(_ problem: MigrationProblem, _ actions: inout [Action]) {
+        switch state {
+        case .receiving, .waiting, .adopting:
+            if isConnected { actions.append(.send(.giveUp(problem))) }
+            drop(.givenUp(problem), &actions)
+        // Decided, or being decided.
+        case .appending, .owning, .ended: break
+        }
+    }
+
+    private mutating func drop(_ outcome: Outcome, _ actions: inout [Action]) {
+        actions.append(.drop)
+        end(outcome, &actions)
+    }
+
+    private mutating func end(_ outcome: Outcome, _ actions: inout [Action]) {
+        state = .ended(outcome)
+        actions += [.wait(nil), .end(outcome)]
+    }
+}
