@@ -65,8 +65,17 @@ struct MoveWorldTests {
         var attemptsLeft: Int
         var timeoutsLeft: Int
 
-        static let first = try! OwnerEntry(creating: "source")
+        static let first = entry { () throws(OwnerRegisterError) in
+            try OwnerEntry(creating: "source")
+        }
         static let partition = PartitionNumber(index: 0, bits: 0)
+
+        static func entry(
+            _ body: () throws(OwnerRegisterError) -> OwnerEntry
+        ) -> OwnerEntry {
+            guard let entry = try? body() else { preconditionFailure("names are short") }
+            return entry
+        }
 
         var last: OwnerEntry { entries[entries.count - 1] }
     }
@@ -196,7 +205,9 @@ struct MoveWorldTests {
             if world.bug == .returnsByReading { return world.sourceServes = world.last }
             world.appends.append(
                 .init(
-                    entry: try! OwnerEntry(.abort, of: world.last, to: "source"),
+                    entry: World.entry { () throws(OwnerRegisterError) in
+                        try OwnerEntry(.abort, of: world.last, to: "source")
+                    },
                     by: .sourceReturn))
         } else if world.sourceRows != nil, world.source == nil {
             begin(&world, lettingGo: world.last)
@@ -208,7 +219,9 @@ struct MoveWorldTests {
         guard world.last.owner == "target", world.targetRows != nil else { return }
         world.appends.append(
             .init(
-                entry: try! OwnerEntry(.abort, of: world.last, to: "target"), by: .targetReturn)
+                entry: World.entry { () throws(OwnerRegisterError) in
+                    try OwnerEntry(.abort, of: world.last, to: "target")
+                }, by: .targetReturn)
         )
     }
 
