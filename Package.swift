@@ -10,6 +10,7 @@ let package = Package(
         .library(name: "Caesura", targets: ["Caesura"]),
         .library(name: "CaesuraFormat", targets: ["CaesuraFormat"]),
         .library(name: "CaesuraMigration", targets: ["CaesuraMigration"]),
+        .library(name: "CaesuraNode", targets: ["CaesuraNode"]),
         .library(name: "CaesuraRepository", targets: ["CaesuraRepository"]),
         .library(name: "CaesuraSchemas", targets: ["CaesuraSchemas"]),
         .library(name: "CaesuraService", targets: ["CaesuraService"]),
@@ -64,6 +65,8 @@ let package = Package(
             ]),
         .target(name: "CaesuraMigration", dependencies: ["CaesuraFormat"]),
         .target(
+            name: "CaesuraNode", dependencies: ["Caesura", "CaesuraFormat", "CaesuraMigration"]),
+        .target(
             name: "CaesuraRepository",
             dependencies: ["Caesura", "CaesuraFormat", "CaesuraMigration", "CXXHash"]),
         .target(name: "CaesuraRoutes", dependencies: ["Caesura"]),
@@ -104,6 +107,9 @@ let package = Package(
         .testTarget(
             name: "CaesuraMigrationTests",
             dependencies: ["Caesura", "CaesuraFormat", "CaesuraMigration", "CaesuraTesting"]),
+        .testTarget(
+            name: "CaesuraNodeTests",
+            dependencies: ["Caesura", "CaesuraFormat", "CaesuraMigration", "CaesuraNode"]),
         .testTarget(
             name: "CaesuraRepositoryTests",
             dependencies: ["Caesura", "CaesuraFormat", "CaesuraMigration", "CaesuraRepository"]),

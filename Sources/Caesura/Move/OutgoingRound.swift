@@ -23,7 +23,8 @@ package final class OutgoingRound {
     private var content: Content
     /// Encoded and not given yet, the next one last.
     private var pending: [[UInt8]] = []
-    private var hasEnded = false
+    /// Whether all chunks were given.
+    package private(set) var hasEnded = false
     private var encoder = ChunkEncoder()
 
     private enum Content {

@@ -1,0 +1,157 @@
+public import Caesura
+public import CaesuraMigration
+
+/// A partition on its way out of a store: carries out what ``SourceMove`` says about rows.
+///
+///     var actions = move.begin()
+///     // carry them out; then, whenever something happens, and when there is time:
+///     actions = move.handle(.received(message), at: now)
+///     while move.hasWork { actions = move.work(at: now) }
+///
+/// It takes cuts, encodes rounds, keeps the chunks that are not acknowledged, and works out the content digest. All other
+/// actions are given back: they are about the connection, the register, the gate and the timer. One thread at a time uses
+/// it, and no call takes longer than the encoding of one chunk. Memory: the plan's window, and what the cuts keep.
+public final class OutgoingMove {
+    /// The machine.
+    public private(set) var machine: SourceMove
+    private let part: StorePart
+    private let store: Store
+    private let audited: Set<String>
+    private var round: OutgoingRound?
+    private var isEncoding = false
+    private var audit: (digest: ContentDigest, epoch: UInt64)?
+    /// Chunks of the present round that were sent and not acknowledged.
+    private var kept: [[UInt8]] = []
+    /// The number of chunks of the round before these.
+    private var acknowledged: UInt64 = 0
+
+    /// Prepares a move.
+    ///
+    /// - Parameters:
+    ///   - plan: What was settled.
+    ///   - part: The rows of the plan's partition.
+    ///   - store: Where they are.
+    ///   - audited: The regions whose rows the target stores under the schema that this store writes.
+    public init(
+        _ plan: SourceMove.Plan, of part: StorePart, in store: Store, auditing audited: Set<String>
+    ) {
+        machine = SourceMove(plan)
+        self.part = part
+        self.store = store
+        self.audited = audited
+    }
+
+    /// What is done first.
+    public func begin() -> [SourceMove.Action] { machine.firstActions }
+
+    /// Takes an event.
+    ///
+    /// - Returns: What is to be done that is not about rows.
+    public func handle(_ event: SourceMove.Event, at now: Duration) -> [SourceMove.Action] {
+        var actions: [SourceMove.Action] = []
+        carryOut(machine.handle(event, at: now), now, &actions)
+        return actions
+    }
+
+    /// Whether ``work(at:)`` has something to do.
+    public var hasWork: Bool { isEncoding || audit != nil }
+
+    /// Encodes a chunk to be sent, or else looks at one for the digest.
+    ///
+    /// - Complexity: O(rows of a chunk).
+    /// - Returns: What is to be done that is not about rows.
+    public func work(at now: Duration) -> [SourceMove.Action] {
+        do {
+            if isEncoding { return try encode(now) }
+            if let audit { return try advance(audit.digest, audit.epoch, now) }
+            return []
+        } catch {
+            isEncoding = false
+            audit = nil
+            return handle(
+                .stop(MigrationProblem(.noRoom, "the rows cannot be read any more: \(error)")),
+                at: now)
+        }
+    }
+
+    private func encode(_ now: Duration) throws -> [SourceMove.Action] {
+        isEncoding = false
+        guard let round, let chunk = try round.next() else { return [] }
+        kept.append(chunk)
+        return [.send(.chunk(chunk))]
+            + handle(
+                .encoded(
+                    byteCount: chunk.count, digest: round.hasEnded ? round.totals.digest : nil),
+                at: now)
+    }
+
+    private func advance(
+        _ digest: ContentDigest, _ epoch: UInt64, _ now: Duration
+    ) throws -> [SourceMove.Action] {
+        if try digest.advance() { return [] }
+        audit = nil
+        return handle(
+            .audited(Audit(epoch: epoch, digest: digest.value, rows: digest.rowCount)), at: now)
+    }
+
+    private func carryOut(
+        _ actions: [SourceMove.Action], _ now: Duration, _ others: inout [SourceMove.Action]
+    ) {
+        for action in actions {
+            switch action {
+            case .beginRound(let isFirst): begin(isFirst, now, &others)
+            case .encode: isEncoding = true
+            case .acknowledge(let chunks):
+                kept.removeFirst(min(kept.count, Int(chunks - acknowledged)))
+                acknowledged = chunks
+            case .resend: others += kept.map { .send(.chunk($0)) }
+            case .audit:
+                guard let round else { preconditionFailure("a round has ended") }
+                do {
+                    audit = (
+                        try ContentDigest(of: part, at: round.cut, in: audited), round.epoch
+                    )
+                } catch {
+                    stop(error, now, &others)
+                }
+            case .remove: store.remove(part)
+            case .end:
+                round = nil
+                audit = nil
+                isEncoding = false
+                kept = []
+                others.append(action)
+            case .connect, .send, .seal, .slow, .append, .serve, .forward, .wait:
+                others.append(action)
+            }
+        }
+    }
+
+    private func begin(_ isFirst: Bool, _ now: Duration, _ others: inout [SourceMove.Action]) {
+        kept = []
+        acknowledged = 0
+        isEncoding = false
+        do {
+            let next: OutgoingRound
+            if let round, !isFirst {
+                next = try OutgoingRound(after: round, at: store.cut())
+            } else {
+                audit = nil
+                next = try OutgoingRound(of: part, at: store.cut())
+            }
+            round = next
+            carryOut(
+                machine.handle(
+                    .roundBegan(
+                        epoch: next.epoch, baseEpoch: next.baseEpoch, baseDigest: next.baseDigest),
+                    at: now), now, &others)
+        } catch {
+            stop(error, now, &others)
+        }
+    }
+
+    private func stop(_ error: any Error, _ now: Duration, _ others: inout [SourceMove.Action]) {
+        let problem = MigrationProblem(.stopped, "a round cannot begin: \(error)")
+        carryOut(machine.handle(.stop(problem), at: now), now, &others)
+    }
+}
