@@ -33,8 +33,8 @@ struct MigrationMessageTests {
             ),
             (.have(.nothing), 7, "00"),
             (
-                .have(.part(Holding.Part(round: 2, epoch: 40, chunks: 300))), 7,
-                "01 02000000 2800000000000000 2C01000000000000"
+                .have(.part(Holding.Part(round: 2, epoch: 40, chunks: 300, bytes: 77))), 7,
+                "01 02000000 2800000000000000 2C01000000000000 4D00000000000000"
             ),
             (.have(.owns(entry)), 7, "02 " + entryBytes),
             (

@@ -371,7 +371,7 @@ struct MoveSimulationTests {
         }
     }
 
-    @Test(arguments: 0..<24 as Range<UInt64>)
+    @Test(arguments: 0..<40 as Range<UInt64>)
     func `partitions move to and fro, and no write is lost`(seed: UInt64) throws {
         let simulation = try Simulation(seed: seed, moveBits: Int(seed % 4))
         for _ in 0..<12_000 { try simulation.step() }

@@ -155,6 +155,7 @@ extension MigrationMessage {
             writer.append(littleEndian: part.round)
             writer.append(littleEndian: part.epoch)
             writer.append(littleEndian: part.chunks)
+            writer.append(littleEndian: part.bytes)
         case .have(.owns(let entry)):
             writer.append(2)
             entry.encode(into: &writer)
@@ -326,7 +327,8 @@ extension Holding {
                 Part(
                     round: try reader.integer(UInt32.self, "the number of a round"),
                     epoch: try reader.integer(UInt64.self, "an epoch"),
-                    chunks: try reader.integer(UInt64.self, "a number of chunks")))
+                    chunks: try reader.integer(UInt64.self, "a number of chunks"),
+                    bytes: try reader.integer(UInt64.self, "a number of bytes")))
         case 2: self = .owns(try OwnerEntry(reading: &reader))
         case let other: throw reader.error(.unsupported, "holding \(other) is of a newer protocol")
         }

@@ -136,12 +136,15 @@ public enum Holding: Hashable, Sendable {
         public var epoch: UInt64
         /// Its chunks that are applied.
         public var chunks: UInt64
+        /// Their bytes.
+        public var bytes: UInt64
 
         /// Says what has come.
-        public init(round: UInt32, epoch: UInt64, chunks: UInt64) {
+        public init(round: UInt32, epoch: UInt64, chunks: UInt64, bytes: UInt64) {
             self.round = round
             self.epoch = epoch
             self.chunks = chunks
+            self.bytes = bytes
         }
     }
 

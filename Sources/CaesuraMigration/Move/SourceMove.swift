@@ -313,8 +313,9 @@ public struct SourceMove: Hashable, Sendable {
         switch holding {
         case .part(let part)
         where flow.hasBegun && part.round == round && part.epoch == flow.epoch
-            && (flow.appliedChunks...flow.sentChunks).contains(part.chunks):
-            acknowledge(chunks: part.chunks, &actions)
+            && (flow.appliedChunks...flow.sentChunks).contains(part.chunks)
+            && (flow.appliedBytes...flow.sentBytes).contains(part.bytes):
+            acknowledge(chunks: part.chunks, bytes: part.bytes, &actions)
             actions.append(.resend)
             proceed(now, &actions)
         // All of the round before, and nothing of this one.
@@ -394,9 +395,12 @@ public struct SourceMove: Hashable, Sendable {
         }
     }
 
-    private mutating func acknowledge(chunks: UInt64, _ actions: inout [Action]) {
+    private mutating func acknowledge(
+        chunks: UInt64, bytes: UInt64, _ actions: inout [Action]
+    ) {
         actions.append(.acknowledge(chunks: chunks))
         flow.appliedChunks = chunks
+        flow.appliedBytes = bytes
     }
 
     private mutating func applied(
@@ -412,8 +416,7 @@ public struct SourceMove: Hashable, Sendable {
             return giveUp(
                 MigrationProblem(.malformed, "more was applied than was sent"), &actions)
         }
-        flow.appliedBytes = applied.bytes
-        acknowledge(chunks: applied.chunks, &actions)
+        acknowledge(chunks: applied.chunks, bytes: applied.bytes, &actions)
         proceed(now, &actions)
     }
 

@@ -109,7 +109,8 @@ public struct TargetMove: Hashable, Sendable {
     private var holding: Holding {
         if case .owning(let entry) = state { return .owns(entry) }
         guard let round else { return .nothing }
-        return .part(Holding.Part(round: round.number, epoch: round.epoch, chunks: chunks))
+        return .part(
+            Holding.Part(round: round.number, epoch: round.epoch, chunks: chunks, bytes: bytes))
     }
 
     // MARK: Events
