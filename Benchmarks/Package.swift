@@ -22,6 +22,8 @@ let package = Package(
                 "CSQLite",
                 .product(name: "Caesura", package: "caesura"),
                 .product(name: "CaesuraFormat", package: "caesura"),
+                .product(name: "CaesuraMigration", package: "caesura"),
+                .product(name: "CaesuraNode", package: "caesura"),
                 .product(name: "CaesuraRepository", package: "caesura"),
                 .product(name: "HashTreeCollections", package: "swift-collections"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),

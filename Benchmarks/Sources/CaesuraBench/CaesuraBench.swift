@@ -11,6 +11,7 @@ enum CaesuraBench {
             case "table": try TableBenchmark.run(options)
             case "encode": try EncodeBenchmark.run(options)
             case "pause": try PauseBenchmark.run(options)
+            case "move": try MoveBenchmark.run(options)
             case "versions": try VersionsBenchmark.run(options)
             case "delta": try DeltaBenchmark.run(options)
             case "continuous": try await ContinuousBenchmark.run(options)
@@ -21,7 +22,7 @@ enum CaesuraBench {
             case "all": try Report.run(options)
             default:
                 throw Failure(
-                    "usage: caesura-bench all | table | encode | versions | delta | continuous | durable | chain | pause | "
+                    "usage: caesura-bench all | table | encode | move | versions | delta | continuous | durable | chain | pause | "
                         + "latency | redis")
             }
         } catch {
