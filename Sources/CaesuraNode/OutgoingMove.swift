@@ -10,7 +10,8 @@ public import CaesuraMigration
 ///
 /// It takes cuts, encodes rounds, keeps the chunks that are not acknowledged, and works out the content digest. All other
 /// actions are given back: they are about the connection, the register, the gate and the timer. One thread at a time uses
-/// it, and no call takes longer than the encoding of one chunk. Memory: the plan's window, and what the cuts keep.
+/// it, and no call takes longer than the encoding of one chunk, but the one that begins: it
+/// prepares memory for what writers will copy. Memory: the plan's window, and what the cuts keep.
 public final class OutgoingMove {
     /// The machine.
     public private(set) var machine: SourceMove
@@ -137,6 +138,8 @@ public final class OutgoingMove {
                 next = try OutgoingRound(after: round, at: store.cut())
             } else {
                 audit = nil
+                // The first cut is open longest, and writers copy pages for as long.
+                store.prepareForCut()
                 next = try OutgoingRound(of: part, at: store.cut())
             }
             round = next

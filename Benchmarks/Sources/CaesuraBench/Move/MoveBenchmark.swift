@@ -1,3 +1,4 @@
+import CMachine
 import Caesura
 import CaesuraFormat
 import CaesuraMigration
@@ -165,6 +166,7 @@ enum MoveBenchmark {
     static func run(_ options: Options) throws {
         let rows = try options.int("rows", default: 1_000_000)
         let moves = try options.int("moves", default: 20)
+        _ = machine_pin(0)
         for rate in [0, 10_000, 100_000] {
             let pair = try Pair(rows: rows)
             let writer =
