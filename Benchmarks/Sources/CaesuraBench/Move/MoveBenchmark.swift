@@ -37,13 +37,10 @@ enum MoveBenchmark {
 
         var range: HashRange { HashRange(partition: 1, bits: Self.bits) }
 
-        /// Writes at a rate until it is told to end; the latencies from when each write was due, by whether the quarter
-        /// was concerned.
-        func write(perSecond rate: Int) -> (inside: [UInt64], outside: [UInt64]) {
+        /// Writes at a rate until it is told to end; how often.
+        func write(perSecond rate: Int) -> Int {
             var random = RandomRows(rows: rows)
-            var latencies: (inside: [UInt64], outside: [UInt64]) = ([], [])
-            latencies.inside.reserveCapacity(1 << 22)
-            latencies.outside.reserveCapacity(1 << 22)
+            var count = 0
             let interval = 1_000_000_000 / UInt64(rate)
             var due = now()
             while !isDone.load(ordering: .acquiring) {
@@ -58,21 +55,17 @@ enum MoveBenchmark {
                         store = serving.load(ordering: .sequentiallyConsistent)
                         if store >= 0 { break }
                         isInside.store(false, ordering: .releasing)
-                        if isDone.load(ordering: .acquiring) { return latencies }
+                        if isDone.load(ordering: .acquiring) { return count }
                     }
                 }
                 sessions[store].update(id) {
                     $0.visits &+= 1
                     $0.lastSeen += 1
                 }
-                if isQuarter {
-                    isInside.store(false, ordering: .releasing)
-                    latencies.inside.append(now() - due)
-                } else {
-                    latencies.outside.append(now() - due)
-                }
+                count += 1
+                if isQuarter { isInside.store(false, ordering: .releasing) }
             }
-            return latencies
+            return count
         }
 
         /// What one move has taken.
@@ -195,13 +188,7 @@ enum MoveBenchmark {
                 Double(took.map(\.rounds).sorted()[moves / 2])
             ).print()
             reportPercentiles("move: blackout", Target.subject, scale, took.map(\.blackout))
-            if let latencies = writer?.wait() {
-                reportPercentiles(
-                    "move: latency of writes, moving partition", Target.subject, scale,
-                    latencies.inside)
-                reportPercentiles(
-                    "move: latency of writes, others", Target.subject, scale, latencies.outside)
-            }
+            if let writer, writer.wait() == 0 { throw Failure("nothing was written") }
         }
     }
 }
