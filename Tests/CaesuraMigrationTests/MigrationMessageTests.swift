@@ -7,8 +7,12 @@ import Testing
 struct MigrationMessageTests {
     /// The bodies as the page says them, written by hand; the header's checksum is XXH3 of what the page says.
     static let golden: [(message: MigrationMessage, move: UInt64, body: String)] = {
-        guard let entry = try? OwnerEntry(number: 3, owner: "b", fencingEpoch: 5) else { return [] }
-        let entryBytes = "0300000000000000 0500000000000000 01 62"
+        guard
+            let entry = try? OwnerEntry(
+                number: 3, owner: "b", fencingEpoch: 5, tenure: 2, previousTenure: 1)
+        else { return [] }
+        let entryBytes =
+            "0300000000000000 0500000000000000 0200000000000000 0100000000000000 01 62"
         return [
             (
                 .hello(

@@ -180,7 +180,7 @@ import Testing
 
     @Test func `an entry is written as on the page`() throws {
         let file = OwnerFile(
-            entry: try OwnerEntry(number: 2, owner: "node-b", fencingEpoch: 2), attempt: 8_917_231)
+            entry: try OwnerEntry(.commit, of: OwnerEntry(creating: "node-a"), to: "node-b"), attempt: 8_917_231)
         let text = String(decoding: file.encoded, as: UTF8.self)
         #expect(
             text.hasPrefix(
@@ -191,6 +191,8 @@ import Testing
                   "number": 2,
                   "owner": "node-b",
                   "fencingEpoch": 2,
+                  "tenure": 2,
+                  "previousTenure": 1,
                   "attempt": 8917231,
                   "digest": "
                 """))

@@ -360,15 +360,21 @@ extension OwnerEntry {
     fileprivate func encode(into writer: inout ByteWriter) {
         writer.append(littleEndian: number)
         writer.append(littleEndian: fencingEpoch)
+        writer.append(littleEndian: tenure)
+        writer.append(littleEndian: previousTenure)
         writer.append(string: owner)
     }
 
     fileprivate init(reading reader: inout ByteReader) throws(FormatError) {
         let number = try reader.integer(UInt64.self, "the number of an entry")
         let fencingEpoch = try reader.integer(UInt64.self, "a fencing epoch")
+        let tenure = try reader.integer(UInt64.self, "a tenure")
+        let previousTenure = try reader.integer(UInt64.self, "a tenure")
         let owner = try reader.string(upTo: Self.ownerLimit, "the name of an owner")
         do throws(OwnerRegisterError) {
-            try self.init(number: number, owner: owner, fencingEpoch: fencingEpoch)
+            try self.init(
+                number: number, owner: owner, fencingEpoch: fencingEpoch, tenure: tenure,
+                previousTenure: previousTenure)
         } catch {
             throw reader.error(.malformed, error.message)
         }

@@ -46,6 +46,8 @@ struct OwnerFile: Hashable, Sendable {
         json.number("number", entry.number)
         json.string("owner", entry.owner)
         json.number("fencingEpoch", entry.fencingEpoch)
+        json.number("tenure", entry.tenure)
+        json.number("previousTenure", entry.previousTenure)
         json.number("attempt", attempt)
         return SealedJSON.seal(json)
     }
@@ -62,6 +64,7 @@ struct OwnerFile: Hashable, Sendable {
         try SealedJSON.check(bytes, "owner entry", display)
         var (format, owner): (String?, String?)
         var (stated, fencingEpoch, attempt): (UInt64?, UInt64?, UInt64?)
+        var (tenure, previousTenure): (UInt64?, UInt64?)
         var reader = JSONReader(bytes, file: display)
         try reader.object { (json, name) throws(RepositoryError) in
             switch name {
@@ -75,18 +78,23 @@ struct OwnerFile: Hashable, Sendable {
             case "number": stated = try json.unsigned()
             case "owner": owner = try json.string(upTo: OwnerEntry.ownerLimit)
             case "fencingEpoch": fencingEpoch = try json.unsigned()
+            case "tenure": tenure = try json.unsigned()
+            case "previousTenure": previousTenure = try json.unsigned()
             case "attempt": attempt = try json.unsigned()
             default: try json.skip()
             }
         }
         try reader.end()
-        guard format == Self.format, stated == number, let owner, let fencingEpoch, let attempt
+        guard format == Self.format, stated == number, let owner, let fencingEpoch, let tenure,
+            let previousTenure, let attempt
         else {
             throw RepositoryError(
                 .damaged, "this is not entry \(number) of an owner register", path: display)
         }
         do throws(OwnerRegisterError) {
-            entry = try OwnerEntry(number: number, owner: owner, fencingEpoch: fencingEpoch)
+            entry = try OwnerEntry(
+                number: number, owner: owner, fencingEpoch: fencingEpoch, tenure: tenure,
+                previousTenure: previousTenure)
         } catch {
             throw RepositoryError(.damaged, error.message, path: display)
         }

@@ -12,6 +12,8 @@ public struct SchemaAgreement: Hashable, Sendable {
         public let isReversible: Bool
         /// What the target stores the rows under.
         public let stored: RegionSchema
+        /// Whether that is what the source writes, so that both can compare the content.
+        public let isUnchanged: Bool
     }
 
     /// The regions, in the order of the source's offer.
@@ -36,7 +38,8 @@ public struct SchemaAgreement: Hashable, Sendable {
                 regions.append(
                     Region(
                         name: data.name, version: data.row.version,
-                        isReversible: (try? offered.path(from: stored)) != nil, stored: stored))
+                        isReversible: (try? offered.path(from: stored)) != nil, stored: stored,
+                        isUnchanged: stored == data))
             } catch {
                 conflicts += error.conflicts
             }
@@ -44,6 +47,9 @@ public struct SchemaAgreement: Hashable, Sendable {
         guard conflicts.isEmpty else { throw SchemaConflicts(conflicts: conflicts) }
         self.regions = regions
     }
+
+    /// The names of the regions that the target stores as the source writes them.
+    public var unchanged: Set<String> { Set(regions.filter(\.isUnchanged).map(\.name)) }
 
     /// What both sides compare.
     var digest: UInt64 {

@@ -38,6 +38,10 @@ public struct OwnerEntry: Hashable, Sendable {
     public let owner: String
     /// The fencing epoch under which it serves.
     public let fencingEpoch: UInt64
+    /// The number of the entry from which on this owner has had the partition: of its creation, a commit or a takeover.
+    public let tenure: UInt64
+    /// The tenure before, whose owner's rows came to this one; 0 if there is none.
+    public let previousTenure: UInt64
 
     /// The longest name of a node, in bytes of UTF-8.
     public static let ownerLimit = 255
@@ -58,24 +62,32 @@ public struct OwnerEntry: Hashable, Sendable {
     ///
     /// - Throws: `malformed` when the owner's name is empty or too long.
     public init(creating owner: String) throws(OwnerRegisterError) {
-        try self.init(number: 1, owner: owner, fencingEpoch: 1)
+        try self.init(number: 1, owner: owner, fencingEpoch: 1, tenure: 1, previousTenure: 0)
     }
 
     /// The entry that is to follow another.
     ///
-    /// - Throws: `malformed` when the owner's name is empty or too long.
+    /// - Throws: `malformed` when the owner's name is empty or too long, or an abort is to change the owner.
     public init(
         _ change: Change, of last: OwnerEntry, to owner: String
     ) throws(OwnerRegisterError) {
+        guard change != .abort || owner == last.owner else {
+            throw OwnerRegisterError(
+                .malformed, "an abort leaves a partition with its owner, and does not give it away")
+        }
         try self.init(
-            number: last.number + 1, owner: owner, fencingEpoch: last.fencingEpoch + change.rawValue
-        )
+            number: last.number + 1, owner: owner,
+            fencingEpoch: last.fencingEpoch + change.rawValue,
+            tenure: change == .abort ? last.tenure : last.number + 1,
+            previousTenure: change == .abort ? last.previousTenure : last.tenure)
     }
 
     /// An entry as a register has it.
     ///
     /// - Throws: `malformed` when it is none that a register has.
-    public init(number: UInt64, owner: String, fencingEpoch: UInt64) throws(OwnerRegisterError) {
+    public init(
+        number: UInt64, owner: String, fencingEpoch: UInt64, tenure: UInt64, previousTenure: UInt64
+    ) throws(OwnerRegisterError) {
         guard (1...Self.ownerLimit).contains(owner.utf8.count) else {
             throw OwnerRegisterError(
                 .malformed,
@@ -87,9 +99,18 @@ public struct OwnerEntry: Hashable, Sendable {
             throw OwnerRegisterError(
                 .malformed, "no register has entry \(number) of fencing epoch \(fencingEpoch)")
         }
+        guard (1...number).contains(tenure), previousTenure < tenure,
+            (tenure == 1) == (previousTenure == 0)
+        else {
+            throw OwnerRegisterError(
+                .malformed,
+                "no register has entry \(number) of tenure \(tenure) after \(previousTenure)")
+        }
         self.number = number
         self.owner = owner
         self.fencingEpoch = fencingEpoch
+        self.tenure = tenure
+        self.previousTenure = previousTenure
     }
 }
 
