@@ -57,16 +57,16 @@ struct Lock: ~Copyable, Sendable {
     }
 }
 
-/// A value that is only used under a lock of its own.
-final class Guarded<Value>: @unchecked Sendable {
+/// A value that is only used under a lock of its own, which the thread sanitizer sees.
+package final class Guarded<Value>: @unchecked Sendable {
     // @unchecked: `value` is used in `withLock` only.
 
     private let lock = Lock()
     private var value: Value
 
-    init(_ value: Value) { self.value = value }
+    package init(_ value: Value) { self.value = value }
 
-    func withLock<Result, Failure: Error>(
+    package func withLock<Result, Failure: Error>(
         _ body: (inout Value) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         lock.lock()
