@@ -67,6 +67,8 @@ public struct SourceMove: Hashable, Sendable {
         case audited(Audit)
         /// No write to the partition is under way any more.
         case sealed
+        /// ``Action/seal`` could not be done at once, so that more was written than was thought: another round goes first.
+        case postponed
         /// What became of the entry that was to be appended; nil if it is not known.
         case appended(OwnerAppending?)
         /// A message has come back after so long.
@@ -144,6 +146,9 @@ public struct SourceMove: Hashable, Sendable {
     public private(set) var convergence: Convergence
     /// The present round, from 1; 0 before the first.
     public private(set) var round: UInt32 = 0
+
+    /// Bytes of the present round that were sent, and of which the target has not said that they are applied.
+    public var unacknowledgedBytes: UInt64 { flow.sentBytes - flow.appliedBytes }
 
     private var isConnected = false
     private var flow = Flow()
@@ -228,6 +233,12 @@ public struct SourceMove: Hashable, Sendable {
         case .sealed:
             if case .sealing = state {
                 state = .finishing
+                beginRound(&actions)
+            }
+        case .postponed:
+            if case .sealing = state {
+                state = .copying
+                actions.append(.wait(nil))
                 beginRound(&actions)
             }
         case .appended(let appending): appended(appending, &actions)

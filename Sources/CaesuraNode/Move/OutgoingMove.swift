@@ -17,7 +17,8 @@ public final class OutgoingMove {
     public private(set) var machine: SourceMove
     private let part: StorePart
     private let store: Store
-    private let audited: Set<String>
+    /// The regions whose rows the target stores under the schema that this store writes: their content is compared.
+    public var audited: Set<String>
     private var round: OutgoingRound?
     private var isEncoding = false
     private var audit: (digest: ContentDigest, epoch: UInt64)?
@@ -34,12 +35,22 @@ public final class OutgoingMove {
     ///   - store: Where they are.
     ///   - audited: The regions whose rows the target stores under the schema that this store writes.
     public init(
-        _ plan: SourceMove.Plan, of part: StorePart, in store: Store, auditing audited: Set<String>
+        _ plan: SourceMove.Plan, of part: StorePart, in store: Store, auditing audited: Set<String> = []
     ) {
         machine = SourceMove(plan)
         self.part = part
         self.store = store
         self.audited = audited
+    }
+
+    /// Goes on where another process of this node ended: it has the rows of a partition that the plan's target owns.
+    public init(
+        lettingGo plan: SourceMove.Plan, of part: StorePart, in store: Store
+    ) {
+        machine = SourceMove(plan, lettingGo: plan.entry)
+        self.part = part
+        self.store = store
+        audited = []
     }
 
     /// What is done first.
@@ -56,6 +67,9 @@ public final class OutgoingMove {
 
     /// Whether ``work(at:)`` has something to do.
     public var hasWork: Bool { isEncoding || audit != nil }
+
+    /// Whether that is encoding a chunk, which is sent then.
+    public var hasChunks: Bool { isEncoding }
 
     /// Encodes a chunk to be sent, or else looks at one for the digest.
     ///

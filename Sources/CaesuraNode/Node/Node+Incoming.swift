@@ -1,0 +1,163 @@
+import Caesura
+import CaesuraMigration
+
+/// Moves into here.
+extension Node {
+    // MARK: Requests
+
+    func receivedIncoming(
+        _ link: Link, _ number: UInt64, _ message: MigrationMessage, _ now: Duration,
+        _ actions: inout [Action]
+    ) {
+        if case .move(let request) = message {
+            return asked(request, link, number, now, &actions)
+        }
+        // What comes late, of a move that has ended or goes on over another connection.
+        guard let partition = sessions[link]?.incoming[number],
+            let move = incoming[partition], move.link == link, move.number == number
+        else { return }
+        feed(.received(message), partition, now, &actions)
+    }
+
+    private func asked(
+        _ request: MoveRequest, _ link: Link, _ number: UInt64, _ now: Duration,
+        _ actions: inout [Action]
+    ) {
+        let partition = request.partition
+        guard gates[partition] != nil else {
+            let problem = MigrationProblem(
+                .mismatch, "partition \(partition) is none of 2^\(division.bits)")
+            return send(.giveUp(problem), number, over: link, &actions)
+        }
+        sessions[link]?.incoming[number] = partition
+        if let move = incoming[partition] {
+            if move.move.machine.request == request {
+                if move.link != link || move.number != number {
+                    feed(.disconnected, partition, now, &actions)
+                    incoming[partition]?.link = link
+                    incoming[partition]?.number = number
+                }
+                return feed(.received(.move(request)), partition, now, &actions)
+            }
+            // An attempt that its source has forgotten is dropped for the next one.
+            if sessions[move.link]?.agreement?.peer.node == peer(link)
+                || sessions[move.link] == nil
+            {
+                feed(.received(.move(request)), partition, now, &actions)
+            }
+        }
+        if case .serving(let entry, let isDurable) = holdings[partition] {
+            send(.have(.owns(entry)), number, over: link, &actions)
+            if isDurable {
+                send(.durable(entry), number, over: link, &actions)
+            } else {
+                askers[partition, default: []].append((link, number))
+            }
+            return
+        }
+        actions.append(.read(partition, ticket(.answer(request, link, number))))
+    }
+
+    private func peer(_ link: Link) -> String? { sessions[link]?.agreement?.peer.node }
+
+    /// Answers a request, now that the register was read.
+    func answer(
+        _ request: MoveRequest, _ link: Link, _ number: UInt64, _ last: OwnerEntry??,
+        _ now: Duration, _ actions: inout [Action]
+    ) {
+        func refuse(_ code: MigrationProblem.Code, _ message: String) {
+            send(.giveUp(MigrationProblem(code, message)), number, over: link, &actions)
+        }
+        let partition = request.partition
+        guard sessions[link] != nil else { return }
+        guard let last = last ?? nil else {
+            return refuse(.notOwner, "the register has no entry of partition \(partition), or cannot be read")
+        }
+        guard incoming[partition] == nil, incoming.count < configuration.incomingLimit else {
+            return refuse(.busy, "node \(configuration.name) takes no more moves now")
+        }
+        switch request.purpose {
+        case .handover:
+            guard last == request.entry, last.owner == peer(link) else {
+                return refuse(
+                    .notOwner,
+                    "entry \(last.number) of partition \(partition) counts, and names \(last.owner)")
+            }
+        case .recovery:
+            guard last.owner == configuration.name, request.entry.owner == last.owner,
+                request.entry.tenure == last.tenure
+            else {
+                return refuse(
+                    .notOwner,
+                    "entry \(last.number) of partition \(partition) counts, and names \(last.owner)")
+            }
+        }
+        // An owner that gives a partition away has it in a checkpoint: what is here of before is not needed.
+        if request.purpose == .handover { settle(partition, last, now, &actions) }
+        switch (holdings[partition], request.purpose) {
+        case (.absent, .handover), (.missing, .recovery): break
+        default:
+            if case .lettingGo = holdings[partition], let move = outgoingMove(of: partition) {
+                drop(move, &actions)
+                holdings[partition] = .absent
+                remove(partition)
+                break
+            }
+            return refuse(.busy, "node \(configuration.name) has not settled what it has of partition \(partition)")
+        }
+        begin(request, link, number, now, &actions)
+    }
+
+    private func begin(
+        _ request: MoveRequest, _ link: Link, _ number: UInt64, _ now: Duration,
+        _ actions: inout [Action]
+    ) {
+        guard let part = division.part(request.partition) else {
+            preconditionFailure("a partition of this node")
+        }
+        let move = IncomingMove(
+            request, node: configuration.name, of: part, into: store,
+            auditing: sessions[link]?.agreement?.schemas.unchanged ?? [])
+        incoming[request.partition] = Incoming(move: move, link: link, number: number)
+        carryOut(move.begin(), request.partition, now, &actions)
+    }
+
+    // MARK: Events
+
+    func feed(
+        _ event: TargetMove.Event, _ partition: PartitionNumber, _ now: Duration,
+        _ actions: inout [Action]
+    ) {
+        guard let move = incoming[partition] else { return }
+        carryOut(move.move.handle(event), partition, now, &actions)
+    }
+
+    func carryOut(
+        _ actions: [TargetMove.Action], _ partition: PartitionNumber, _ now: Duration,
+        _ others: inout [Action]
+    ) {
+        for action in actions {
+            guard let move = incoming[partition] else { return }
+            let attempt = move.move.machine.request.attempt
+            switch action {
+            case .send(let message): send(message, move.number, over: move.link, &others)
+            case .append(let entry):
+                let ticket = ticket(.incoming(partition, attempt: attempt))
+                others.append(.append(entry, to: partition, ticket))
+            case .serve(let entry):
+                serve(partition, entry, isDurable: false, &others)
+                others.append(.makeDurable(ticket(.incoming(partition, attempt: attempt))))
+            case .wait(let time): others.append(.wait(.incoming(partition), time))
+            case .end(let outcome):
+                incoming[partition] = nil
+                switch outcome {
+                case .moved: break
+                case .givenUp: others += read(partition)
+                case .refused(let last): settle(partition, last, now, &others)
+                }
+            case .beginRound, .apply, .audit, .adopt, .drop:
+                preconditionFailure("a move does it itself")
+            }
+        }
+    }
+}

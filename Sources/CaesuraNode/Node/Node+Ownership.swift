@@ -1,0 +1,139 @@
+import Caesura
+import CaesuraMigration
+
+/// Whose a partition is: `docs/MIGRATION.md` section 4, "A node that starts".
+extension Node {
+    /// Goes by the last entry of a partition and the mark that its rows have.
+    ///
+    /// A move that is under way decides for itself, but for one that lets rows go.
+    func settle(
+        _ partition: PartitionNumber, _ last: OwnerEntry?, _ now: Duration,
+        _ actions: inout [Action]
+    ) {
+        switch holdings[partition] {
+        case .serving(let entry, _):
+            guard last != entry, last.map({ $0.fencingEpoch > entry.fencingEpoch }) ?? false else {
+                return
+            }
+            // The move, if there is one, finds out by itself once it appends; till then nothing of it counts.
+            if let number = outgoingMove(of: partition) {
+                guard isCopying(number) else { return }
+                drop(number, &actions)
+            }
+            gates[partition]?.close(last)
+        case .lettingGo:
+            if let last, isPredecessor(of: last, partition) { return }
+            if let number = outgoingMove(of: partition) { drop(number, &actions) }
+        case .appending: return
+        case .unknown, .missing, .absent, nil: if incoming[partition] != nil { return }
+        }
+        guard let last else { return create(partition, &actions) }
+        if last.owner == configuration.name {
+            returnOrMiss(partition, last, &actions)
+        } else if isPredecessor(of: last, partition) {
+            letGo(partition, last, now, &actions)
+        } else {
+            empty(partition, .absent, last)
+        }
+    }
+
+    /// Whether the rows that are here are those that an owner's came from.
+    private func isPredecessor(of last: OwnerEntry, _ partition: PartitionNumber) -> Bool {
+        guard last.owner != configuration.name, let mark = marks[partition] else { return false }
+        return mark.node == configuration.name && mark.tenure == last.previousTenure
+    }
+
+    private func create(_ partition: PartitionNumber, _ actions: inout [Action]) {
+        guard configuration.createsPartitions else {
+            holdings[partition] = .absent
+            gates[partition]?.close(nil)
+            return
+        }
+        append(
+            entry { () throws(OwnerRegisterError) in
+                try OwnerEntry(creating: configuration.name)
+            }, to: partition, &actions)
+    }
+
+    private func returnOrMiss(
+        _ partition: PartitionNumber, _ last: OwnerEntry, _ actions: inout [Action]
+    ) {
+        let mark = marks[partition]
+        let isOwn = mark == Mark(node: configuration.name, tenure: last.tenure)
+        // Who has created a partition, and has no checkpoint since, has nothing to miss.
+        guard isOwn || mark == nil && last.previousTenure == 0 else {
+            empty(partition, .missing(last), last)
+            return actions.append(.report(.misses(partition, last)))
+        }
+        append(
+            entry { () throws(OwnerRegisterError) in
+                try OwnerEntry(.abort, of: last, to: configuration.name)
+            }, to: partition, &actions)
+    }
+
+    private func append(
+        _ entry: OwnerEntry, to partition: PartitionNumber, _ actions: inout [Action]
+    ) {
+        holdings[partition] = .appending(entry)
+        actions.append(.append(entry, to: partition, ticket(.begin(partition))))
+    }
+
+    private func entry(_ body: () throws(OwnerRegisterError) -> OwnerEntry) -> OwnerEntry {
+        do throws(OwnerRegisterError) {
+            return try body()
+        } catch {
+            preconditionFailure("an entry of the register can be followed by another: \(error)")
+        }
+    }
+
+    /// Takes what became of the entry of a start.
+    func begun(
+        _ partition: PartitionNumber, _ outcome: OwnerAppending?, _ now: Duration,
+        _ actions: inout [Action]
+    ) {
+        guard case .appending(let entry) = holdings[partition] else { return }
+        switch outcome {
+        case .appended: serve(partition, entry, isDurable: true, &actions)
+        case .refused(let last):
+            holdings[partition] = .unknown
+            settle(partition, last, now, &actions)
+        case nil:
+            holdings[partition] = .unknown
+            actions.append(.wait(.register(partition), Self.pause))
+        }
+    }
+
+    /// Lets writes begin under an entry that this node has appended.
+    func serve(
+        _ partition: PartitionNumber, _ entry: OwnerEntry, isDurable: Bool,
+        _ actions: inout [Action]
+    ) {
+        // Before the first write, so that no checkpoint has one without it.
+        let mark = Mark(node: configuration.name, tenure: entry.tenure)
+        if marks[partition] != mark { marks[partition] = mark }
+        holdings[partition] = .serving(entry, isDurable: isDurable)
+        gates[partition]?.serve(entry)
+        actions.append(.report(.serves(partition, entry)))
+    }
+
+    /// Lets no more writes begin, and takes the rows out that are of no use to anybody, once no write is inside.
+    private func empty(
+        _ partition: PartitionNumber, _ holding: Holding, _ last: OwnerEntry
+    ) {
+        holdings[partition] = holding
+        gates[partition]?.close(last)
+        let (ticket, whenDrained) = (ticket(.remove(partition)), whenDrained)
+        gates[partition]?.seal { whenDrained(ticket) }
+    }
+
+    /// Takes the rows out, if they are still of no use.
+    func remove(_ partition: PartitionNumber) {
+        switch holdings[partition] {
+        case .absent, .missing:
+            if incoming[partition] == nil, let part = division.part(partition) {
+                store.remove(part)
+            }
+        case .unknown, .appending, .serving, .lettingGo, nil: break
+        }
+    }
+}

@@ -1,0 +1,61 @@
+import CaesuraMigration
+
+/// What takes a while, a piece at a time.
+extension Node {
+    /// Whether ``work(at:)`` has something to do now.
+    public func hasWork(at now: Duration) -> Bool { nextWork(at: now) != nil }
+
+    /// What is to be worked at.
+    private enum Work {
+        case outgoing(UInt64)
+        case incoming(PartitionNumber)
+    }
+
+    /// Encodes a chunk, or looks at one for a digest.
+    ///
+    /// - Complexity: O(rows of a chunk).
+    /// - Returns: What is to be done, in order.
+    public func work(at now: Duration) -> [Action] {
+        var actions: [Action] = []
+        switch nextWork(at: now) {
+        case .outgoing(let number):
+            lastWorked = number
+            if let move = outgoing[number] {
+                carryOut(move.move.work(at: now), number, now, &actions)
+            }
+        case .incoming(let partition):
+            if let move = incoming[partition] {
+                carryOut(move.move.work(), partition, now, &actions)
+            }
+        case nil: break
+        }
+        proceedOnStage(now, &actions)
+        if let delay = pace.delay(at: now), outgoing.values.contains(where: { $0.move.hasChunks }) {
+            actions.append(.wait(.pace, delay))
+        }
+        return actions
+    }
+
+    /// The move on the stage first, whose writers may wait; then the others in turn, and the moves into here.
+    private func nextWork(at now: Duration) -> Work? {
+        if let first = stage.first {
+            if let move = outgoing[first], move.move.hasWork { return .outgoing(first) }
+            return nil
+        }
+        let (isPaced, isFull) = (pace.delay(at: now) != nil, isWindowFull)
+        let ready = outgoing.keys.filter { number in
+            guard let move = outgoing[number]?.move, move.hasWork else { return false }
+            return !move.hasChunks || !isPaced && !isFull
+        }
+        if let number = ready.filter({ $0 > lastWorked }).min() ?? ready.min() {
+            return .outgoing(number)
+        }
+        let partitions = incoming.keys.filter { incoming[$0]?.move.hasWork ?? false }
+        return partitions.min().map { .incoming($0) }
+    }
+
+    /// Whether as many bytes are on their way as may be, over all moves.
+    private var isWindowFull: Bool {
+        bytesInFlight(besides: nil) >= configuration.window
+    }
+}
