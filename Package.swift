@@ -19,6 +19,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
@@ -80,12 +81,18 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ]),
         .target(
+            name: "CaesuraSimulation",
+            dependencies: [
+                "Caesura", "CaesuraFormat", "CaesuraMigration", "CaesuraNode",
+                .product(name: "HeapModule", package: "swift-collections"),
+            ]),
+        .target(
             name: "CaesuraTesting", dependencies: ["Caesura", "CaesuraFormat", "CaesuraSchemas"]),
         .executableTarget(
             name: "CaesuraTool",
             dependencies: [
                 "Caesura", "CaesuraFormat", "CaesuraRepository", "CaesuraRoutes", "CaesuraSchemas",
-                "CZlib",
+                "CaesuraSimulation", "CZlib",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ]),
@@ -124,6 +131,7 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ]),
+        .testTarget(name: "CaesuraSimulationTests", dependencies: ["CaesuraSimulation"]),
         .testTarget(
             name: "CaesuraTestingTests",
             dependencies: ["Caesura", "CaesuraFormat", "CaesuraSchemas", "CaesuraTesting"]),

@@ -25,7 +25,7 @@ struct CaesuraCommand: AsyncParsableCommand {
         subcommands: [
             Log.self, Inspect.self, Verify.self, Export.self, Diff.self, Restore.self, Compact.self,
             Schema.self,
-            Prune.self, Replay.self, Demo.self,
+            Prune.self, Replay.self, Simulate.self, Demo.self,
         ])
 
     /// Runs the command line and turns every failure into an error, a hint and an exit code.

@@ -1,8 +1,13 @@
 import Caesura
-import CaesuraMigration
+public import CaesuraMigration
 
 /// Moves into here.
 extension Node {
+    /// The moves into here that are under way.
+    public var incomingMoves: [TargetMove] {
+        incoming.keys.sorted().compactMap { incoming[$0]?.move.machine }
+    }
+
     // MARK: Requests
 
     func receivedIncoming(

@@ -1,0 +1,145 @@
+import Caesura
+import CaesuraFormat
+import CaesuraMigration
+import CaesuraNode
+import Synchronization
+
+/// What clients change: a counter, and something to carry.
+@Schema("account")
+struct Account: Equatable {
+    @Field(1) var count: UInt64
+    @Field(2) var note: String
+    @Field(3) var photo: [UInt8]
+}
+
+/// A process of a simulated node: from its start until it crashes.
+final class SimulatedProcess {
+    /// Which of the nodes.
+    let index: Int
+    /// No other process has it.
+    let number: UInt64
+    let store: Store
+    let accounts: Table<UInt64, Account>
+    let replies: ReplyTable
+    let node: Node
+    private(set) var isAlive = true
+    /// Until when it stands still.
+    var pausedUntil = Duration.zero
+    /// How far its clock is ahead.
+    var clockLead = Duration.zero
+    var links: [Node.Link: (connection: SimulatedConnection, isOpener: Bool)] = [:]
+    /// The number of the timer of each kind that counts.
+    var timers: [Node.Timer: UInt64] = [:]
+    var isWorkScheduled = false
+    /// What a checkpoint that is to come makes durable.
+    var tickets: [Node.Ticket] = []
+    /// Answers that wait for one.
+    var answers: [() -> Void] = []
+    /// The checkpoint that is being written.
+    var checkpoint: SimulatedCheckpoint?
+    private let inbox: Inbox
+
+    /// What gates tell, which call from wherever they are left.
+    private final class Inbox: Sendable {
+        let drained = Mutex<[Node.Ticket]>([])
+        let resumed = Mutex<[(UInt64, PartitionGate.Resumption)]>([])
+    }
+
+    /// Requests that wait at a gate.
+    var waiting: [UInt64: (request: SimulatedClient.Request, ticket: PartitionGate.Ticket)] = [:]
+
+    static let hashKey = HashKey(k0: 5, k1: 6)
+
+    init(
+        index: Int, number: UInt64, _ configuration: Node.Configuration,
+        restoring checkpoint: [[UInt8]]?
+    ) throws {
+        self.index = index
+        self.number = number
+        let inbox = Inbox()
+        self.inbox = inbox
+        var shape = Store.Configuration()
+        shape.partitionBits = 3
+        shape.hashKey = Self.hashKey
+        store = Store(shape)
+        accounts = try store.table("accounts", key: UInt64.self, row: Account.self)
+        replies = try ReplyTable(in: store)
+        node = try Node(configuration, store, seed: number) { ticket in
+            inbox.drained.withLock { $0.append(ticket) }
+        }
+        guard let checkpoint else { return }
+        let incoming = try IncomingPart(.all, into: store)
+        try incoming.beginRound(at: SimulatedCheckpoint.epoch(of: checkpoint))
+        for chunk in checkpoint {
+            _ = try unsafe chunk.withUnsafeBytes { try unsafe incoming.apply($0) }
+        }
+        try incoming.adopt()
+    }
+
+    /// What gates have told.
+    func takeDrained() -> [Node.Ticket] {
+        inbox.drained.withLock { drained in
+            defer { drained = [] }
+            return drained
+        }
+    }
+
+    /// Requests that are to be tried again, or answered.
+    func takeResumed() -> [(UInt64, PartitionGate.Resumption)] {
+        inbox.resumed.withLock { resumed in
+            defer { resumed = [] }
+            return resumed
+        }
+    }
+
+    /// Lets a request wait at a gate.
+    func wait(_ request: SimulatedClient.Request, _ number: UInt64, at gate: PartitionGate) {
+        let inbox = inbox
+        let ticket = gate.wait { resumption in
+            inbox.resumed.withLock { $0.append((number, resumption)) }
+        }
+        if let ticket { waiting[number] = (request, ticket) }
+    }
+
+    /// Ends at once.
+    func crash() {
+        isAlive = false
+        checkpoint = nil
+        answers = []
+        links = [:]
+    }
+}
+
+/// A checkpoint that is being written: the chunks of a cut of all there is.
+final class SimulatedCheckpoint {
+    private let round: OutgoingRound
+    private(set) var chunks: [[UInt8]] = []
+    let tickets: [Node.Ticket]
+    let answers: [() -> Void]
+
+    init(_ store: Store, _ tickets: [Node.Ticket], _ answers: [() -> Void]) throws {
+        round = try OutgoingRound(of: .all, at: store.cut())
+        self.tickets = tickets
+        self.answers = answers
+    }
+
+    /// Encodes the next chunk.
+    ///
+    /// - Returns: Whether it was the last one.
+    func advance() throws -> Bool {
+        if let chunk = try round.next() { chunks.append(chunk) }
+        return round.hasEnded
+    }
+
+    /// The epoch that a checkpoint's metadata says.
+    static func epoch(of chunks: [[UInt8]]) throws -> UInt64 {
+        guard let first = chunks.first else {
+            throw FormatError(.truncated, "a checkpoint without chunks", at: 0)
+        }
+        return try unsafe first.withUnsafeBytes { bytes in
+            let chunk = try unsafe VerifiedChunk(verifying: bytes, origin: 0, limits: Limits())
+            var decoder = ChunkDecoder(limits: Limits())
+            return try decoder.decode(metadata: chunk).epoch
+        }
+    }
+}

@@ -1,0 +1,247 @@
+import Caesura
+import CaesuraFormat
+import CaesuraMigration
+import CaesuraNode
+
+/// Processes, and what their nodes want done.
+extension Simulation {
+    func name(_ index: Int) -> String { "node-\(index)" }
+
+    /// Starts a process of a node, from its newest checkpoint.
+    func start(_ index: Int) throws {
+        guard processes[index] == nil else { return }
+        lastNumber += 1
+        var configuration = Node.Configuration(
+            name: name(index), moveBits: plan.moveBits, createsPartitions: index == 0)
+        configuration.window = 60_000
+        if work.below(3) == 0 { configuration.bytesPerSecond = 2_000_000 }
+        let process = try SimulatedProcess(
+            index: index, number: lastNumber, configuration, restoring: disks[index])
+        processes[index] = process
+        note("\(name(index)) starts", UInt64(index))
+        schedule(after: .zero, by: process) { [self] in
+            carryOut(process.node.start(at: clock(process)), process)
+        }
+        scheduleCheckpoint(process)
+    }
+
+    func crash(_ index: Int) {
+        guard let process = processes[index] else { return }
+        note("\(name(index)) crashes", UInt64(index))
+        process.crash()
+        processes[index] = nil
+        for connection in connections {
+            for isOpener in [true, false]
+            where connection[isOpener].process == process.number && connection[isOpener].isOpen {
+                connection[isOpener].isOpen = false
+                close(connection, !isOpener, after: microseconds(50..<5_000))
+            }
+        }
+        connections.removeAll { !$0[true].isOpen && !$0[false].isOpen }
+    }
+
+    func clock(_ process: SimulatedProcess) -> Duration { agenda.now + process.clockLead }
+
+    func handle(_ event: Node.Event, _ process: SimulatedProcess) {
+        carryOut(process.node.handle(event, at: clock(process)), process)
+    }
+
+    /// Looks at what gates have told, and at what there is to work at.
+    func attend(_ process: SimulatedProcess) {
+        var drained = process.takeDrained()
+        while !drained.isEmpty {
+            for ticket in drained { handle(.drained(ticket), process) }
+            drained = process.takeDrained()
+        }
+        for (number, resumption) in process.takeResumed() { resume(number, resumption, process) }
+        guard !process.isWorkScheduled, process.node.hasWork(at: clock(process)) else { return }
+        process.isWorkScheduled = true
+        schedule(after: microseconds(10..<200), by: process) { [self] in
+            process.isWorkScheduled = false
+            carryOut(process.node.work(at: clock(process)), process)
+        }
+    }
+
+    func carryOut(_ actions: [Node.Action], _ process: SimulatedProcess) {
+        for action in actions {
+            switch action {
+            case .read(let partition, let ticket): read(partition, ticket, process)
+            case .append(let entry, let partition, let ticket):
+                append(entry, partition, ticket, process)
+            case .dial(let name): dial(name, process)
+            case .send(let link, let move, let message): send(message, move, over: link, process)
+            case .close(let link):
+                guard let (connection, isOpener) = process.links.removeValue(forKey: link) else {
+                    continue
+                }
+                let arrival = connection[isOpener].arrival
+                connection[isOpener].isOpen = false
+                close(
+                    connection, !isOpener,
+                    after: max(arrival - agenda.now, .zero) + microseconds(50..<300))
+            case .makeDurable(let ticket): process.tickets.append(ticket)
+            case .wait(let timer, let time): wait(timer, time, process)
+            case .report(let report): tell(report, process)
+            }
+        }
+    }
+
+    private func wait(_ timer: Node.Timer, _ time: Duration?, _ process: SimulatedProcess) {
+        guard let time else { return process.timers[timer] = nil }
+        lastNumber += 1
+        let number = lastNumber
+        process.timers[timer] = number
+        schedule(after: time, by: process) { [self] in
+            guard process.timers[timer] == number else { return }
+            process.timers[timer] = nil
+            handle(.timedOut(timer), process)
+        }
+    }
+
+    private func tell(_ report: Node.Report, _ process: SimulatedProcess) {
+        note("\(name(process.index)) \(report)", UInt64(process.index))
+        switch report {
+        case .serves(let partition, _):
+            if plan.mistake == .losesReplies, outcome.moved > 0 { forget(partition, process) }
+        case .ended(_, .moved): outcome.moved += 1
+        case .ended(_, .givenUp(let problem)), .ended(_, .aborted(_, let problem)):
+            outcome.givenUp += 1
+            if [.damaged, .malformed].contains(problem.code), !hasDamaged {
+                fail("a move ended though nothing was damaged: \(problem)")
+            }
+        case .handedOver, .misses, .unreachable, .ended: break
+        }
+    }
+
+    private func forget(_ partition: PartitionNumber, _ process: SimulatedProcess) {
+        guard let range = process.node.division.range(of: partition) else { return }
+        process.replies.removeAll(in: range)
+    }
+
+    // MARK: The register
+
+    private func read(
+        _ partition: PartitionNumber, _ ticket: Node.Ticket, _ process: SimulatedProcess
+    ) {
+        schedule(after: microseconds(50..<500)) { [self] in
+            let answer: OwnerEntry?? =
+                register.outage > agenda.now ? nil : .some(register.last(of: partition))
+            schedule(after: microseconds(50..<500), by: process) { [self] in
+                handle(.read(ticket, answer), process)
+            }
+        }
+    }
+
+    private func append(
+        _ entry: OwnerEntry, _ partition: PartitionNumber, _ ticket: Node.Ticket,
+        _ process: SimulatedProcess
+    ) {
+        if plan.mistake == .servesWithoutEntry,
+            case .sealed? = process.node.gates[partition]?.state,
+            register.last(of: partition)?.owner != nil
+        {
+            return schedule(after: .zero, by: process) { [self] in
+                handle(.appended(ticket, .appended), process)
+            }
+        }
+        var landing = microseconds(50..<500)
+        var isKnown = true
+        if !register.unknown.isEmpty {
+            isKnown = false
+            let delay = register.unknown.removeFirst()
+            schedule(after: .milliseconds(1), by: process) { [self] in
+                handle(.appended(ticket, nil), process)
+            }
+            guard let delay else { return }
+            landing += delay
+        }
+        schedule(after: landing) { [self] in
+            if register.outage > agenda.now, isKnown {
+                return schedule(after: microseconds(50..<500), by: process) { [self] in
+                    handle(.appended(ticket, nil), process)
+                }
+            }
+            let outcome = register.append(entry, to: partition)
+            note("the register: \(entry) \(String(describing: outcome))", entry.fencingEpoch)
+            guard isKnown else { return }
+            schedule(after: microseconds(50..<500), by: process) { [self] in
+                handle(.appended(ticket, outcome), process)
+            }
+        }
+    }
+
+    // MARK: Checkpoints
+
+    private func scheduleCheckpoint(_ process: SimulatedProcess) {
+        schedule(after: microseconds(5_000..<80_000), by: process) { [self] in
+            beginCheckpoint(process)
+        }
+    }
+
+    private func beginCheckpoint(_ process: SimulatedProcess) {
+        if process.tickets.isEmpty, process.answers.isEmpty {
+            return scheduleCheckpoint(process)
+        }
+        do {
+            process.checkpoint = try SimulatedCheckpoint(
+                process.store, process.tickets, process.answers)
+        } catch {
+            return fail("no checkpoint can be begun: \(error)")
+        }
+        process.tickets = []
+        process.answers = []
+        advanceCheckpoint(process)
+    }
+
+    private func advanceCheckpoint(_ process: SimulatedProcess) {
+        schedule(after: microseconds(50..<1_000), by: process) { [self] in
+            guard let checkpoint = process.checkpoint else { return }
+            do {
+                guard try checkpoint.advance() else { return advanceCheckpoint(process) }
+            } catch {
+                return fail("a checkpoint cannot be written: \(error)")
+            }
+            process.checkpoint = nil
+            scheduleCheckpoint(process)
+            guard fullUntil[process.index] <= agenda.now else {
+                // Its disk is full: the next one has it all.
+                process.tickets = checkpoint.tickets + process.tickets
+                process.answers = checkpoint.answers + process.answers
+                return
+            }
+            disks[process.index] = checkpoint.chunks
+            for ticket in checkpoint.tickets { handle(.durable(ticket), process) }
+            for answer in checkpoint.answers { answer() }
+        }
+    }
+
+    // MARK: Moves
+
+    func scheduleMove() {
+        schedule(after: .milliseconds(work.below(300))) { [self] in
+            if isCalm { return }
+            scheduleMove()
+            guard let process = processes[work.below(plan.nodes)],
+                process.pausedUntil <= agenda.now
+            else { return }
+            let partitions = process.node.division.partitions
+            let partition = partitions[work.below(partitions.count)]
+            let target = name(work.below(plan.nodes))
+            let budget = Duration.milliseconds([1, 20, 200][work.below(3)])
+            let policy: SourceMove.Policy =
+                work.below(2) == 0 ? .fail : .slow(limit: .milliseconds(1))
+            if work.below(12) == 0 {
+                return carryOut(process.node.stop(partition, at: clock(process)), process)
+            }
+            do throws(MigrationProblem) {
+                let actions = try process.node.move(
+                    partition, to: target, budget: budget, policy: policy, at: clock(process))
+                note("\(name(process.index)) is to move \(partition) to \(target)")
+                carryOut(actions, process)
+                attend(process)
+            } catch {
+                // Another node has it, or it is moving.
+            }
+        }
+    }
+}

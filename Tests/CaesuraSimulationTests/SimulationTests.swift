@@ -1,0 +1,30 @@
+import CaesuraSimulation
+import Testing
+
+/// Whole worlds of nodes and clients in which things go wrong: `docs/FAULTS.md`.
+struct SimulationTests {
+    @Test(arguments: 0..<200 as Range<UInt64>)
+    func `whatever goes wrong, each write is there once and one node owns it`(
+        seed: UInt64
+    ) throws {
+        let outcome = try Simulation(Simulation.Plan(seed: seed)).run()
+        #expect(outcome.violations.isEmpty, "seed \(seed)")
+    }
+
+    @Test func `the same seed gives the same trace`() throws {
+        let outcomes = try (0..<2).map { _ in
+            try Simulation(Simulation.Plan(seed: 77)).run()
+        }
+        #expect(outcomes[0] == outcomes[1])
+    }
+
+    @Test(arguments: Simulation.Mistake.allCases)
+    func `mistakes that are put in are found`(mistake: Simulation.Mistake) throws {
+        let isFound = try (0..<100 as Range<UInt64>).contains { seed in
+            var plan = Simulation.Plan(seed: seed)
+            plan.mistake = mistake
+            return try !Simulation(plan).run().violations.isEmpty
+        }
+        #expect(isFound)
+    }
+}
