@@ -107,7 +107,9 @@ private final class Turn: Sendable {
         continuation?.resume(returning: ending)
     }
 
-    /// The ending, once there is one. One task asks, once.
+    /// The ending, once there is one.
+    ///
+    /// One task asks, once.
     nonisolated(nonsending) var ending: Ending {
         get async {
             await withCheckedContinuation { continuation in

@@ -1,0 +1,129 @@
+import CaesuraMigration
+import CaesuraNode
+import Foundation
+import Synchronization
+import Testing
+
+/// Writers on several threads while others seal, serve and close.
+struct PartitionGateThreadTests {
+    /// What only the gate keeps apart: written while no writer is inside, read by writers.
+    final class Shared: @unchecked Sendable {
+        // @unchecked: that nobody reads it while it is written is what is tested, by the thread sanitizer too.
+        var fencingEpoch: UInt64 = 0
+    }
+
+    /// Counts of all threads.
+    final class Counts: Sendable {
+        let inside = Atomic(0)
+        let done = Atomic(0)
+        let resumed = Atomic(0)
+        let cancelled = Atomic(0)
+        let queued = Atomic(0)
+        let drained = Atomic(0)
+        let strangers = Atomic(0)
+        let running: Atomic<Int>
+
+        init(writers: Int) { running = Atomic(writers) }
+    }
+
+    static let writers = 3
+
+    /// Writes `count` times, and waits in the queue where it must.
+    static func write(
+        _ count: Int, _ gate: PartitionGate, _ shared: Shared, _ counts: Counts, seed: UInt64
+    ) {
+        var random = MoveSimulationTests.Random(state: seed)
+        var left = count
+        while left > 0 {
+            let outcome = gate.perform { epoch in
+                counts.inside.add(1, ordering: .relaxed)
+                if shared.fencingEpoch != epoch { counts.strangers.add(1, ordering: .relaxed) }
+                counts.inside.subtract(1, ordering: .relaxed)
+            }
+            switch outcome {
+            case .done:
+                counts.done.add(1, ordering: .relaxed)
+                left -= 1
+            case .wait: wait(gate, counts, cancels: Bool.random(using: &random))
+            case .elsewhere: sched_yield()
+            case .overtaken: counts.strangers.add(1, ordering: .relaxed)
+            }
+        }
+        counts.running.subtract(1, ordering: .releasing)
+    }
+
+    static func wait(_ gate: PartitionGate, _ counts: Counts, cancels: Bool) {
+        let semaphore = DispatchSemaphore(value: 0)
+        let ticket = gate.wait { _ in
+            counts.resumed.add(1, ordering: .relaxed)
+            semaphore.signal()
+        }
+        counts.queued.add(1, ordering: .relaxed)
+        if cancels, let ticket, gate.cancel(ticket) {
+            counts.cancelled.add(1, ordering: .relaxed)
+        } else {
+            semaphore.wait()
+        }
+    }
+
+    /// Seals and serves under later and later entries, now and then without waiting in between, until all writers are done.
+    static func control(
+        _ gate: PartitionGate, _ shared: Shared, _ counts: Counts, seed: UInt64
+    ) throws -> Int {
+        var random = MoveSimulationTests.Random(state: seed)
+        var last = try OwnerEntry(creating: "a")
+        var seals = 0
+        while true {
+            let isLast = counts.running.load(ordering: .acquiring) == 0
+            let entry = try OwnerEntry(.abort, of: last, to: "a")
+            last = entry
+            seals += 1
+            gate.seal {
+                shared.fencingEpoch = entry.fencingEpoch
+                if counts.inside.load(ordering: .relaxed) != 0 {
+                    counts.strangers.add(1, ordering: .relaxed)
+                }
+                counts.drained.add(1, ordering: .releasing)
+            }
+            if isLast || Bool.random(using: &random) {
+                while counts.drained.load(ordering: .acquiring) != seals { sched_yield() }
+            }
+            if isLast { return seals }
+            if Int.random(in: 0..<7, using: &random) == 0 { gate.close(nil) }
+            gate.serve(entry)
+            for _ in 0..<Int.random(in: 0..<50, using: &random) { sched_yield() }
+        }
+    }
+
+    @Test(.timeLimit(.minutes(2)), arguments: 1...3 as ClosedRange<UInt64>)
+    func `no writer is inside when all are said to have left, and nobody waits for ever`(
+        seed: UInt64
+    ) throws {
+        let gate = PartitionGate()
+        let shared = Shared()
+        let counts = Counts(writers: Self.writers)
+        let entry = try OwnerEntry(creating: "a")
+        shared.fencingEpoch = entry.fencingEpoch
+        gate.serve(entry)
+        let group = DispatchGroup()
+        for number in 0..<Self.writers {
+            group.enter()
+            let thread = Thread {
+                Self.write(30_000, gate, shared, counts, seed: seed * 10 + UInt64(number))
+                group.leave()
+            }
+            thread.start()
+        }
+        let seals = try Self.control(gate, shared, counts, seed: seed)
+        group.wait()
+        // Else it was no test.
+        #expect(counts.queued.load(ordering: .relaxed) > 100)
+        #expect(counts.strangers.load(ordering: .relaxed) == 0)
+        #expect(counts.done.load(ordering: .relaxed) == Self.writers * 30_000)
+        #expect(counts.drained.load(ordering: .relaxed) == seals)
+        #expect(
+            counts.resumed.load(ordering: .relaxed) + counts.cancelled.load(ordering: .relaxed)
+                == counts.queued.load(ordering: .relaxed))
+        #expect(gate.waitingCount == 0)
+    }
+}
