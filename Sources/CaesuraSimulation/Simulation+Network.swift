@@ -43,7 +43,10 @@ extension Simulation {
             handle(.accepted(links.1, names: names), peer)
         }
         let name = name(peer.index)
-        schedule(after: delay(process.index, peer.index), by: process) { [self] in
+        let time = delay(process.index, peer.index)
+        // Nothing is read before the connection is there.
+        connection[false].arrival = agenda.now + time
+        schedule(after: time, by: process) { [self] in
             guard connection[true].isOpen else { return }
             handle(.dialled(name, links.0), process)
             handle(.roundTrip(links.0, .microseconds(200)), process)

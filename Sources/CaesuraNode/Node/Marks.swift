@@ -40,12 +40,15 @@ struct Marks {
     private static func places(_ division: Division, _ key: HashKey) -> [UInt32] {
         var places: [UInt32?] = Array(repeating: nil, count: 1 << division.bits)
         var missing = places.count
-        for number in 0...UInt32.max where missing > 0 {
-            let index = Int(division.partition(ofHash: number.hash(with: key)).rawValue)
-            if places[index - 1 << division.bits] == nil {
-                places[index - 1 << division.bits] = number
+        var number: UInt32 = 0
+        while missing > 0 {
+            let partition = division.partition(ofHash: number.hash(with: key))
+            let index = Int(partition.rawValue) - 1 << division.bits
+            if places[index] == nil {
+                places[index] = number
                 missing -= 1
             }
+            number += 1
         }
         return places.compactMap(\.self)
     }

@@ -19,7 +19,9 @@ struct Simulate: ParsableCommand {
     var trace = false
     @Flag(help: "Find a shorter run with fewer faults that fails, too.")
     var minimize = false
-    @Option(help: ArgumentHelp("Put a mistake in, to see that it is found.", valueName: "name"))
+    @Option(
+        help: ArgumentHelp("Put a mistake in, to see that it is found.", valueName: "name"),
+        transform: Self.mistake(named:))
     var mistake: Simulation.Mistake?
 
     mutating func validate() throws {
@@ -28,6 +30,14 @@ struct Simulate: ParsableCommand {
         if seed.addingReportingOverflow(count).overflow {
             throw ValidationError("--seed and --count are too large together")
         }
+    }
+
+    private static func mistake(named name: String) throws -> Simulation.Mistake {
+        guard let mistake = Simulation.Mistake(rawValue: name) else {
+            let names = Simulation.Mistake.allCases.map(\.rawValue).joined(separator: ", ")
+            throw ValidationError("there is no mistake '\(name)': they are \(names)")
+        }
+        return mistake
     }
 
     func run() throws {
@@ -100,5 +110,3 @@ extension Simulate {
         }
     }
 }
-
-extension Simulation.Mistake: ExpressibleByArgument {}
