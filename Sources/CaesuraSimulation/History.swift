@@ -47,10 +47,13 @@ struct History {
         answered += 1
         var state = keys[key] ?? Key()
         if count <= least {
-            violate("a write of key \(key) got count \(count), and \(least) was answered before it began")
+            violate(
+                "a write of key \(key) got count \(count), and \(least) was answered before it began"
+            )
         }
         if count > state.asked {
-            violate("a write of key \(key) got count \(count) of \(state.asked): one was done twice")
+            violate(
+                "a write of key \(key) got count \(count) of \(state.asked): one was done twice")
         }
         if !state.counts.insert(count).inserted {
             violate("two writes of key \(key) got count \(count): one is lost")

@@ -73,6 +73,7 @@ extension Simulation {
                 reasons.append("\(name(index)) is down")
                 continue
             }
+            if !process.node.isSettled { reasons.append("\(name(index)) is not settled") }
             let moves = process.node.moves
             reasons += moves.underWay.map { "\(name(index)) moves \($0.plan): \($0.state)" }
             reasons += process.node.incomingMoves.map { "\(name(index)) takes \($0)" }
@@ -108,13 +109,17 @@ extension Simulation {
                 }
             }
             if process.checkpoint == nil, process.store.memoryUse.retained != 0 {
-                fail("\(name(process.index)) keeps \(process.store.memoryUse.retained) bytes for cuts that are closed")
+                fail(
+                    "\(name(process.index)) keeps \(process.store.memoryUse.retained) bytes for cuts that are closed"
+                )
             }
         }
         let asked = history.finalCounts.filter { $0.value > 0 }
         for (key, count) in asked where found[key] != count {
             fail("key \(key) has \(found[key] ?? 0) of \(count) writes")
         }
-        for (key, count) in found where asked[key] == nil { fail("key \(key) has \(count) of 0 writes") }
+        for (key, count) in found where asked[key] == nil {
+            fail("key \(key) has \(count) of 0 writes")
+        }
     }
 }

@@ -47,7 +47,10 @@ extension Simulation {
         // Nothing is read before the connection is there.
         connection[false].arrival = agenda.now + time
         schedule(after: time, by: process) { [self] in
-            guard connection[true].isOpen else { return }
+            guard connection[true].isOpen else {
+                let problem = MigrationProblem(.timedOut, "the connection was closed at once")
+                return handle(.notDialled(name, problem), process)
+            }
             handle(.dialled(name, links.0), process)
             handle(.roundTrip(links.0, .microseconds(200)), process)
         }

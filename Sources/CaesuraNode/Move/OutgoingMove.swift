@@ -35,7 +35,8 @@ public final class OutgoingMove {
     ///   - store: Where they are.
     ///   - audited: The regions whose rows the target stores under the schema that this store writes.
     public init(
-        _ plan: SourceMove.Plan, of part: StorePart, in store: Store, auditing audited: Set<String> = []
+        _ plan: SourceMove.Plan, of part: StorePart, in store: Store,
+        auditing audited: Set<String> = []
     ) {
         machine = SourceMove(plan)
         self.part = part

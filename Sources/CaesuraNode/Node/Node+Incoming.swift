@@ -17,11 +17,23 @@ extension Node {
         if case .move(let request) = message {
             return asked(request, link, number, now, &actions)
         }
-        // What comes late, of a move that has ended or goes on over another connection.
         guard let partition = sessions[link]?.incoming[number],
             let move = incoming[partition], move.link == link, move.number == number
-        else { return }
+        else { return disown(message, number, link, &actions) }
         feed(.received(message), partition, now, &actions)
+    }
+
+    /// Tells a peer that there is no move of which it has sent something: it has ended here, and the peer has not been told.
+    func disown(
+        _ message: MigrationMessage, _ number: UInt64, _ link: Link, _ actions: inout [Action]
+    ) {
+        switch message {
+        case .round, .handover, .applied, .audit:
+            let problem = MigrationProblem(
+                .stopped, "node \(configuration.name) has ended the move")
+            send(.giveUp(problem), number, over: link, &actions)
+        default: break
+        }
     }
 
     private func asked(
@@ -76,8 +88,11 @@ extension Node {
         let partition = request.partition
         guard sessions[link] != nil else { return }
         guard let last = last ?? nil else {
-            return refuse(.notOwner, "the register has no entry of partition \(partition), or cannot be read")
+            return refuse(
+                .notOwner, "the register has no entry of partition \(partition), or cannot be read")
         }
+        // It was sent twice.
+        if let move = incoming[partition], move.link == link, move.number == number { return }
         guard incoming[partition] == nil, incoming.count < configuration.incomingLimit else {
             return refuse(.busy, "node \(configuration.name) takes no more moves now")
         }
@@ -86,7 +101,8 @@ extension Node {
             guard last == request.entry, last.owner == peer(link) else {
                 return refuse(
                     .notOwner,
-                    "entry \(last.number) of partition \(partition) counts, and names \(last.owner)")
+                    "entry \(last.number) of partition \(partition) counts, and names \(last.owner)"
+                )
             }
         case .recovery:
             guard last.owner == configuration.name, request.entry.owner == last.owner,
@@ -94,7 +110,8 @@ extension Node {
             else {
                 return refuse(
                     .notOwner,
-                    "entry \(last.number) of partition \(partition) counts, and names \(last.owner)")
+                    "entry \(last.number) of partition \(partition) counts, and names \(last.owner)"
+                )
             }
         }
         // An owner that gives a partition away has it in a checkpoint: what is here of before is not needed.
@@ -108,7 +125,9 @@ extension Node {
                 remove(partition)
                 break
             }
-            return refuse(.busy, "node \(configuration.name) has not settled what it has of partition \(partition)")
+            return refuse(
+                .busy,
+                "node \(configuration.name) has not settled what it has of partition \(partition)")
         }
         begin(request, link, number, now, &actions)
     }

@@ -82,8 +82,9 @@ extension Node {
                 continue
             }
             // What is given away must not be lost with the node that gets it and the one that it came from.
-            guard isDurable, outgoing.values.filter({ !$0.isLettingGo }).count
-                < configuration.outgoingLimit
+            guard isDurable,
+                outgoing.values.filter({ !$0.isLettingGo }).count
+                    < configuration.outgoingLimit
             else {
                 later.append(wish)
                 continue

@@ -69,7 +69,9 @@ extension Node {
             return shake(link, .received(message), now, &actions)
         }
         if session.dialled != nil {
-            guard outgoing[number]?.link == link else { return }
+            guard outgoing[number]?.link == link else {
+                return disown(message, number, link, &actions)
+            }
             feed(.received(message), number, now, &actions)
         } else {
             receivedIncoming(link, number, message, now, &actions)

@@ -271,6 +271,17 @@ public final class Node {
         division.partitions.flatMap { read($0) }
     }
 
+    /// Whether it has found out of all partitions whose they are, and waits for no answer.
+    public var isSettled: Bool {
+        purposes.isEmpty
+            && holdings.values.allSatisfy { holding in
+                switch holding {
+                case .unknown, .appending: false
+                case .serving, .missing, .lettingGo, .absent: true
+                }
+            }
+    }
+
     // MARK: Events
 
     /// Takes an event.
