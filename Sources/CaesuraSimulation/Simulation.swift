@@ -27,10 +27,12 @@ public final class Simulation {
         public var mistake: Mistake?
 
         /// The run of a seed.
-        public init(seed: UInt64) {
+        ///
+        /// - Parameter duration: How long things go wrong; as many in a short time as in a long one.
+        public init(seed: UInt64, duration: Duration = .seconds(20)) {
             var random = Random(seed: seed, stream: 1)
             self.seed = seed
-            duration = .seconds(20)
+            self.duration = duration
             nodes = 2 + random.below(2)
             moveBits = random.below(4)
             // Some runs without faults but of the network, some with few of all kinds, some with many.

@@ -7,13 +7,14 @@ struct SimulationTests {
     func `whatever goes wrong, each write is there once and one node owns it`(
         seed: UInt64
     ) throws {
-        let outcome = try Simulation(Simulation.Plan(seed: seed)).run()
+        let plan = Simulation.Plan(seed: seed, duration: .seconds(5))
+        let outcome = try Simulation(plan).run()
         #expect(outcome.violations.isEmpty, "seed \(seed)")
     }
 
     @Test func `the same seed gives the same trace`() throws {
         let outcomes = try (0..<2).map { _ in
-            try Simulation(Simulation.Plan(seed: 77)).run()
+            try Simulation(Simulation.Plan(seed: 77, duration: .seconds(5))).run()
         }
         #expect(outcomes[0] == outcomes[1])
     }
@@ -21,7 +22,7 @@ struct SimulationTests {
     @Test(arguments: Simulation.Mistake.allCases)
     func `mistakes that are put in are found`(mistake: Simulation.Mistake) throws {
         let isFound = try (0..<100 as Range<UInt64>).contains { seed in
-            var plan = Simulation.Plan(seed: seed)
+            var plan = Simulation.Plan(seed: seed, duration: .seconds(5))
             plan.mistake = mistake
             return try !Simulation(plan).run().violations.isEmpty
         }

@@ -8,8 +8,8 @@ public struct FrameHeader: Hashable, Sendable {
     public var kind: UInt8
     /// The move that it belongs to; 0 in a message about none.
     public var move: UInt64
-    /// XXH3-64 of the 16 bytes before, and of the body if that is no chunk.
-    public var checksum: UInt64
+    /// The low half of the body's XXH3-64; 0 of a chunk, which has checksums of its own.
+    public var bodyChecksum: UInt32
 
     /// Bytes of a header.
     public static let byteCount = 24
@@ -19,6 +19,11 @@ public struct FrameHeader: Hashable, Sendable {
     public static let schemaLimit = 16 << 20
     /// The largest body of any other.
     public static let controlLimit = 64 << 10
+
+    /// The low half of XXH3-64.
+    static func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
+        UInt32(truncatingIfNeeded: unsafe Checksum.of(bytes))
+    }
 
     /// The largest body of a kind.
     static func limit(of kind: UInt8) -> Int {
@@ -32,7 +37,7 @@ public struct FrameHeader: Hashable, Sendable {
     /// Reads a header, as far as it can be checked without its body.
     ///
     /// - Precondition: There are ``byteCount`` bytes.
-    /// - Throws: `malformed`; `unsupported` for a kind of a newer protocol; `limitExceeded`.
+    /// - Throws: `checksumMismatch`; `malformed`; `unsupported` for a kind of a newer protocol; `limitExceeded`.
     public init(reading bytes: UnsafeRawBufferPointer, at offset: Int) throws(FormatError) {
         var reader = unsafe ByteReader(bytes, origin: offset)
         length = Int(try reader.integer(UInt32.self, "the length of a frame"))
@@ -43,7 +48,14 @@ public struct FrameHeader: Hashable, Sendable {
             }
         }
         move = try reader.integer(UInt64.self, "the move of a frame")
-        checksum = try reader.integer(UInt64.self, "the checksum of a frame")
+        let checksum = try reader.integer(UInt32.self, "the checksum of a frame")
+        bodyChecksum = try reader.integer(UInt32.self, "the checksum of a body")
+        // A length that is not what was sent would have the reader wait for bytes that nobody sends.
+        let start = unsafe UnsafeRawBufferPointer(rebasing: bytes[..<16])
+        guard unsafe Self.checksum(start) == checksum else {
+            throw FormatError(
+                .checksumMismatch, "a frame's header is not what was sent", at: offset)
+        }
         guard MigrationMessage.Kind.all.contains(kind) else {
             throw FormatError(
                 .unsupported, "message \(kind) is of a newer protocol", at: offset + 4)
@@ -121,21 +133,12 @@ extension MigrationMessage {
         writer.append(kind)
         for _ in 0..<3 { writer.append(0) }
         writer.append(littleEndian: move)
-        let checksum = unsafe Self.checksum(
-            UnsafeRawBufferPointer(rebasing: writer.bytes[start...]), body.bytes, kind)
+        let checksum = unsafe FrameHeader.checksum(
+            UnsafeRawBufferPointer(rebasing: writer.bytes[start...]))
         writer.append(littleEndian: checksum)
+        writer.append(
+            littleEndian: kind == Kind.chunk ? 0 : unsafe FrameHeader.checksum(body.bytes))
         unsafe writer.append(body.bytes)
-    }
-
-    /// The checksum of a frame.
-    static func checksum(
-        _ header: UnsafeRawBufferPointer, _ body: UnsafeRawBufferPointer, _ kind: UInt8
-    ) -> UInt64 {
-        if kind == Kind.chunk { return unsafe Checksum.of(header) }
-        var bytes = ByteWriter()
-        unsafe bytes.append(header)
-        unsafe bytes.append(body)
-        return unsafe Checksum.of(bytes.bytes)
     }
 
     private func encodeBody(into writer: inout ByteWriter) {
@@ -192,11 +195,11 @@ extension MigrationMessage {
     public init(
         _ header: FrameHeader, reading frame: UnsafeRawBufferPointer, at offset: Int
     ) throws(FormatError) {
-        let start = unsafe UnsafeRawBufferPointer(rebasing: frame[..<16])
         let body = unsafe UnsafeRawBufferPointer(rebasing: frame[FrameHeader.byteCount...])
-        guard unsafe header.checksum == Self.checksum(start, body, header.kind) else {
+        let checksum = header.kind == Kind.chunk ? 0 : unsafe FrameHeader.checksum(body)
+        guard header.bodyChecksum == checksum else {
             throw FormatError(
-                .checksumMismatch, "a frame's bytes are not those that were sent", at: offset)
+                .checksumMismatch, "a frame's body is not what was sent", at: offset)
         }
         var reader = unsafe ByteReader(body, origin: offset + FrameHeader.byteCount)
         switch header.kind {
