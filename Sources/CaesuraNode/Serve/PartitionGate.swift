@@ -66,7 +66,7 @@ public final class PartitionGate: Sendable {
     /// What is behind the word, under a lock.
     private struct Control {
         var state = State.elsewhere(nil)
-        /// Whether the entry of a sealed gate is served once nobody is inside.
+        /// Of a sealed gate: whether its entry is served once nobody is inside.
         var opens = false
         /// Whom to call when nobody is inside.
         var whenDrained: [@Sendable () -> Void] = []
@@ -268,7 +268,6 @@ public final class PartitionGate: Sendable {
     public func close(_ entry: OwnerEntry?) {
         let waiters = control.withLock { control in
             control.state = .elsewhere(entry)
-            control.opens = false
             bar()
             return control.takeWaiters()
         }
@@ -311,7 +310,6 @@ public final class PartitionGate: Sendable {
                 return .call(control.whenDrained)
             }
             guard control.opens, case .sealed(let entry) = control.state else { return nil }
-            control.opens = false
             control.state = .serving(entry)
             fencingEpoch.store(entry.fencingEpoch, ordering: .relaxed)
             word.bitwiseAnd(~Self.barred, ordering: .releasing)
