@@ -354,6 +354,13 @@ struct PartitionGateTests {
             gate.seal {}
             gate.serve(entry)
         }
+        await #expect(processExitsWith: .failure) {
+            let gate = PartitionGate()
+            let entry = try OwnerEntry(creating: "a")
+            gate.close(try OwnerEntry(.commit, of: entry, to: "b"))
+            gate.close(nil)
+            gate.serve(entry)
+        }
     }
 
     @Test func `a delay is kept in nanoseconds`() {

@@ -16,9 +16,9 @@ struct ReplyTableTests {
         let accounts: Table<UInt64, Account>
         let replies: ReplyTable
 
-        init() throws {
+        init(partitionBits: Int = 8) throws {
             var configuration = Store.Configuration()
-            configuration.partitionBits = 8
+            configuration.partitionBits = partitionBits
             configuration.hashKey = ReplyTableTests.hashKey
             try self.init(Store(configuration))
         }
@@ -202,8 +202,9 @@ struct ReplyTableTests {
         }
     }
 
-    @Test func `replies to clients that are silent are removed`() throws {
-        let node = try Node()
+    @Test(arguments: [0, 3, 8])
+    func `replies to clients that are silent are removed`(partitionBits: Int) throws {
+        let node = try Node(partitionBits: partitionBits)
         for client in 0..<1_000 as Range<UInt64> {
             node.deposit(to: client, by: client, 1, at: Int64(client))
         }

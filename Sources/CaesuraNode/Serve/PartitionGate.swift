@@ -48,7 +48,7 @@ public final class PartitionGate: Sendable {
         case overtaken
     }
 
-    /// What a write that waited is told.
+    /// What a write that waits is told.
     public enum Resumption: Hashable, Sendable {
         /// Try again. It may have to wait again if the gate was sealed again meanwhile.
         case serves
@@ -66,6 +66,8 @@ public final class PartitionGate: Sendable {
     /// What is behind the word, under a lock.
     private struct Control {
         var state = State.elsewhere(nil)
+        /// The latest fencing epoch that the gate was given.
+        var latest: UInt64 = 0
         /// Of a sealed gate: whether its entry is served once nobody is inside.
         var opens = false
         /// Whom to call when nobody is inside.
@@ -171,8 +173,8 @@ public final class PartitionGate: Sendable {
 
     /// Waits for the gate to be served or closed.
     ///
-    /// There is no timer: who has a deadline calls ``cancel(_:)``. Writes of a sealed gate wait although a later entry
-    /// may come to be served: they were sent to this node when it was right.
+    /// There is no timer: who has a deadline calls ``cancel(_:)``. A write that has waited is tried again without its sender's
+    /// fencing epoch, for that was right when it came, and the gate may serve a later entry now.
     ///
     /// - Parameter resume: Is called once, unless ``cancel(_:)`` returns true: at once if the gate is not sealed or too many
     ///   wait, or else by who serves or closes the gate, or the last to leave it, in the order in which they came. Keep it
@@ -245,14 +247,11 @@ public final class PartitionGate: Sendable {
     ///   serve again under the same one.
     public func serve(_ entry: OwnerEntry) {
         control.withLock { control in
-            switch control.state {
-            case .serving(let last), .sealed(let last), .elsewhere(.some(let last)):
-                precondition(
-                    entry.fencingEpoch > last.fencingEpoch,
-                    "a gate serves a later entry than it knows, and not \(entry.number) after \(last.number)"
-                )
-            case .elsewhere(nil): break
-            }
+            precondition(
+                entry.fencingEpoch > control.latest,
+                "a gate serves a later entry than it knows, and not that of fencing epoch "
+                    + "\(entry.fencingEpoch) after \(control.latest)")
+            control.latest = entry.fencingEpoch
             control.state = .sealed(entry)
             control.opens = true
             bar()
@@ -268,6 +267,7 @@ public final class PartitionGate: Sendable {
     public func close(_ entry: OwnerEntry?) {
         let waiters = control.withLock { control in
             control.state = .elsewhere(entry)
+            control.latest = max(control.latest, entry?.fencingEpoch ?? 0)
             bar()
             return control.takeWaiters()
         }
@@ -317,3 +317,5 @@ public final class PartitionGate: Sendable {
         }
     }
 }
+
+extension PartitionGate.Outcome: Sendable where Value: Sendable {}

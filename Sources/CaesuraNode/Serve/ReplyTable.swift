@@ -41,7 +41,7 @@ public struct ReplyTable: Sendable {
     let replies: Table<ReplyKey, Reply>
     private let store: Store
 
-    /// The rows that are removed while the locks of their partitions are held once: one or two, for they are neighbours.
+    /// The rows that are removed while their partition's lock is held once: a few 10 us.
     private static let batchSize = 32
 
     /// The reply table of a store, created if it has none.
@@ -59,7 +59,7 @@ public struct ReplyTable: Sendable {
     /// - Parameters:
     ///   - client: The client.
     ///   - range: The hashes of the partition's rows: one of 2^b ranges, b at most 16.
-    /// - Complexity: 2^b hashes are expected, of some 10 ns each, and with b = 16 one client in 150 takes more than five times as many.
+    /// - Complexity: 2^b hashes are expected, of some 10 ns each; one client in 150 takes more than five times as many.
     public func place(of client: UInt64, in range: HashRange) -> UInt32 {
         precondition(range.prefixBits <= 16, "a node has at most 65,536 partitions")
         let hashKey = store.hashKey
@@ -141,8 +141,8 @@ public struct ReplyTable: Sendable {
     ///
     /// - Parameter time: Clients whose last write came before it are removed.
     /// - Complexity: O(replies) beside writers, for which a cut is taken, and 16 bytes of memory for each row that goes; then
-    ///   some 10 us at a time during which the writers of one or two partitions wait. If the store cancels the cut, because it
-    ///   keeps too much memory, what has not been looked at stays until the next time.
+    ///   a few 10 us at a time during which writers of one of the store's partitions wait. If the store cancels the cut, because
+    ///   it keeps too much memory, what has not been looked at stays until the next time.
     /// - Returns: How many were removed.
     @discardableResult public func removeSilent(before time: Timestamp) -> Int {
         var silent: [ReplyKey] = []
@@ -151,22 +151,34 @@ public struct ReplyTable: Sendable {
             if row.time < time { silent.append(key) }
         }
         cut.close()
+        let hashKey = store.hashKey
+        func partition(of key: ReplyKey) -> UInt64 {
+            key.hash(with: hashKey) >> (64 - store.partitionBits)
+        }
         var removed = 0
-        for start in stride(from: 0, to: silent.count, by: Self.batchSize) {
-            let batch = silent[start..<min(start + Self.batchSize, silent.count)]
-            removed += store.transaction(batch.map { replies.row($0) }) { transaction in
-                var removed = 0
-                for key in batch {
-                    // It may have written since the cut.
-                    guard let last = transaction.read(replies, key, { $0.time }), last < time
-                    else { continue }
-                    transaction.remove(replies, key)
-                    removed += 1
-                }
-                return removed
-            }
+        var rest = silent[...]
+        while let first = rest.first {
+            // They come in the order of their hashes.
+            let batch = rest.prefix(Self.batchSize)
+                .prefix { partition(of: $0) == partition(of: first) }
+            rest = rest[batch.endIndex...]
+            removed += remove(batch, before: time)
         }
         return removed
+    }
+
+    /// Removes those of some replies that are still older, as one change.
+    private func remove(_ keys: ArraySlice<ReplyKey>, before time: Timestamp) -> Int {
+        store.transaction(keys.map { replies.row($0) }) { transaction in
+            var removed = 0
+            for key in keys {
+                guard let last = transaction.read(replies, key, { $0.time }), last < time
+                else { continue }
+                transaction.remove(replies, key)
+                removed += 1
+            }
+            return removed
+        }
     }
 }
 
