@@ -6,6 +6,13 @@ import Testing
 @testable import Caesura
 @testable import CaesuraNode
 
+@Schema("account")
+struct Account: Equatable {
+    @Field(1) var balance: Int64
+    @Field(2) var name: String
+    @Field(3) var photo: [UInt8]
+}
+
 /// Replies that are kept with what the writes have done.
 struct ReplyTableTests {
     static let hashKey = HashKey(k0: 7, k1: 8)

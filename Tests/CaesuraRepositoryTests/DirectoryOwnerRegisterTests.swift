@@ -180,7 +180,8 @@ import Testing
 
     @Test func `an entry is written as on the page`() throws {
         let file = OwnerFile(
-            entry: try OwnerEntry(.commit, of: OwnerEntry(creating: "node-a"), to: "node-b"), attempt: 8_917_231)
+            entry: try OwnerEntry(.commit, of: OwnerEntry(creating: "node-a"), to: "node-b"),
+            attempt: 8_917_231)
         let text = String(decoding: file.encoded, as: UTF8.self)
         #expect(
             text.hasPrefix(
