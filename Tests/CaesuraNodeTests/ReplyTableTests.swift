@@ -46,7 +46,7 @@ struct ReplyTableTests {
                 at: Timestamp(microseconds: time), in: range, touching: [accounts.row(account)]
             ) { transaction in
                 var row =
-                    transaction[accounts, account] ?? Account(balance: 0, name: "n", photo: [])
+                    transaction[accounts, account] ?? Account(balance: 0, name: "n", photo: [7])
                 row.balance += amount
                 transaction[accounts, account] = row
                 return ReplyTableTests.reply(row.balance)
