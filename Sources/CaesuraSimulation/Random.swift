@@ -1,20 +1,17 @@
-/// A stream of numbers that look random, from a seed: SplitMix64 (Steele et al., OOPSLA 2014).
+import CaesuraNode
+
+/// A stream of numbers that look random, from a seed.
 struct Random: RandomNumberGenerator {
-    private var state: UInt64
+    private var numbers: SplitMix
 
-    /// A stream of a seed; those of different names have nothing in common.
+    /// A stream of a seed; those of different numbers have nothing in common.
     init(seed: UInt64, stream: UInt64) {
-        state = seed &* 0xD134_2543_DE82_EF95 &+ stream &* 0x2545_F491_4F6C_DD1D
-        state = next()
+        var seeds = SplitMix(
+            seed: seed &* 0xD134_2543_DE82_EF95 &+ stream &* 0x2545_F491_4F6C_DD1D)
+        numbers = SplitMix(seed: seeds.next())
     }
 
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
+    mutating func next() -> UInt64 { numbers.next() }
 
     /// A number from 0 that is below a bound.
     mutating func below(_ bound: Int) -> Int { Int.random(in: 0..<max(bound, 1), using: &self) }

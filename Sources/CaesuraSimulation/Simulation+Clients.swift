@@ -84,20 +84,29 @@ extension Simulation {
     ) -> UInt64? {
         let client = UInt64(request.client)
         let (accounts, key) = (process.accounts, request.key)
+        // Now and then a value that does not lie in a page, and moves as pieces.
+        let photo: [UInt8]? =
+            request.sequence % 16 == 0
+            ? Array(
+                repeating: UInt8(truncatingIfNeeded: request.sequence),
+                count: Int(request.sequence &* 2_971 % 90_000)) : nil
         let outcome = process.replies.perform(
             client: client, sequence: request.sequence,
             place: process.replies.place(of: client, in: range),
             at: Timestamp(microseconds: Int64(agenda.now / .microseconds(1))), in: range,
-            touching: [accounts.row(key)]
+            touching: [accounts.row(key)], staging: photo.map { [$0] } ?? []
         ) { transaction in
-            var account =
-                transaction.read(accounts, key) { row in
-                    Account(count: row.count, note: row.note, photo: row.photo)
-                } ?? Account(count: 0, note: "", photo: [])
-            account.count += 1
-            account.note = String(repeating: "n", count: Int(account.count * 7 % 60))
-            transaction[accounts, key] = account
-            return unsafe withUnsafeBytes(of: account.count.littleEndian) { unsafe Array($0) }
+            let count = (transaction.read(accounts, key) { $0.count } ?? 0) + 1
+            let note = String(repeating: "n", count: Int(count * 7 % 60))
+            if count == 1 {
+                transaction[accounts, key] = Account(count: count, note: note, photo: [])
+            }
+            transaction.update(accounts, key) { row in
+                row.count = count
+                row.note = note
+                if let photo { row.photo = photo }
+            }
+            return unsafe withUnsafeBytes(of: count.littleEndian) { unsafe Array($0) }
         }
         switch outcome {
         case .done(let reply):

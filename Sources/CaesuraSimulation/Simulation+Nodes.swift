@@ -101,8 +101,10 @@ extension Simulation {
     private func tell(_ report: Node.Report, _ process: SimulatedProcess) {
         note("\(name(process.index)) \(report)", UInt64(process.index))
         switch report {
-        case .serves(let partition, _):
-            if plan.mistake == .losesReplies, outcome.moved > 0 { forget(partition, process) }
+        case .serves:
+            if plan.mistake == .losesReplies, outcome.moved > 0 {
+                process.replies.removeSilent(before: Timestamp(microseconds: .max))
+            }
         case .ended(_, .moved): outcome.moved += 1
         case .ended(_, .givenUp(let problem)), .ended(_, .aborted(_, let problem)):
             outcome.givenUp += 1
@@ -111,11 +113,6 @@ extension Simulation {
             }
         case .handedOver, .misses, .unreachable, .ended: break
         }
-    }
-
-    private func forget(_ partition: PartitionNumber, _ process: SimulatedProcess) {
-        guard let range = process.node.division.range(of: partition) else { return }
-        process.replies.removeAll(in: range)
     }
 
     // MARK: The register
@@ -137,8 +134,7 @@ extension Simulation {
         _ process: SimulatedProcess
     ) {
         if plan.mistake == .servesWithoutEntry,
-            case .sealed? = process.node.gates[partition]?.state,
-            register.last(of: partition)?.owner != nil
+            case .sealed? = process.node.gates[partition]?.state
         {
             return schedule(after: .zero, by: process) { [self] in
                 handle(.appended(ticket, .appended), process)

@@ -60,7 +60,7 @@ public final class Simulation {
         public var violations: [String] = []
         /// Requests that were answered.
         public var answered = 0
-        /// Moves that have come to their end, and those that were given up.
+        /// Moves that have come to their end.
         public var moved = 0
         /// Moves that were given up, or aborted.
         public var givenUp = 0
@@ -96,7 +96,7 @@ public final class Simulation {
     var outcome = Outcome()
     let narrate: ((String) -> Void)?
 
-    /// The largest number of a key.
+    /// Clients write and read rows of so many keys, from 0.
     static let keyCount = 40
     /// How long a client waits for an answer.
     static let patience = Duration.milliseconds(400)

@@ -327,7 +327,7 @@ struct PartitionGateTests {
 
     @Test(arguments: 0..<20 as Range<UInt64>)
     func `writes are resumed in the order in which they came`(seed: UInt64) throws {
-        var random = SeededRandom(state: seed)
+        var random = SplitMix(seed: seed)
         let journal = Journal()
         let gate = PartitionGate()
         gate.serve(try Entries().first)

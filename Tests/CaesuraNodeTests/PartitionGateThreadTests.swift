@@ -30,7 +30,7 @@ struct PartitionGateThreadTests {
     static func write(
         _ gate: PartitionGate, _ shared: Shared, _ counts: Counts, seed: UInt64
     ) {
-        var random = SeededRandom(state: seed)
+        var random = SplitMix(seed: seed)
         while !counts.isEnding.load(ordering: .acquiring) {
             let outcome = gate.perform { epoch in
                 counts.inside.add(1, ordering: .relaxed)
@@ -65,7 +65,7 @@ struct PartitionGateThreadTests {
     static func control(
         _ gate: PartitionGate, _ shared: Shared, _ counts: Counts, until count: Int, seed: UInt64
     ) throws -> Int {
-        var random = SeededRandom(state: seed)
+        var random = SplitMix(seed: seed)
         var last = try OwnerEntry(creating: "a")
         var seals = 0
         while counts.queued.load(ordering: .relaxed) < count {

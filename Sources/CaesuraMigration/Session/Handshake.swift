@@ -23,16 +23,8 @@ public struct Handshake: Sendable {
         public let version: UInt16
         /// How the source's rows are read by the target.
         public let schemas: SchemaAgreement
-        /// The hash key's halves that this side, a target without rows, has to take over; nil if it is the same.
-        public let hashKey: HashKeyHalves?
-    }
-
-    /// A hash key as a hello has it.
-    public struct HashKeyHalves: Hashable, Sendable {
-        /// The first half.
-        public let k0: UInt64
-        /// The second half.
-        public let k1: UInt64
+        /// The hash key that this side, a target without rows, has to take over; nil if it is the same.
+        public let hashKey: HashKey?
     }
 
     /// How far it is.
@@ -55,7 +47,6 @@ public struct Handshake: Sendable {
 
     private let role: SchemaNegotiation.Role
     private let own: Hello
-    private let offer: SchemaOffer
     private let expectedNames: Set<String>?
     private var negotiation: SchemaNegotiation
     private var peer: (hello: Hello, version: UInt16)?
@@ -73,7 +64,6 @@ public struct Handshake: Sendable {
     ) {
         self.role = role
         own = hello
-        self.offer = offer
         expectedNames = names
         negotiation = SchemaNegotiation(as: role, offering: offer)
     }
@@ -179,6 +169,6 @@ public struct Handshake: Sendable {
         state = .agreed(
             Agreement(
                 peer: hello, version: version, schemas: schemas,
-                hashKey: takesOver ? HashKeyHalves(k0: hello.hashKey0, k1: hello.hashKey1) : nil))
+                hashKey: takesOver ? HashKey(k0: hello.hashKey0, k1: hello.hashKey1) : nil))
     }
 }

@@ -47,8 +47,7 @@ extension Node {
         feed(
             .stop(MigrationProblem(.stopped, "the operator has stopped the move")), number, now,
             &actions)
-        beginMoves(now, &actions)
-        proceedOnStage(now, &actions)
+        proceed(now, &actions)
         return actions
     }
 
@@ -234,10 +233,10 @@ extension Node {
         guard let (number, waited) = stage.ready(at: now, inFlight: bytesInFlight) else { return }
         guard let move = outgoing[number] else { return }
         if waited > Stage.patience {
-            stage.postpone(number)
+            stage.postpone()
             return feed(.postponed, number, now, &actions)
         }
-        stage.enter(number)
+        stage.enter()
         outgoing[number]?.sealed = now
         let plan = move.move.machine.plan
         actions.append(.wait(.outgoing(number), plan.handoverLimit))
@@ -246,7 +245,7 @@ extension Node {
     }
 
     /// Bytes of all moves but one that are on their way.
-    func bytesInFlight(besides number: UInt64?) -> UInt64 {
+    private func bytesInFlight(besides number: UInt64) -> UInt64 {
         outgoing.reduce(0) { sum, other in
             other.key == number || other.value.link == nil
                 ? sum : sum + other.value.move.machine.unacknowledgedBytes

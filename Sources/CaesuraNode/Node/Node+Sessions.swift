@@ -94,7 +94,7 @@ extension Node {
             sessions[link] = session
             if wasAgreed { return }
             actions.append(.wait(.handshake(link), nil))
-            if let key = agreement.hashKey, !take(HashKey(k0: key.k0, k1: key.k1)) {
+            if let key = agreement.hashKey, !take(key) {
                 let problem = MigrationProblem(
                     .mismatch, "node \(configuration.name) has got rows under another hash key")
                 return refuse(link, problem, now, &actions)

@@ -42,10 +42,10 @@ extension Node {
             if let move = outgoing[first], move.move.hasWork { return .outgoing(first) }
             return nil
         }
-        let (isPaced, isFull) = (pace.delay(at: now) != nil, isWindowFull)
+        let isPaced = pace.delay(at: now) != nil
         let ready = outgoing.keys.filter { number in
             guard let move = outgoing[number]?.move, move.hasWork else { return false }
-            return !move.hasChunks || !isPaced && !isFull
+            return !move.hasChunks || !isPaced && !isWindowFull(outgoing[number]?.link)
         }
         if let number = ready.filter({ $0 > lastWorked }).min() ?? ready.min() {
             return .outgoing(number)
@@ -54,8 +54,12 @@ extension Node {
         return partitions.min().map { .incoming($0) }
     }
 
-    /// Whether as many bytes are on their way as may be, over all moves.
-    private var isWindowFull: Bool {
-        bytesInFlight(besides: nil) >= configuration.window
+    /// Whether as many bytes are on their way over a connection as its peer takes.
+    private func isWindowFull(_ link: Link?) -> Bool {
+        guard let link, let window = sessions[link]?.agreement?.peer.window else { return false }
+        let bytes = outgoing.values.reduce(0) { sum, move in
+            move.link == link ? sum + move.move.machine.unacknowledgedBytes : sum
+        }
+        return bytes >= window
     }
 }

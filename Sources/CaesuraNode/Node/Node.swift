@@ -213,6 +213,8 @@ public final class Node {
     var marks: Marks
     var holdings: [PartitionNumber: Holding] = [:]
     var purposes: [UInt64: Purpose] = [:]
+    /// The partitions whose last entry is being read.
+    var reading: Set<PartitionNumber> = []
     var sessions: [Link: Session] = [:]
     /// The connections to nodes that were dialled.
     var links: [String: Link] = [:]
@@ -257,7 +259,7 @@ public final class Node {
         division = Division(bits: configuration.moveBits)
         marks = try Marks(in: store, division)
         pace = Pace(bytesPerSecond: configuration.bytesPerSecond)
-        random = SplitMix(state: seed)
+        random = SplitMix(seed: seed)
         var gates: [PartitionNumber: PartitionGate] = [:]
         for partition in division.partitions {
             gates[partition] = PartitionGate()
@@ -324,7 +326,7 @@ public final class Node {
     }
 
     /// Begins what waited for something that may have come.
-    private func proceed(_ now: Duration, _ actions: inout [Action]) {
+    func proceed(_ now: Duration, _ actions: inout [Action]) {
         beginMoves(now, &actions)
         proceedOnStage(now, &actions)
     }
@@ -339,7 +341,7 @@ public final class Node {
 
     /// Reads the register to find out who owns a partition; once, if several ask.
     func read(_ partition: PartitionNumber) -> [Action] {
-        if purposes.values.contains(.settle(partition)) { return [] }
+        guard reading.insert(partition).inserted else { return [] }
         return [.read(partition, ticket(.settle(partition)))]
     }
 
@@ -348,6 +350,7 @@ public final class Node {
     ) {
         switch purposes.removeValue(forKey: ticket.number) {
         case .settle(let partition):
+            reading.remove(partition)
             if let answer {
                 settle(partition, answer, now, &actions)
             } else {
@@ -393,18 +396,5 @@ public final class Node {
             }
         }
         feed(.durable, partition, now, &actions)
-    }
-}
-
-/// Numbers that look random, from a seed: SplitMix64 (Steele et al., OOPSLA 2014).
-struct SplitMix {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }

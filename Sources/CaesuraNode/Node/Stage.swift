@@ -44,10 +44,10 @@ struct Stage {
     }
 
     /// The first move stops its writes.
-    mutating func enter(_ number: UInt64) { isEntered = number == first }
+    mutating func enter() { isEntered = true }
 
     /// The first move sends another round.
-    mutating func postpone(_ number: UInt64) { extraRound = 0 }
+    mutating func postpone() { extraRound = 0 }
 
     /// Takes those off who are done, or do not come to their end in the round that they were given.
     mutating func update(_ machine: (UInt64) -> SourceMove?) {

@@ -123,17 +123,6 @@ public struct ReplyTable: Sendable {
         }
     }
 
-    /// Removes all replies of a partition: a simulator's mistake.
-    package func removeAll(in range: HashRange) {
-        var keys: [ReplyKey] = []
-        let cut = store.cut()
-        try? cut.forEach(in: replies) { key, _ in
-            if range.contains(key.hash(with: store.hashKey)) { keys.append(key) }
-        }
-        cut.close()
-        for key in keys { replies.remove(key) }
-    }
-
     /// Removes the replies to clients whose last write is older than a retry can be.
     ///
     /// A client that sends its last write again after that has it done again. It does no harm to a partition whose writes have
