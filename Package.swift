@@ -15,13 +15,19 @@ let package = Package(
         .library(name: "CaesuraSchemas", targets: ["CaesuraSchemas"]),
         .library(name: "CaesuraService", targets: ["CaesuraService"]),
         .library(name: "CaesuraTesting", targets: ["CaesuraTesting"]),
+        .library(name: "CaesuraTransport", targets: ["CaesuraTransport"]),
         .plugin(name: "CaesuraSchema", targets: ["CaesuraSchema"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+        .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
+        .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/swiftlang/swift-syntax", from: "603.0.1"),
     ],
@@ -96,6 +102,15 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ]),
+        .target(
+            name: "CaesuraTransport",
+            dependencies: [
+                "CaesuraFormat", "CaesuraMigration",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "NIOTLS", package: "swift-nio"),
+            ]),
         .testTarget(name: "CaesuraTests", dependencies: ["Caesura"], exclude: ["Golden"]),
         .testTarget(
             name: "CaesuraFormatTests", dependencies: ["CaesuraFormat", "CaesuraTesting"],
@@ -139,6 +154,18 @@ let package = Package(
             name: "CaesuraToolTests",
             dependencies: [
                 "Caesura", "CaesuraFormat", "CaesuraRepository", "CaesuraRoutes", "CaesuraTool",
+            ]),
+        .testTarget(
+            name: "CaesuraTransportTests",
+            dependencies: [
+                "CaesuraFormat", "CaesuraMigration", "CaesuraTransport",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "SwiftASN1", package: "swift-asn1"),
+                .product(name: "X509", package: "swift-certificates"),
             ]),
     ],
     swiftLanguageModes: [.v6]

@@ -25,6 +25,7 @@ let package = Package(
                 .product(name: "CaesuraMigration", package: "caesura"),
                 .product(name: "CaesuraNode", package: "caesura"),
                 .product(name: "CaesuraRepository", package: "caesura"),
+                .product(name: "CaesuraTransport", package: "caesura"),
                 .product(name: "HashTreeCollections", package: "swift-collections"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),

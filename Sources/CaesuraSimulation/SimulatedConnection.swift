@@ -37,13 +37,15 @@ final class FrameReaderBox {
 
     /// Takes bytes, and gives what is whole.
     func push(_ bytes: [UInt8]) -> Result<[(UInt64, MigrationMessage)], FormatError> {
-        unsafe bytes.withUnsafeBytes { unsafe reader.push($0) }
-        var messages: [(UInt64, MigrationMessage)] = []
-        do throws(FormatError) {
-            while let next = try reader.next() { messages.append(next) }
-        } catch {
-            return .failure(error)
+        unsafe bytes.withUnsafeBytes { bytes in
+            var rest = unsafe bytes
+            var messages: [(UInt64, MigrationMessage)] = []
+            do throws(FormatError) {
+                while let next = unsafe try reader.next(from: &rest) { messages.append(next) }
+            } catch {
+                return .failure(error)
+            }
+            return .success(messages)
         }
-        return .success(messages)
     }
 }

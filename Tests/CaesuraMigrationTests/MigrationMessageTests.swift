@@ -102,11 +102,18 @@ struct MigrationMessageTests {
     ) throws(FormatError) -> [(move: UInt64, message: MigrationMessage)] {
         var reader = FrameReader()
         var found: [(UInt64, MigrationMessage)] = []
-        for piece in pieces {
-            unsafe piece.withUnsafeBytes { unsafe reader.push($0) }
-            while let next = try reader.next() { found.append(next) }
-        }
+        for piece in pieces { try read(piece, &reader) { found.append($0) } }
         return found
+    }
+
+    static func read(
+        _ piece: [UInt8], _ reader: inout FrameReader,
+        _ found: ((move: UInt64, message: MigrationMessage)) -> Void
+    ) throws(FormatError) {
+        unsafe try piece.span.bytes.withUnsafeBytes { (bytes) throws(FormatError) in
+            var rest = unsafe bytes
+            while let next = unsafe try reader.next(from: &rest) { found(next) }
+        }
     }
 
     @Test func `each message has the bytes that the page says`() throws {
@@ -178,11 +185,39 @@ struct MigrationMessageTests {
             return header
         }
         var reader = FrameReader()
-        unsafe header(limit).withUnsafeBytes { unsafe reader.push($0) }
-        #expect(try reader.next() == nil)
+        try Self.read(header(limit), &reader) { _ in Issue.record("a message") }
         #expect(reader.pendingByteCount == 24)
         let error = #expect(throws: FormatError.self) { try Self.read([header(limit + 1)]) }
         #expect(error?.code == .limitExceeded)
+    }
+
+    @Test func `memory for a frame grows with the bytes that came`() throws {
+        let header = Array(MigrationMessage.chunk([]).frame(about: 1).header[4...])
+        var reader = FrameReader()
+        let length = UInt32(FrameHeader.chunkLimit)
+        let claim = (0..<4).map { UInt8(length >> (8 * $0) & 255) }
+        try Self.read(claim + header, &reader) { _ in Issue.record("a message") }
+        #expect(reader.reservedByteCount == 0)
+        let piece = [UInt8](repeating: 7, count: 100_000)
+        for count in 1...30 {
+            try Self.read(piece, &reader) { _ in Issue.record("a message") }
+            // An allocation may have some bytes more than what was asked for.
+            let bound = max(FrameReader.firstReserve, 2 * count * piece.count) + 4_096
+            #expect(reader.reservedByteCount <= bound)
+        }
+    }
+
+    @Test func `a reader takes no larger body than it was told`() throws {
+        let frame = Self.encoded(.chunk([1, 2, 3, 4]), 1)
+        var reader = FrameReader()
+        reader.bodyLimit = 3
+        let error = #expect(throws: FormatError.self) {
+            try Self.read(frame, &reader) { _ in Issue.record("a message") }
+        }
+        #expect(error?.code == .limitExceeded)
+        // It stays failed.
+        reader.bodyLimit = 4
+        #expect(throws: FormatError.self) { try Self.read(frame, &reader) { _ in } }
     }
 
     @Test func `what is of no protocol or a newer one is refused`() {

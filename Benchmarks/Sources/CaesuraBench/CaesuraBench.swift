@@ -12,6 +12,7 @@ enum CaesuraBench {
             case "encode": try EncodeBenchmark.run(options)
             case "pause": try PauseBenchmark.run(options)
             case "move": try MoveBenchmark.run(options)
+            case "transport": try await TransportBenchmark.run(options)
             case "versions": try VersionsBenchmark.run(options)
             case "delta": try DeltaBenchmark.run(options)
             case "continuous": try await ContinuousBenchmark.run(options)
@@ -22,7 +23,7 @@ enum CaesuraBench {
             case "all": try Report.run(options)
             default:
                 throw Failure(
-                    "usage: caesura-bench all | table | encode | move | versions | delta | continuous | durable | chain | pause | "
+                    "usage: caesura-bench all | table | encode | move | transport | versions | delta | continuous | durable | chain | pause | "
                         + "latency | redis")
             }
         } catch {

@@ -73,6 +73,41 @@ public struct FrameHeader: Hashable, Sendable {
     }
 }
 
+extension FrameHeader {
+    /// The header of a body.
+    ///
+    /// - Precondition: The body is within the limit of its kind; `move` is 0 if, and only if, the kind is about none.
+    init(_ kind: UInt8, about move: UInt64, of body: [UInt8]) {
+        precondition(
+            (move == 0) == (kind < MigrationMessage.Kind.move),
+            "a message is about a move, or about none")
+        precondition(body.count <= Self.limit(of: kind), "a message that nobody takes")
+        length = body.count
+        self.kind = kind
+        self.move = move
+        bodyChecksum = Self.bodyChecksum(of: body, kind)
+    }
+
+    /// What ``bodyChecksum`` is of a body.
+    static func bodyChecksum(of body: [UInt8], _ kind: UInt8) -> UInt32 {
+        if kind == MigrationMessage.Kind.chunk { return 0 }
+        return unsafe body.span.bytes.withUnsafeBytes { unsafe checksum($0) }
+    }
+
+    /// The header as it is sent.
+    var bytes: [UInt8] {
+        var writer = ByteWriter(capacity: Self.byteCount)
+        writer.append(littleEndian: UInt32(length))
+        writer.append(kind)
+        for _ in 0..<3 { writer.append(0) }
+        writer.append(littleEndian: move)
+        let checksum = unsafe Self.checksum(writer.bytes)
+        writer.append(littleEndian: checksum)
+        writer.append(littleEndian: bodyChecksum)
+        return writer.array
+    }
+}
+
 extension MigrationMessage {
     enum Kind {
         static let hello: UInt8 = 1
@@ -118,31 +153,28 @@ extension MigrationMessage {
         }
     }
 
-    /// Appends the message as a frame.
+    /// The message as a frame, in the two parts that go out one behind the other.
+    ///
+    /// The body of a chunk is the array that it has, not a copy.
     ///
     /// - Parameter move: The move that it belongs to; 0 for a message about none.
     /// - Precondition: The body is within its limit.
-    public func encode(about move: UInt64, into writer: inout ByteWriter) {
-        precondition(
-            (move == 0) == (kind < Kind.move), "a message is about a move, or about none")
-        var body = ByteWriter()
-        encodeBody(into: &body)
-        precondition(body.count <= FrameHeader.limit(of: kind), "a message that nobody takes")
-        let start = writer.count
-        writer.append(littleEndian: UInt32(body.count))
-        writer.append(kind)
-        for _ in 0..<3 { writer.append(0) }
-        writer.append(littleEndian: move)
-        let checksum = unsafe FrameHeader.checksum(
-            UnsafeRawBufferPointer(rebasing: writer.bytes[start...]))
-        writer.append(littleEndian: checksum)
-        writer.append(
-            littleEndian: kind == Kind.chunk ? 0 : unsafe FrameHeader.checksum(body.bytes))
-        unsafe writer.append(body.bytes)
+    public func frame(about move: UInt64) -> (header: [UInt8], body: [UInt8]) {
+        let body = self.body
+        return (FrameHeader(kind, about: move, of: body).bytes, body)
     }
 
-    private func encodeBody(into writer: inout ByteWriter) {
+    /// Appends the message as a frame: ``frame(about:)``.
+    public func encode(about move: UInt64, into writer: inout ByteWriter) {
+        let (header, body) = frame(about: move)
+        writer.append(contentsOf: header)
+        writer.append(contentsOf: body)
+    }
+
+    private var body: [UInt8] {
+        var writer = ByteWriter()
         switch self {
+        case .chunk(let bytes): return bytes
         case .hello(let hello): hello.encode(into: &writer)
         case .schemas(let message): message.encode(into: &writer)
         case .refusal(let problem), .giveUp(let problem): problem.encode(into: &writer)
@@ -167,7 +199,6 @@ extension MigrationMessage {
             writer.append(littleEndian: round.epoch)
             writer.append(littleEndian: round.baseEpoch)
             writer.append(littleEndian: round.baseDigest)
-        case .chunk(let bytes): writer.append(contentsOf: bytes)
         case .applied(let applied):
             writer.append(littleEndian: applied.round)
             writer.append(littleEndian: applied.chunks)
@@ -183,26 +214,33 @@ extension MigrationMessage {
         case .owned(let entry), .durable(let entry), .aborted(let entry):
             entry.encode(into: &writer)
         }
+        return writer.array
     }
 
     /// Reads a message whose header was read.
     ///
     /// - Parameters:
     ///   - header: The header.
-    ///   - frame: All its bytes, and no others.
-    ///   - offset: Where they begin, for errors.
+    ///   - body: All bytes that it says, and no others; a chunk takes the array over.
+    ///   - offset: Where the frame begins, for errors.
     /// - Throws: `checksumMismatch`, `malformed`, `truncated`, `unsupported`, `limitExceeded`.
-    public init(
-        _ header: FrameHeader, reading frame: UnsafeRawBufferPointer, at offset: Int
-    ) throws(FormatError) {
-        let body = unsafe UnsafeRawBufferPointer(rebasing: frame[FrameHeader.byteCount...])
-        let checksum = header.kind == Kind.chunk ? 0 : unsafe FrameHeader.checksum(body)
-        guard header.bodyChecksum == checksum else {
+    init(_ header: FrameHeader, body: [UInt8], at offset: Int) throws(FormatError) {
+        guard header.bodyChecksum == FrameHeader.bodyChecksum(of: body, header.kind) else {
             throw FormatError(
                 .checksumMismatch, "a frame's body is not what was sent", at: offset)
         }
-        var reader = unsafe ByteReader(body, origin: offset + FrameHeader.byteCount)
-        switch header.kind {
+        if header.kind == Kind.chunk {
+            self = .chunk(body)
+        } else {
+            self = unsafe try body.span.bytes.withUnsafeBytes { (bytes) throws(FormatError) in
+                var reader = unsafe ByteReader(bytes, origin: offset + FrameHeader.byteCount)
+                return try Self(header.kind, reading: &reader)
+            }
+        }
+    }
+
+    private init(_ kind: UInt8, reading reader: inout ByteReader) throws(FormatError) {
+        switch kind {
         case Kind.hello: self = .hello(try Hello(reading: &reader))
         case Kind.schemas: self = .schemas(try SchemaMessage(reading: &reader))
         case Kind.refusal: self = .refusal(try MigrationProblem(reading: &reader))
@@ -217,9 +255,6 @@ extension MigrationMessage {
                     epoch: try reader.integer(UInt64.self, "an epoch"),
                     baseEpoch: try reader.integer(UInt64.self, "an epoch"),
                     baseDigest: try reader.integer(UInt64.self, "a digest")))
-        case Kind.chunk:
-            self = unsafe .chunk([UInt8](body))
-            return
         case Kind.applied:
             self = .applied(
                 Applied(

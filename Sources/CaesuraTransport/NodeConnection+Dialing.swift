@@ -1,0 +1,47 @@
+import NIOCore
+import NIOPosix
+import NIOSSL
+
+extension NodeConnection {
+    /// Connects to a node, and returns when both sides have taken the other's certificate.
+    ///
+    /// - Parameters:
+    ///   - node: The name of the node, which its certificate must have; not looked at if the connection is insecure.
+    ///   - host: Where it is: a name or an address.
+    ///   - port: Where its listener is.
+    ///   - security: Who this node is, and whom it believes.
+    ///   - limits: ``TransportLimits/openingTime`` is for the socket, and once more for all after it.
+    /// - Throws: `unreachable`, `timedOut`, `unauthenticated`, `refused`, `closed`, `malformed`, `cancelled`.
+    public static func dial(
+        _ node: String, at host: String, port: Int, security: TransportSecurity,
+        limits: TransportLimits = TransportLimits()
+    ) async throws(TransportError) -> NodeConnection {
+        let opened = Handoff<NodeConnection>()
+        let address = "\(node) at \(host):\(port)"
+        ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+            .connectTimeout(TimeAmount(limits.openingTime))
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    let opening = ConnectionHandler.Opening {
+                        switch $0 {
+                        case .success(let connection): opened.deliver(connection)
+                        case .failure(let error): opened.finish(error)
+                        }
+                    }
+                    try channel.addHandlers(
+                        .client(node), security, limits, address: address, opening)
+                }
+            }
+            .connect(host: host, port: port)
+            .whenFailure { error in
+                let (code, message) = explanation(of: error, isOpening: true)
+                opened.finish(TransportError(code, "\(address) \(message)"))
+            }
+        switch await opened.next() {
+        case .element(let connection): return connection
+        case .end(let error?): throw error
+        case .end(nil), .cancelled:
+            throw TransportError(.cancelled, "the task was cancelled while it dialled \(address)")
+        }
+    }
+}

@@ -1,0 +1,52 @@
+import NIOCore
+import NIOPosix
+import NIOSSL
+
+/// Which side of a connection this one is.
+enum Role {
+    /// It dials the node of this name.
+    case client(String)
+    case server
+}
+
+extension Channel {
+    /// Makes a connection of a channel: TLS if it is to be secured, then frames.
+    ///
+    /// - Precondition: It is called on the channel's event loop.
+    func addHandlers(
+        _ role: Role, _ security: TransportSecurity, _ limits: TransportLimits, address: String,
+        _ opening: ConnectionHandler.Opening
+    ) throws {
+        // Small messages follow chunks and answers: none waits for another to fill a packet.
+        try syncOptions?.setOption(.tcpOption(.tcp_nodelay), value: 1)
+        try syncOptions?.setOption(
+            .recvAllocator,
+            value: AdaptiveRecvByteBufferAllocator(
+                minimum: 1 << 10, initial: 1 << 16, maximum: Self.readSize))
+        var isSecured = false
+        if case .mutualTLS(let identity) = security {
+            isSecured = true
+            var configuration = NIOSSLHandler.Configuration()
+            // Of the largest write, which may be of 72 MiB, it would else keep the memory.
+            configuration.maximumPreservedOutboundBufferCapacity = 2 * Self.readSize
+            let tls: NIOSSLHandler =
+                switch role {
+                case .client:
+                    try NIOSSLClientHandler(
+                        context: identity.client, serverHostname: nil, configuration: configuration)
+                case .server:
+                    NIOSSLServerHandler(context: identity.server, configuration: configuration)
+                }
+            try pipeline.syncOperations.addHandler(tls)
+        }
+        var expected: String?
+        if case .client(let node) = role { expected = node }
+        try pipeline.syncOperations.addHandler(
+            ConnectionHandler(
+                self, limits: limits, isSecured: isSecured, expected: expected, address: address,
+                opening: opening))
+    }
+
+    /// Bytes that are read from a socket, or encrypted, at once: they fit into a core's second cache.
+    static var readSize: Int { 256 << 10 }
+}
