@@ -80,7 +80,7 @@ struct ConnectionHandlerTests {
             var found: [MigrationMessage] = []
             while let buffer = try await channel.readOutbound(as: ByteBuffer.self) {
                 var reader = FrameReader()
-                try buffer.withUnsafeReadableBytes {
+                unsafe try buffer.withUnsafeReadableBytes {
                     var rest = unsafe $0
                     while let next = unsafe try reader.next(from: &rest) {
                         found.append(next.message)

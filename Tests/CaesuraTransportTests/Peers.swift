@@ -6,25 +6,24 @@ import NIOSSL
 @testable import CaesuraTransport
 
 /// A listener on this machine, and what it says of connections that came to nothing.
-struct TestListener {
+struct TestListener: Sendable {
     let listener: NodeListener
-    /// What it says; read by one test.
-    let failures: AsyncStream<TransportError>.AsyncIterator
+    private let failures: AsyncStream<TransportError>
 
     init(
         _ security: TransportSecurity = .insecure, limits: TransportLimits = TransportLimits()
     ) async throws {
-        let (stream, report) = AsyncStream.makeStream(of: TransportError.self)
+        let (failures, report) = AsyncStream.makeStream(of: TransportError.self)
+        self.failures = failures
         listener = try await NodeListener.bind(
             host: "127.0.0.1", port: 0, security: security, limits: limits
         ) { report.yield($0) }
-        failures = stream.makeAsyncIterator()
     }
 
     /// The next failure.
     func failure() async -> TransportError? {
-        var failures = failures
-        return await failures.next(isolation: nil)
+        var failures = failures.makeAsyncIterator()
+        return await failures.next()
     }
 
     /// The next connection that opened.
