@@ -8,10 +8,10 @@ import NIOTLS
 ///
 ///     securing ──► greeting ──► open ──► closing ──► closed
 ///
-/// *Securing* is the handshake of TLS. *Greeting*: this side has sent a ping, and waits for the peer's first frame. That
-/// frame says that the peer has taken this side's certificate, which neither can know from its own handshake. *Closing*:
-/// the output has ended; what still comes is thrown away, so that the system does not reset the connection and with it
-/// what the peer has not read. Messages are handed over only in *open*.
+/// *Securing* is the handshake of TLS. *Greeting* waits for the peer's first frame: whoever dialled sends a ping, and the
+/// listener, if it has room, another one. That frame says that the peer has taken this side's certificate, which neither
+/// can know from its own handshake. *Closing*: the output has ended; what still comes is thrown away, so that the system
+/// does not reset the connection and with it what the peer has not read. Messages are handed over only in *open*.
 final class ConnectionHandler: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundIn = ByteBuffer
@@ -39,8 +39,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     private let limits: TransportLimits
     private let isSecured: Bool
-    /// The node that the peer must be; nil if it may be any.
-    private let expected: String?
+    private let role: Role
     private let address: String
     private var opening: Opening?
     private let inbox: Handoff<NodeConnection.Element>
@@ -59,14 +58,13 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// The last ping that is not answered; those before it need no answer.
     private var unanswered: UInt64?
 
-    /// - Parameter expected: The node that the peer must be; nil if it may be any.
     init(
-        _ channel: any Channel, limits: TransportLimits, isSecured: Bool, expected: String?,
+        _ channel: any Channel, _ role: Role, isSecured: Bool, limits: TransportLimits,
         address: String, opening: Opening
     ) {
         self.limits = limits
         self.isSecured = isSecured
-        self.expected = expected
+        self.role = role
         self.address = address
         self.opening = opening
         inbox = Handoff { channel.read() }
@@ -104,7 +102,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private func names(_ context: ChannelHandlerContext) throws(TransportError) -> [String] {
         let certificate = try? context.pipeline.syncOperations.nioSSL_peerCertificate()
         let names = try NodeIdentity.names(of: certificate, at: NodeIdentity.now)
-        if let expected, !names.contains(expected) {
+        if case .dialler(let expected) = role, !names.contains(expected) {
             throw TransportError(
                 .unauthenticated,
                 "\(address) has a certificate of \(names.joined(separator: ", ")), not of \(expected)"
@@ -115,7 +113,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     private func greet(_ context: ChannelHandlerContext) {
         state = .greeting
-        tick(context)
+        if case .dialler = role { tick(context) }
     }
 
     /// The peer's first frame has come.
@@ -128,6 +126,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         let connection = NodeConnection(
             channel: context.channel, peerNames: peerNames, peerAddress: address, inbox: inbox,
             outbox: outbox)
+        if case .listener = role { tick(context) }
         opening.take()?.done(.success(connection))
     }
 

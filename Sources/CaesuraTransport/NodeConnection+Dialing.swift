@@ -29,7 +29,7 @@ extension NodeConnection {
                         }
                     }
                     try channel.addHandlers(
-                        .client(node), security, limits, address: address, opening)
+                        .dialler(of: node), security, limits, address: address, opening)
                 }
             }
             .connect(host: host, port: port)

@@ -64,7 +64,7 @@ public final class NodeListener: Sendable {
                         case .failure(let error): failed(error)
                         }
                     }
-                    try channel.addHandlers(.server, security, limits, address: address, opening)
+                    try channel.addHandlers(.listener, security, limits, address: address, opening)
                 }
             }
             .bind(host: host, port: port)

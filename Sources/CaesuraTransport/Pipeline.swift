@@ -5,8 +5,8 @@ import NIOSSL
 /// Which side of a connection this one is.
 enum Role {
     /// It dials the node of this name.
-    case client(String)
-    case server
+    case dialler(of: String)
+    case listener
 }
 
 extension Channel {
@@ -31,19 +31,17 @@ extension Channel {
             configuration.maximumPreservedOutboundBufferCapacity = 2 * Self.readSize
             let tls: NIOSSLHandler =
                 switch role {
-                case .client:
+                case .dialler:
                     try NIOSSLClientHandler(
                         context: identity.client, serverHostname: nil, configuration: configuration)
-                case .server:
+                case .listener:
                     NIOSSLServerHandler(context: identity.server, configuration: configuration)
                 }
             try pipeline.syncOperations.addHandler(tls)
         }
-        var expected: String?
-        if case .client(let node) = role { expected = node }
         try pipeline.syncOperations.addHandler(
             ConnectionHandler(
-                self, limits: limits, isSecured: isSecured, expected: expected, address: address,
+                self, role, isSecured: isSecured, limits: limits, address: address,
                 opening: opening))
     }
 

@@ -58,7 +58,7 @@ struct ConnectionHandlerTests {
                 try channel.pipeline.syncOperations.addHandlers([
                     socket,
                     ConnectionHandler(
-                        channel, limits: limits, isSecured: false, expected: nil, address: "a peer",
+                        channel, .listener, isSecured: false, limits: limits, address: "a peer",
                         opening: opening),
                 ])
             }

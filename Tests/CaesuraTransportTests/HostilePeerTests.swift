@@ -10,7 +10,6 @@ struct HostilePeerTests {
     static func limits(_ change: (inout TransportLimits) -> Void) -> TransportLimits {
         var limits = TransportLimits()
         limits.pingInterval = .milliseconds(20)
-        limits.closingTime = .milliseconds(200)
         change(&limits)
         return limits
     }
@@ -32,15 +31,15 @@ struct HostilePeerTests {
                 Issue.record("\(told)")
                 continue
             }
-            async let accepted = listener.accept()
-            let toldLater = try await listener.raw { inbound, outbound, _ in
-                try await outbound.write(frame(.ping(0)))
-                try await outbound.write(frame(.have(.nothing), about: 3))
-                try await outbound.write(noise)
-                return try messages(in: await bytes(of: inbound))
+            let peer = Task {
+                try await listener.raw { inbound, outbound, _ in
+                    try await outbound.write(frame(.ping(0)))
+                    try await outbound.write(frame(.have(.nothing), about: 3))
+                    try await outbound.write(noise)
+                    return try messages(in: await bytes(of: inbound))
+                }
             }
-            #expect(toldLater == told)
-            let connection = try await accepted
+            let connection = try await listener.accept()
             #expect(try await connection.messages.next()?.message == .have(.nothing))
             let error = await #expect(throws: TransportError.self) {
                 try await connection.messages.next()
@@ -51,11 +50,17 @@ struct HostilePeerTests {
                 try await connection.send(.pong(1))
             }
             #expect(later?.code == .malformed)
+            guard case .refusal(let problem)? = try await peer.value.first else {
+                Issue.record("no refusal")
+                continue
+            }
+            #expect(problem.code == .malformed)
         }
     }
 
     @Test func `a frame that never ends is ended, whatever it claims`() async throws {
-        let listener = try await TestListener()
+        let listener = try await TestListener(
+            limits: Self.limits { $0.closingTime = .milliseconds(100) })
         async let accepted = listener.accept()
         // A chunk of 64 KiB, and zeros for ever.
         let (header, body) = MigrationMessage.chunk([UInt8](repeating: 0, count: 64 << 10))
@@ -102,18 +107,16 @@ struct HostilePeerTests {
     }
 
     @Test func `who says nothing is closed, before and after the first frame`() async throws {
-        let limits = Self.limits {
-            $0.openingTime = .milliseconds(100)
-            $0.silence = .milliseconds(100)
-        }
         let authority = try TestAuthority()
         for security in [.insecure, try authority.node("node-b")] {
-            let listener = try await TestListener(security, limits: limits)
+            let listener = try await TestListener(
+                security, limits: Self.limits { $0.openingTime = .milliseconds(100) })
             let left = try await listener.raw { inbound, _, _ in try await bytes(of: inbound) }
             #expect(try messages(in: left) == [])
             #expect(await listener.failure()?.code == .timedOut)
         }
-        let listener = try await TestListener(limits: limits)
+        let listener = try await TestListener(
+            limits: Self.limits { $0.silence = .milliseconds(100) })
         async let accepted = listener.accept()
         let told = try await listener.raw { inbound, outbound, _ in
             try await outbound.write(frame(.ping(0)))
@@ -146,6 +149,7 @@ struct HostilePeerTests {
     @Test func `who never reads makes the sender wait, with bounded memory`() async throws {
         let limits = Self.limits {
             $0.silence = .milliseconds(300)
+            $0.closingTime = .milliseconds(100)
             $0.sendHighWatermark = 1 << 20
             $0.sendLowWatermark = 1 << 18
         }
@@ -240,16 +244,13 @@ struct HostilePeerTests {
         limits.connectionCount = 2
         let listener = try await TestListener(limits: limits)
         let open = try await listener.pair()
-        // One of four places is taken; three silent peers take the others.
+        // One of four places is taken; three silent peers take the others. They are accepted in their order.
         let (done, finish) = AsyncStream.makeStream(of: Void.self)
         try await withThrowingTaskGroup { group in
             let (ready, isReady) = AsyncStream.makeStream(of: Void.self)
             for _ in 0..<3 {
                 group.addTask {
-                    try await listener.raw { inbound, _, _ in
-                        // The ping that a listener sends at once.
-                        var inbound = inbound.makeAsyncIterator()
-                        _ = try await inbound.next()
+                    try await listener.raw { _, _, _ in
                         isReady.yield()
                         for await _ in done {}
                     }

@@ -57,8 +57,10 @@ struct NodeConnectionTests {
         try await accepted.send(.hello(Self.hello))
         _ = try await dialled.messages.next()
         let chunk = MigrationMessage.chunk([UInt8](repeating: 1, count: 1 << 20))
-        // The other end sends too: what it sent must not make the system reset the connection.
-        try await accepted.send(chunk, about: 1)
+        // What nobody takes at the other end must not make the system reset the connection.
+        for _ in 0..<20 {
+            try await accepted.send(.chunk([UInt8](repeating: 2, count: 60_000)), about: 1)
+        }
         let sending = Task {
             for _ in 0..<20 { try await dialled.send(chunk, about: 1) }
             await dialled.close()
@@ -156,6 +158,9 @@ struct NodeConnectionTests {
         let third = try await listener.pair()
         try await third.dialled.send(.chunk([3]), about: 1)
         #expect(try await third.accepted.messages.next()?.message == .chunk([3]))
-        _ = second
+        // Until here they are held.
+        await first.dialled.close()
+        await second.dialled.close()
+        await second.accepted.close()
     }
 }

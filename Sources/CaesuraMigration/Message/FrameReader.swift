@@ -57,7 +57,7 @@ public struct FrameReader: ~Copyable {
         }
         guard let header else { return nil }
         let piece = unsafe Self.take(header.length - body.count, from: &bytes)
-        let count = unsafe body.count + piece.count
+        let count = body.count + piece.count
         if count > body.capacity {
             body.reserveCapacity(min(header.length, max(count, 2 * body.count, Self.firstReserve)))
         }
