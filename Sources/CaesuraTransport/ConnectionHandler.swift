@@ -113,6 +113,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     private func greet(_ context: ChannelHandlerContext) {
         state = .greeting
+        liveness.heard(at: context.eventLoop.now)
         if case .dialler = role { tick(context) }
     }
 
@@ -134,6 +135,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let buffer = unwrapInboundIn(data)
+        liveness.heard(at: context.eventLoop.now)
         var ends = false
         let failure: FormatError? = unsafe buffer.withUnsafeReadableBytes { bytes in
             var rest = unsafe bytes
@@ -156,7 +158,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
                 failure.code == .unsupported ? .unsupported : .malformed
             return refuse(context, error, MigrationProblem(code, "\(failure)"))
         }
-        liveness.heard(
+        liveness.framed(
             at: context.eventLoop.now, ends: ends, begins: reader.pendingByteCount > 0)
     }
 

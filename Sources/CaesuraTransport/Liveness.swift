@@ -18,12 +18,14 @@ struct Liveness {
     }
 
     /// Bytes came.
+    mutating func heard(at now: NIODeadline) { lastHeard = now }
+
+    /// What the bytes were that came.
     ///
     /// - Parameters:
     ///   - ends: Whether a frame ended among them.
     ///   - begins: Whether one is not whole behind them.
-    mutating func heard(at now: NIODeadline, ends: Bool, begins: Bool) {
-        lastHeard = now
+    mutating func framed(at now: NIODeadline, ends: Bool, begins: Bool) {
         if !begins {
             frameBegan = nil
         } else if ends || frameBegan == nil {

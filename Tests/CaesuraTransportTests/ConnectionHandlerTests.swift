@@ -206,6 +206,20 @@ struct ConnectionHandlerTests {
         #expect(!line.channel.isActive)
     }
 
+    @Test func `time before the first frame is no silence after it`() async throws {
+        var limits = TransportLimits()
+        limits.silence = .seconds(3)
+        let line = try await Line(limits)
+        await line.pass(.seconds(5))
+        try await line.channel.writeInbound(frame(.have(.nothing), about: 1))
+        guard case .element(let connection) = await line.opened.next() else {
+            Issue.record("it did not open")
+            return
+        }
+        #expect(try await connection.messages.next()?.move == 1)
+        #expect(try await line.sent() == [.ping(5_000_000_000)])
+    }
+
     @Test func `many pings get one answer at a time`() async throws {
         let line = try await Line()
         let connection = try await line.open()
