@@ -26,8 +26,8 @@ import Testing
             var writer = ByteWriter()
             inboxes[side].removeFirst().encode(about: 0, into: &writer)
             var reader = FrameReader()
-            unsafe reader.push(writer.bytes)
-            let (move, message) = try #require(try reader.next())
+            var bytes = unsafe writer.bytes
+            let (move, message) = try #require(unsafe try reader.next(from: &bytes))
             #expect(move == 0)
             inboxes[1 - side] += machines[side].handle(.received(message))
         }

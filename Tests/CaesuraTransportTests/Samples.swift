@@ -3,7 +3,7 @@ import CaesuraTransport
 
 /// A message of each kind that is not the transport's own.
 func samples() throws -> [NodeConnection.Element] {
-    let entry = try OwnerEntry(number: 3, owner: "b", fencingEpoch: 5)
+    let entry = try OwnerEntry(number: 3, owner: "b", fencingEpoch: 5, tenure: 1, previousTenure: 0)
     return [
         (
             0,
