@@ -9,7 +9,7 @@ import X509
 @testable import CaesuraTransport
 
 /// Who may speak to whom: nobody else gets as far as a message.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(30)))
 struct AuthenticationTests {
     let authority: TestAuthority
     let stranger: TestAuthority

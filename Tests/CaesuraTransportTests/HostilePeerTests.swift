@@ -5,10 +5,10 @@ import Testing
 @testable import CaesuraTransport
 
 /// Peers that break the protocol, on purpose or not.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(30)))
 struct HostilePeerTests {
     static func limits(_ change: (inout TransportLimits) -> Void) -> TransportLimits {
-        var limits = TransportLimits()
+        var limits = TransportLimits.patient
         limits.pingInterval = .milliseconds(20)
         change(&limits)
         return limits
@@ -240,7 +240,7 @@ struct HostilePeerTests {
     }
 
     @Test func `many who never open keep nobody out, and the many more are closed`() async throws {
-        var limits = TransportLimits()
+        var limits = TransportLimits.patient
         limits.connectionCount = 2
         let listener = try await TestListener(limits: limits)
         let open = try await listener.pair()

@@ -5,7 +5,7 @@ import Testing
 @testable import CaesuraTransport
 
 /// Connections over the loopback device.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(30)))
 struct NodeConnectionTests {
     static func sendAll(_ samples: [NodeConnection.Element], over connection: NodeConnection)
         async throws
@@ -146,7 +146,7 @@ struct NodeConnectionTests {
     }
 
     @Test func `who is over the bound is refused, until one has gone`() async throws {
-        var limits = TransportLimits()
+        var limits = TransportLimits.patient
         limits.connectionCount = 2
         let listener = try await TestListener(limits: limits)
         let first = try await listener.pair()

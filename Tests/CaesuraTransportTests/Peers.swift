@@ -11,7 +11,7 @@ struct TestListener: Sendable {
     private let failures: AsyncStream<TransportError>
 
     init(
-        _ security: TransportSecurity = .insecure, limits: TransportLimits = TransportLimits()
+        _ security: TransportSecurity = .insecure, limits: TransportLimits = .patient
     ) async throws {
         let (failures, report) = AsyncStream.makeStream(of: TransportError.self)
         self.failures = failures
@@ -36,7 +36,7 @@ struct TestListener: Sendable {
 
     func dial(
         _ node: String = "node-b", _ security: TransportSecurity = .insecure,
-        limits: TransportLimits = TransportLimits()
+        limits: TransportLimits = .patient
     ) async throws(TransportError) -> NodeConnection {
         try await NodeConnection.dial(
             node, at: "127.0.0.1", port: listener.port, security: security, limits: limits)
@@ -45,7 +45,7 @@ struct TestListener: Sendable {
     /// Both ends of a connection.
     func pair(
         _ node: String = "node-b", _ security: TransportSecurity = .insecure,
-        limits: TransportLimits = TransportLimits()
+        limits: TransportLimits = .patient
     ) async throws -> (dialled: NodeConnection, accepted: NodeConnection) {
         let dialled = try await dial(node, security, limits: limits)
         return (dialled, try await accept())
@@ -105,4 +105,15 @@ func bytes(of inbound: NIOAsyncChannelInboundStream<ByteBuffer>) async throws ->
     var all: [UInt8] = []
     for try await buffer in inbound { all += buffer.readableBytesView }
     return all
+}
+
+extension TransportLimits {
+    /// Limits that no test runs into unless it sets one: where many tests run at once, each may wait for minutes.
+    static var patient: TransportLimits {
+        var limits = TransportLimits()
+        limits.openingTime = .seconds(1_800)
+        limits.silence = .seconds(1_800)
+        limits.frameTime = .seconds(1_800)
+        return limits
+    }
 }
