@@ -28,7 +28,8 @@ extension Node {
         _ message: MigrationMessage, _ number: UInt64, _ link: Link, _ actions: inout [Action]
     ) {
         switch message {
-        case .round, .handover, .applied, .audit:
+        // A source that gave up while its target read the register gets what the target has after that.
+        case .round, .handover, .applied, .audit, .have(.nothing), .have(.part):
             let problem = MigrationProblem(
                 .stopped, "node \(configuration.name) has ended the move")
             send(.giveUp(problem), number, over: link, &actions)
