@@ -5,6 +5,7 @@ import Synchronization
 /// Its entries end with it.
 public final class LocalOwnerRegister: OwnerRegister {
     private let entries = Mutex<[PartitionNumber: OwnerEntry]>([:])
+    private let shape = Mutex<OwnerShape?>(nil)
 
     /// Creates a register without entries.
     public init() {}
@@ -34,5 +35,18 @@ public final class LocalOwnerRegister: OwnerRegister {
             )
         }
         return .refused(last)
+    }
+
+    /// Returns at once, as an append does.
+    public func probe() async throws(OwnerRegisterError) {}
+
+    /// What the first who asked has proposed.
+    public func shape(proposing proposed: OwnerShape) async throws(OwnerRegisterError) -> OwnerShape
+    {
+        shape.withLock { shape in
+            let settled = shape ?? proposed
+            shape = settled
+            return settled
+        }
     }
 }

@@ -1,3 +1,5 @@
+public import CaesuraFormat
+
 /// A partition of a node's state, as the owner register names it: `docs/MIGRATION.md` section 2.
 public struct PartitionNumber: Hashable, Sendable, Comparable, CustomStringConvertible {
     /// 2 to the power b, and which of the 2 to the power b hash ranges it is; 0 for logs and cells.
@@ -141,6 +143,32 @@ public protocol OwnerRegister: Sendable {
     func append(
         _ entry: OwnerEntry, to partition: PartitionNumber
     ) async throws(OwnerRegisterError) -> OwnerAppending
+
+    /// Does what ``append(_:to:)`` does, as far as that takes time, and changes nothing: for whoever wants to know how long
+    /// an append takes now.
+    ///
+    /// - Throws: `unavailable`.
+    func probe() async throws(OwnerRegisterError)
+
+    /// How rows are divided into partitions: what the first who asks proposes, for all nodes and for ever.
+    ///
+    /// - Throws: `unavailable`, `damaged`, `unsupported`.
+    func shape(proposing shape: OwnerShape) async throws(OwnerRegisterError) -> OwnerShape
+}
+
+/// How the nodes of a register divide their rows: which partition a row is in follows from it.
+public struct OwnerShape: Hashable, Sendable {
+    /// The key of the hash that places rows.
+    public var hashKey: HashKey
+    /// b: tables have 2 to the power b partitions, at most 2^16.
+    public var moveBits: Int
+
+    /// A shape.
+    public init(hashKey: HashKey, moveBits: Int) {
+        precondition((0...16).contains(moveBits), "at most 2^16 partitions")
+        self.hashKey = hashKey
+        self.moveBits = moveBits
+    }
 }
 
 /// Why a register could not be read or appended to.

@@ -15,12 +15,12 @@ struct OwnerFile: Hashable, Sendable {
     static func directory(of partition: PartitionNumber) -> String { "\(root)/\(partition)" }
 
     static func path(of number: UInt64, of partition: PartitionNumber) -> String {
-        directory(of: partition) + "/" + Layout.padded(number, Layout.epochDigits) + ".json"
+        directory(of: partition) + "/" + name(of: number)
     }
 
-    /// A path that nobody else uses.
-    func temporaryPath(of partition: PartitionNumber) -> String {
-        Self.directory(of: partition) + "/" + String(attempt, radix: 16) + Layout.temporarySuffix
+    /// The name of the file of an entry.
+    static func name(of number: UInt64) -> String {
+        Layout.padded(number, Layout.epochDigits) + ".json"
     }
 
     /// The number of the entry whose file has a name; nil if it is not the name of one.
@@ -28,7 +28,7 @@ struct OwnerFile: Hashable, Sendable {
         let digits = name.utf8.prefix(Layout.epochDigits)
         guard digits.allSatisfy({ (0x30...0x39).contains($0) }),
             let number = UInt64(String(decoding: digits, as: UTF8.self)),
-            name == Layout.padded(number, Layout.epochDigits) + ".json"
+            name == Self.name(of: number)
         else { return nil }
         return number
     }

@@ -8,17 +8,17 @@
 
 /// State that threads share and wait on: a mutex and a condition.
 ///
-/// For the repository's own threads only: waiting blocks the thread, which on the cooperative pool would
+/// For threads of one's own only: waiting blocks the thread, which on the cooperative pool would
 /// take it from everyone else.
 @safe
-final class Monitor<State>: @unchecked Sendable {
+package final class Monitor<State>: @unchecked Sendable {
     // SAFETY: `@unchecked Sendable`: `state` is touched only while the mutex is held. The mutex and the
     // condition live at fixed addresses, initialised before and destroyed after every use.
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let changed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     private var state: State
 
-    init(_ state: State) {
+    package init(_ state: State) {
         self.state = state
         unsafe mutex.initialize(to: pthread_mutex_t())
         unsafe changed.initialize(to: pthread_cond_t())
@@ -45,7 +45,7 @@ final class Monitor<State>: @unchecked Sendable {
     }
 
     /// Runs `body` alone, and wakes those that wait.
-    func withLock<Result>(_ body: (inout State) -> Result) -> Result {
+    package func withLock<Result>(_ body: (inout State) -> Result) -> Result {
         unsafe pthread_mutex_lock(mutex)
         defer {
             unsafe pthread_cond_broadcast(changed)
@@ -57,7 +57,7 @@ final class Monitor<State>: @unchecked Sendable {
     /// Runs `body` alone, again after each change, until it gives a result; then wakes those that wait.
     ///
     /// While it gives none, it must change nothing: nobody would be woken to see it.
-    func wait<Result>(_ body: (inout State) -> Result?) -> Result {
+    package func wait<Result>(_ body: (inout State) -> Result?) -> Result {
         unsafe pthread_mutex_lock(mutex)
         defer {
             unsafe pthread_cond_broadcast(changed)
@@ -72,7 +72,7 @@ final class Monitor<State>: @unchecked Sendable {
     /// As ``wait(_:)``, but for no longer than a time.
     ///
     /// - Returns: The result, or nil when the time is over.
-    func wait<Result>(
+    package func wait<Result>(
         upTo time: Duration, _ body: (inout State) -> Result?
     ) -> Result? {
         let end = ContinuousClock.now + time

@@ -11,7 +11,7 @@
 /// Encoding, decoding and file calls take seconds and block. On the cooperative pool, which has a thread
 /// a core, they would stop the service; a thread of one's own costs 20 us to make. So the few threads of
 /// a checkpoint are made when it begins and end with it.
-enum OwnThread {
+package enum OwnThread {
     /// Runs `body` on a new thread and waits for it without blocking the caller's.
     static func run<Result: Sendable>(
         _ body: @escaping @Sendable () throws(RepositoryError) -> Result
@@ -75,7 +75,7 @@ enum OwnThread {
     }
 
     /// Runs `body` on a new thread that nobody waits for.
-    static func start(_ body: @escaping @Sendable () -> Void) {
+    package static func start(_ body: @escaping @Sendable () -> Void) {
         // SAFETY: the retained body is handed to exactly one thread, which releases it.
         let context = unsafe Unmanaged.passRetained(Body(body)).toOpaque()
         #if canImport(Darwin)
