@@ -28,45 +28,104 @@ struct MigrationMessageTests {
             (.refusal(MigrationProblem(.mismatch, "no")), 0, "03 02 6E6F"),
             (.ping(258), 0, "0201000000000000"),
             (.pong(258), 0, "0201000000000000"),
+            (.order(.show), 0, "01"),
             (
-                .move(
-                    MoveRequest(
-                        partition: PartitionNumber(index: 2, bits: 4), attempt: 9,
-                        purpose: .handover, entry: entry)), 7,
-                "1200000000000000 0900000000000000 01 " + entryBytes
-            ),
-            (.have(.nothing), 7, "00"),
-            (
-                .have(.part(Holding.Part(round: 2, epoch: 40, chunks: 300, bytes: 77))), 7,
-                "01 02000000 2800000000000000 2C01000000000000 4D00000000000000"
-            ),
-            (.have(.owns(entry)), 7, "02 " + entryBytes),
-            (
-                .round(Round(number: 2, epoch: 41, baseEpoch: 40, baseDigest: 0xABCD)), 7,
-                "02000000 2900000000000000 2800000000000000 CDAB000000000000"
-            ),
-            (.chunk([1, 2, 3]), 7, "010203"),
-            (
-                .applied(Applied(round: 2, chunks: 4, bytes: 1_000, isComplete: true)), 7,
-                "02000000 0400000000000000 E803000000000000 01"
+                .order(
+                    .move(
+                        MoveOrder(
+                            of: [.unkeyed, PartitionNumber(index: 2, bits: 4)], to: "b",
+                            budget: .milliseconds(1), policy: .slow(limit: .microseconds(2))))), 0,
+                "02 02 0000000000000000 1200000000000000 01 62 40420F0000000000 02 D007000000000000"
             ),
             (
-                .audit(Audit(epoch: 40, digest: 0xABCD, rows: 12)), 7,
-                "2800000000000000 CDAB000000000000 0C00000000000000"
+                .order(.move(MoveOrder(to: "b", budget: .nanoseconds(3)))), 0,
+                "02 00 01 62 0300000000000000 01"
+            ),
+            (.order(.stop([.unkeyed])), 0, "03 01 0000000000000000"),
+            (.answer(.done(nil)), 0, "00"),
+            (.answer(.done(MigrationProblem(.busy, "no"))), 0, "01 04 02 6E6F"),
+            (
+                .answer(.holds(PartitionStatus(.unkeyed, .lettingGo, entry))), 0,
+                "02 0000000000000000 03 01" + entryBytes
             ),
             (
-                .handover(Handover(epoch: 44, digest: 0xABCD)), 7,
-                "2C00000000000000 CDAB000000000000"
+                .answer(.holds(PartitionStatus(.unkeyed, .elsewhere, nil))), 0,
+                "02 0000000000000000 04 00"
             ),
-            (.owned(entry), 7, entryBytes),
-            (.durable(entry), 7, entryBytes),
-            (.giveUp(MigrationProblem(.noRoom, "full")), 7, "07 04 66756C6C"),
-            (.aborted(entry), 7, entryBytes),
+            (
+                .answer(.moves(MoveStatus(.unkeyed, to: "b"))), 0,
+                """
+                03 0000000000000000 01 62 00 00000000 0000000000000000 0000000000000000
+                FFFFFFFFFFFFFFFF FFFFFFFFFFFFFFFF FFFFFFFFFFFFFFFF
+                """
+            ),
+            (
+                .answer(.handedOver(.unkeyed, entry, blackout: .nanoseconds(5))), 0,
+                "04 0000000000000000" + entryBytes + "0500000000000000"
+            ),
         ]
+            + ends(entry, entryBytes) + [
+                (
+                    .move(
+                        MoveRequest(
+                            partition: PartitionNumber(index: 2, bits: 4), attempt: 9,
+                            purpose: .handover, entry: entry)), 7,
+                    "1200000000000000 0900000000000000 01 " + entryBytes
+                ),
+                (.have(.nothing), 7, "00"),
+                (
+                    .have(.part(Holding.Part(round: 2, epoch: 40, chunks: 300, bytes: 77))), 7,
+                    "01 02000000 2800000000000000 2C01000000000000 4D00000000000000"
+                ),
+                (.have(.owns(entry)), 7, "02 " + entryBytes),
+                (
+                    .round(Round(number: 2, epoch: 41, baseEpoch: 40, baseDigest: 0xABCD)), 7,
+                    "02000000 2900000000000000 2800000000000000 CDAB000000000000"
+                ),
+                (.chunk([1, 2, 3]), 7, "010203"),
+                (
+                    .applied(Applied(round: 2, chunks: 4, bytes: 1_000, isComplete: true)), 7,
+                    "02000000 0400000000000000 E803000000000000 01"
+                ),
+                (
+                    .audit(Audit(epoch: 40, digest: 0xABCD, rows: 12)), 7,
+                    "2800000000000000 CDAB000000000000 0C00000000000000"
+                ),
+                (
+                    .handover(Handover(epoch: 44, digest: 0xABCD)), 7,
+                    "2C00000000000000 CDAB000000000000"
+                ),
+                (.owned(entry), 7, entryBytes),
+                (.durable(entry), 7, entryBytes),
+                (.giveUp(MigrationProblem(.noRoom, "full")), 7, "07 04 66756C6C"),
+                (.aborted(entry), 7, entryBytes),
+            ]
     }()
 
+    /// Moves that have ended in each way.
+    private static func ends(
+        _ entry: OwnerEntry, _ entryBytes: String
+    ) -> [(message: MigrationMessage, move: UInt64, body: String)] {
+        let problem = MigrationProblem(.noRoom, "full")
+        let outcomes: [(SourceMove.Outcome, String)] = [
+            (.moved(entry), "01" + entryBytes), (.givenUp(problem), "02 07 04 66756C6C"),
+            (.aborted(entry, problem), "03" + entryBytes + "07 04 66756C6C"),
+            (.overtaken(entry), "04" + entryBytes),
+        ]
+        let cost = MoveCost(
+            rounds: 2, sentBytes: 3, duration: .nanoseconds(4), blackout: .nanoseconds(5))
+        return outcomes.map { outcome, body in
+            (
+                .answer(.ended(MoveEnd(.unkeyed, to: "b", outcome, cost))), 0,
+                "05 0000000000000000 01 62" + body
+                    + "02000000 0300000000000000 0400000000000000 0500000000000000"
+            )
+        }
+    }
+
     static let kinds: [UInt8] = [
-        1, 2, 3, 4, 5, 16, 17, 17, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26,
+        1, 2, 3, 4, 5, 6, 6, 6, 6, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 16, 17, 17, 17, 18, 19, 20, 21, 22,
+        23, 24, 25, 26,
     ]
 
     static func bytes(_ hexadecimal: String) -> [UInt8] {
@@ -117,7 +176,7 @@ struct MigrationMessageTests {
     }
 
     @Test func `each message has the bytes that the page says`() throws {
-        #expect(Self.golden.count == 18)
+        #expect(Self.golden.count == 32)
         for ((message, move, body), kind) in zip(Self.golden, Self.kinds) {
             let frame = Self.frame(kind, move, Self.bytes(body))
             #expect(Self.encoded(message, move) == frame, "\(message)")
@@ -230,7 +289,7 @@ struct MigrationMessageTests {
                 return error.code
             }
         }
-        #expect(code(Self.frame(6, 0, [])) == .unsupported)
+        #expect(code(Self.frame(8, 0, [])) == .unsupported)
         #expect(code(Self.frame(27, 1, [])) == .unsupported)
         #expect(code(Self.frame(4, 1, Array(repeating: 0, count: 8))) == .malformed)
         #expect(code(Self.frame(17, 0, [0])) == .malformed)

@@ -115,6 +115,8 @@ extension MigrationMessage {
         static let refusal: UInt8 = 3
         static let ping: UInt8 = 4
         static let pong: UInt8 = 5
+        static let order: UInt8 = 6
+        static let answer: UInt8 = 7
         static let move: UInt8 = 16
         static let have: UInt8 = 17
         static let round: UInt8 = 18
@@ -126,7 +128,7 @@ extension MigrationMessage {
         static let durable: UInt8 = 24
         static let giveUp: UInt8 = 25
         static let aborted: UInt8 = 26
-        static let all: [UInt8] = Array(1...5) + Array(16...26)
+        static let all: [UInt8] = Array(1...7) + Array(16...26)
     }
 
     /// "CAESURAM" as a number.
@@ -139,6 +141,8 @@ extension MigrationMessage {
         case .refusal: Kind.refusal
         case .ping: Kind.ping
         case .pong: Kind.pong
+        case .order: Kind.order
+        case .answer: Kind.answer
         case .move: Kind.move
         case .have: Kind.have
         case .round: Kind.round
@@ -179,6 +183,8 @@ extension MigrationMessage {
         case .schemas(let message): message.encode(into: &writer)
         case .refusal(let problem), .giveUp(let problem): problem.encode(into: &writer)
         case .ping(let number), .pong(let number): writer.append(littleEndian: number)
+        case .order(let order): order.encode(into: &writer)
+        case .answer(let answer): answer.encode(into: &writer)
         case .move(let request):
             writer.append(littleEndian: request.partition.rawValue)
             writer.append(littleEndian: request.attempt)
@@ -246,6 +252,8 @@ extension MigrationMessage {
         case Kind.refusal: self = .refusal(try MigrationProblem(reading: &reader))
         case Kind.ping: self = .ping(try reader.integer(UInt64.self, "a ping"))
         case Kind.pong: self = .pong(try reader.integer(UInt64.self, "a pong"))
+        case Kind.order: self = .order(try Order(reading: &reader))
+        case Kind.answer: self = .answer(try Answer(reading: &reader))
         case Kind.move: self = .move(try MoveRequest(reading: &reader))
         case Kind.have: self = .have(try Holding(reading: &reader))
         case Kind.round:
@@ -289,12 +297,28 @@ extension MigrationMessage {
 
 extension ByteReader {
     /// A byte that is 0 or 1.
-    fileprivate mutating func flag(_ what: String) throws(FormatError) -> Bool {
+    mutating func flag(_ what: String) throws(FormatError) -> Bool {
         switch try byte(what) {
         case 0: false
         case 1: true
         default: throw error(.malformed, "\(what) is neither 0 nor 1")
         }
+    }
+
+    /// The number of a partition of a node.
+    mutating func partition() throws(FormatError) -> PartitionNumber {
+        let number = try integer(UInt64.self, "a partition")
+        guard number < 1 << 17 else {
+            throw error(.malformed, "there is no partition \(number)")
+        }
+        return PartitionNumber(rawValue: number)
+    }
+
+    /// The name of a node: not empty.
+    mutating func nodeName() throws(FormatError) -> String {
+        let name = try string(upTo: OwnerEntry.ownerLimit, "the name of a node")
+        guard !name.isEmpty else { throw error(.malformed, "a node without a name") }
+        return name
     }
 }
 
@@ -322,10 +346,8 @@ extension Hello {
         guard lowest <= highest else {
             throw reader.error(.malformed, "versions from \(lowest) to \(highest)")
         }
-        let node = try reader.string(upTo: OwnerEntry.ownerLimit, "the name of a node")
-        guard !node.isEmpty else { throw reader.error(.malformed, "a node without a name") }
         self.init(
-            node: node, hashKey0: try reader.integer(UInt64.self, "a hash key"),
+            node: try reader.nodeName(), hashKey0: try reader.integer(UInt64.self, "a hash key"),
             hashKey1: try reader.integer(UInt64.self, "a hash key"),
             takesHashKey: try reader.flag("whether the hash key may be replaced"),
             moveBits: try reader.byte("a number of bits"),
@@ -341,17 +363,14 @@ extension Hello {
 
 extension MoveRequest {
     fileprivate init(reading reader: inout ByteReader) throws(FormatError) {
-        let partition = try reader.integer(UInt64.self, "a partition")
+        let partition = try reader.partition()
         let attempt = try reader.integer(UInt64.self, "an attempt")
         let code = try reader.byte("the purpose of a move")
         guard let purpose = Purpose(rawValue: code) else {
             throw reader.error(.unsupported, "a move of purpose \(code) is of a newer protocol")
         }
-        guard partition < 1 << 17 else {
-            throw reader.error(.malformed, "there is no partition \(partition)")
-        }
         self.init(
-            partition: PartitionNumber(rawValue: partition), attempt: attempt, purpose: purpose,
+            partition: partition, attempt: attempt, purpose: purpose,
             entry: try OwnerEntry(reading: &reader))
     }
 }
@@ -374,7 +393,7 @@ extension Holding {
 }
 
 extension MigrationProblem {
-    fileprivate func encode(into writer: inout ByteWriter) {
+    func encode(into writer: inout ByteWriter) {
         writer.append(code.rawValue)
         // Not in the middle of a character.
         var told = message
@@ -385,7 +404,7 @@ extension MigrationProblem {
         writer.append(string: told)
     }
 
-    fileprivate init(reading reader: inout ByteReader) throws(FormatError) {
+    init(reading reader: inout ByteReader) throws(FormatError) {
         let number = try reader.byte("the code of a problem")
         guard let code = Code(rawValue: number) else {
             throw reader.error(.unsupported, "problem \(number) is of a newer protocol")
@@ -395,7 +414,7 @@ extension MigrationProblem {
 }
 
 extension OwnerEntry {
-    fileprivate func encode(into writer: inout ByteWriter) {
+    func encode(into writer: inout ByteWriter) {
         writer.append(littleEndian: number)
         writer.append(littleEndian: fencingEpoch)
         writer.append(littleEndian: tenure)
@@ -403,7 +422,7 @@ extension OwnerEntry {
         writer.append(string: owner)
     }
 
-    fileprivate init(reading reader: inout ByteReader) throws(FormatError) {
+    init(reading reader: inout ByteReader) throws(FormatError) {
         let number = try reader.integer(UInt64.self, "the number of an entry")
         let fencingEpoch = try reader.integer(UInt64.self, "a fencing epoch")
         let tenure = try reader.integer(UInt64.self, "a tenure")

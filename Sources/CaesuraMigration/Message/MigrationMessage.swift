@@ -11,6 +11,10 @@ public enum MigrationMessage: Hashable, Sendable {
     case ping(UInt64)
     /// A ping that is sent back.
     case pong(UInt64)
+    /// An operator asks for something; nothing moves over this connection.
+    case order(Order)
+    /// What the node answers to that.
+    case answer(Answer)
     /// The source asks the target to take a partition.
     case move(MoveRequest)
     /// The target says what it has of it.
@@ -42,6 +46,8 @@ public enum MigrationMessage: Hashable, Sendable {
         case .refusal: "a refusal"
         case .ping: "a ping"
         case .pong: "a pong"
+        case .order: "an order"
+        case .answer: "an answer to an order"
         case .move: "a request to move"
         case .have: "what is there"
         case .round: "a round"

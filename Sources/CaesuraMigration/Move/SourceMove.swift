@@ -73,6 +73,8 @@ public struct SourceMove: Hashable, Sendable {
         case appended(OwnerAppending?)
         /// A message has come back after so long.
         case roundTrip(Duration)
+        /// The register takes so long to append an entry, as the target will.
+        case registerTime(Duration)
         /// The time that was asked for is over.
         case timedOut
         /// The operator, or what carries out the actions, gives up.
@@ -156,6 +158,7 @@ public struct SourceMove: Hashable, Sendable {
     /// Whether the next round waits for the audit.
     private var awaitsAudit = false
     private var roundTrip = Duration.zero
+    private var registerTime = Duration.zero
     private var delay = Duration.zero
     private var lastCut = Duration.zero
     /// The entry whose fate is not known yet.
@@ -244,11 +247,18 @@ public struct SourceMove: Hashable, Sendable {
         case .appended(let appending): appended(appending, &actions)
         case .roundTrip(let time):
             roundTrip = roundTrip == .zero ? time : (roundTrip * 7 + time) / 8
-            convergence.overhead = Self.fixedOverhead + roundTrip * 2
+            estimateOverhead()
+        case .registerTime(let time):
+            registerTime = time
+            estimateOverhead()
         case .timedOut: timedOut(&actions)
         case .stop(let problem): giveUp(problem, &actions)
         }
         return actions
+    }
+
+    private mutating func estimateOverhead() {
+        convergence.overhead = Self.fixedOverhead + registerTime + roundTrip * 2
     }
 
     private mutating func connected(_ actions: inout [Action]) {
