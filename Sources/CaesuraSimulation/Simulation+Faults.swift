@@ -74,8 +74,7 @@ extension Simulation {
                 continue
             }
             if !process.node.isSettled { reasons.append("\(name(index)) is not settled") }
-            let moves = process.node.moves
-            reasons += moves.underWay.map { "\(name(index)) moves \($0.plan): \($0.state)" }
+            reasons += process.node.moves.map { "\(name(index)) moves \($0)" }
             reasons += process.node.incomingMoves.map { "\(name(index)) takes \($0)" }
         }
         for partition in Division(bits: plan.moveBits).partitions {

@@ -68,6 +68,11 @@ extension Simulation {
             case .read(let partition, let ticket): read(partition, ticket, process)
             case .append(let entry, let partition, let ticket):
                 append(entry, partition, ticket, process)
+            case .probe(let ticket):
+                if register.outage > agenda.now { continue }
+                schedule(after: microseconds(100..<1_000), by: process) { [self] in
+                    handle(.probed(ticket), process)
+                }
             case .dial(let name): dial(name, process)
             case .send(let link, let move, let message): send(message, move, over: link, process)
             case .close(let link):
@@ -105,13 +110,17 @@ extension Simulation {
             if plan.mistake == .losesReplies, outcome.moved > 0 {
                 process.replies.removeSilent(before: Timestamp(microseconds: .max))
             }
-        case .ended(_, .moved): outcome.moved += 1
-        case .ended(_, .givenUp(let problem)), .ended(_, .aborted(_, let problem)):
-            outcome.givenUp += 1
-            if [.damaged, .malformed].contains(problem.code), !hasDamaged {
-                fail("a move ended though nothing was damaged: \(problem)")
+        case .ended(let end):
+            switch end.outcome {
+            case .moved: outcome.moved += 1
+            case .givenUp(let problem), .aborted(_, let problem):
+                outcome.givenUp += 1
+                if [.damaged, .malformed].contains(problem.code), !hasDamaged {
+                    fail("a move ended though nothing was damaged: \(problem)")
+                }
+            case .overtaken: break
             }
-        case .handedOver, .misses, .unreachable, .ended: break
+        case .handedOver, .misses, .unreachable: break
         }
     }
 

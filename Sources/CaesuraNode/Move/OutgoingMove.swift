@@ -15,6 +15,8 @@ public import CaesuraMigration
 public final class OutgoingMove {
     /// The machine.
     public private(set) var machine: SourceMove
+    /// Bytes of chunks that were given back to be sent, in all rounds.
+    public private(set) var sentBytes: UInt64 = 0
     private let part: StorePart
     private let store: Store
     /// The regions whose rows the target stores under the schema that this store writes: their content is compared.
@@ -94,6 +96,7 @@ public final class OutgoingMove {
         isEncoding = false
         guard let round, let chunk = try round.next() else { return [] }
         kept.append(chunk)
+        sentBytes += UInt64(chunk.count)
         return [.send(.chunk(chunk))]
             + handle(
                 .encoded(
@@ -120,7 +123,9 @@ public final class OutgoingMove {
             case .acknowledge(let chunks):
                 kept.removeFirst(min(kept.count, Int(chunks - acknowledged)))
                 acknowledged = chunks
-            case .resend: others += kept.map { .send(.chunk($0)) }
+            case .resend:
+                sentBytes += UInt64(kept.reduce(0) { $0 + $1.count })
+                others += kept.map { .send(.chunk($0)) }
             case .audit:
                 guard let round else { preconditionFailure("a round has ended") }
                 do {

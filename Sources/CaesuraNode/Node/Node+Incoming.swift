@@ -98,6 +98,8 @@ extension Node {
             return refuse(.busy, "node \(configuration.name) takes no more moves now")
         }
         switch request.purpose {
+        case .handover where !takesPartitions:
+            return refuse(.stopped, "node \(configuration.name) is about to end")
         case .handover:
             guard last == request.entry, last.owner == peer(link) else {
                 return refuse(
@@ -121,7 +123,7 @@ extension Node {
         case (.absent, .handover), (.missing, .recovery): break
         default:
             if case .lettingGo = holdings[partition], let move = outgoingMove(of: partition) {
-                drop(move, &actions)
+                drop(move, now, &actions)
                 holdings[partition] = .absent
                 remove(partition)
                 break

@@ -5,7 +5,7 @@ public import CaesuraMigration
 extension Node {
     // MARK: Asking
 
-    /// Moves a partition to another node, once its turn has come; ``Report/ended(_:_:)`` says how that went.
+    /// Moves a partition to another node, once its turn has come; ``Report/ended(_:)`` says how that went.
     ///
     /// - Parameters:
     ///   - partition: One that is served here.
@@ -41,22 +41,29 @@ extension Node {
     ///
     /// - Returns: What is to be done, in order.
     public func stop(_ partition: PartitionNumber, at now: Duration) -> [Action] {
-        wishes.removeAll { $0.partition == partition }
         var actions: [Action] = []
+        let problem = MigrationProblem(.stopped, "the operator has stopped the move")
+        for wish in wishes where wish.partition == partition { refuse(wish, problem, &actions) }
+        wishes.removeAll { $0.partition == partition }
         guard let number = outgoingMove(of: partition) else { return actions }
-        feed(
-            .stop(MigrationProblem(.stopped, "the operator has stopped the move")), number, now,
-            &actions)
+        feed(.stop(problem), number, now, &actions)
         proceed(now, &actions)
         return actions
     }
 
-    /// The moves out of here that are under way: the machines, which tell how far they are, and those that wait their turn.
-    public var moves: (underWay: [SourceMove], waiting: [PartitionNumber]) {
-        (
-            outgoing.keys.sorted().compactMap { outgoing[$0]?.move.machine },
-            wishes.map(\.partition)
-        )
+    /// How far the moves out of here are: those under way, then those that wait their turn.
+    public var moves: [MoveStatus] {
+        outgoing.keys.sorted().compactMap { number in
+            outgoing[number].flatMap { MoveStatus($0.move.machine, sentBytes: $0.move.sentBytes) }
+        } + wishes.map { MoveStatus($0.partition, to: $0.target) }
+    }
+
+    /// Says of a move that was asked for that it comes to nothing.
+    private func refuse(
+        _ wish: Wish, _ problem: MigrationProblem, _ actions: inout [Action]
+    ) {
+        let end = MoveEnd(wish.partition, to: wish.target, .givenUp(problem), MoveCost())
+        actions.append(.report(.ended(end)))
     }
 
     func outgoingMove(of partition: PartitionNumber) -> UInt64? {
@@ -78,6 +85,11 @@ extension Node {
         var later: [Wish] = []
         for wish in wishes {
             guard case .serving(let entry, let isDurable) = holdings[wish.partition] else {
+                let problem = MigrationProblem(
+                    .notOwner,
+                    "partition \(wish.partition) is not served by node \(configuration.name) any more"
+                )
+                refuse(wish, problem, &actions)
                 continue
             }
             // What is given away must not be lost with the node that gets it and the one that it came from.
@@ -93,7 +105,9 @@ extension Node {
                 attempt: random.next(), budget: wish.budget, policy: wish.policy,
                 window: configuration.window)
             // The other side's agreement decides what is compared, and comes with the connection.
-            begin(plan, isLettingGo: false, &actions)
+            let number = begin(plan, isLettingGo: false, now)
+            actions.append(.probe(ticket(.probe(number, since: now))))
+            feedRegisterTime(number, now, &actions)
         }
         wishes = later
         connectMoves(now, &actions)
@@ -109,13 +123,13 @@ extension Node {
         begin(
             SourceMove.Plan(
                 partition: partition, entry: last, target: last.owner, attempt: random.next(),
-                window: configuration.window), isLettingGo: true, &actions)
+                window: configuration.window), isLettingGo: true, now)
         connectMoves(now, &actions)
     }
 
-    private func begin(
-        _ plan: SourceMove.Plan, isLettingGo: Bool, _ actions: inout [Action]
-    ) {
+    @discardableResult private func begin(
+        _ plan: SourceMove.Plan, isLettingGo: Bool, _ now: Duration
+    ) -> UInt64 {
         guard let part = division.part(plan.partition) else {
             preconditionFailure("a partition of this node")
         }
@@ -124,7 +138,8 @@ extension Node {
             isLettingGo
             ? OutgoingMove(lettingGo: plan, of: part, in: store)
             : OutgoingMove(plan, of: part, in: store)
-        outgoing[lastNumber] = Outgoing(move: move)
+        outgoing[lastNumber] = Outgoing(move: move, began: now)
+        return lastNumber
     }
 
     /// Gives the moves that have no connection one, or gets one.
@@ -150,6 +165,7 @@ extension Node {
         guard let move = outgoing[number] else { return }
         if case .connected = event, let link = move.link, let session = sessions[link] {
             move.move.audited = session.agreement?.schemas.unchanged ?? []
+            feedRoundTrip(number, now, &actions)
         }
         carryOut(move.move.handle(event, at: now), number, now, &actions)
         // Who cannot take it back may not be who has it any more.
@@ -158,6 +174,20 @@ extension Node {
         {
             actions += read(plan.partition)
         }
+    }
+
+    /// Tells a move how long the way to its target and back is, if that is known.
+    func feedRoundTrip(_ number: UInt64, _ now: Duration, _ actions: inout [Action]) {
+        guard let link = outgoing[number]?.link,
+            let time = sessions[link]?.roundTrips.shortest
+        else { return }
+        feed(.roundTrip(time), number, now, &actions)
+    }
+
+    /// Tells a move how long the register takes, if that is known.
+    func feedRegisterTime(_ number: UInt64, _ now: Duration, _ actions: inout [Action]) {
+        guard let time = registerTimes.shortest else { return }
+        feed(.registerTime(time), number, now, &actions)
     }
 
     func carryOut(
@@ -177,6 +207,7 @@ extension Node {
             case .append(let entry):
                 others.append(.append(entry, to: plan.partition, ticket(.outgoing(number))))
             case .serve(let entry):
+                noteBlackout(number, now)
                 serve(plan.partition, entry, isDurable: true, &others)
             case .forward(let entry): forward(plan.partition, entry, number, now, &others)
             // It runs from when writes stop.
@@ -195,8 +226,14 @@ extension Node {
     ) {
         holdings[partition] = .lettingGo(entry)
         gates[partition]?.close(entry)
-        let blackout = outgoing[number]?.sealed.map { now - $0 } ?? .zero
+        noteBlackout(number, now)
+        let blackout = outgoing[number]?.blackout ?? .zero
         actions.append(.report(.handedOver(partition, entry, blackout: blackout)))
+    }
+
+    /// Notes for how long writes had stopped.
+    private func noteBlackout(_ number: UInt64, _ now: Duration) {
+        if let sealed = outgoing[number]?.sealed { outgoing[number]?.blackout = now - sealed }
     }
 
     private func end(
@@ -206,7 +243,7 @@ extension Node {
         guard let move = outgoing.removeValue(forKey: number) else { return }
         let plan = move.move.machine.plan
         stage.leave(number)
-        actions.append(.report(.ended(plan, outcome)))
+        actions.append(.report(.ended(move.end(outcome, at: now))))
         switch outcome {
         case .moved: holdings[plan.partition] = .absent
         case .givenUp, .aborted: break
@@ -215,14 +252,16 @@ extension Node {
     }
 
     /// Forgets a move: its partition is another node's.
-    func drop(_ number: UInt64, _ actions: inout [Action]) {
+    func drop(_ number: UInt64, _ now: Duration, _ actions: inout [Action]) {
         guard let move = outgoing.removeValue(forKey: number) else { return }
         stage.leave(number)
         let plan = move.move.machine.plan
         let problem = MigrationProblem(.notOwner, "the partition has another owner")
         send(.giveUp(problem), number, over: move.link, &actions)
         gates[plan.partition]?.delay = .zero
-        actions += [.wait(.outgoing(number), nil), .report(.ended(plan, .givenUp(problem)))]
+        actions += [
+            .wait(.outgoing(number), nil), .report(.ended(move.end(.givenUp(problem), at: now))),
+        ]
     }
 
     // MARK: The stage
@@ -258,4 +297,19 @@ extension Node.Outgoing {
     var isLettingGo: Bool {
         if case .lettingGo = move.machine.state { true } else { false }
     }
+
+    /// How it has ended.
+    func end(_ outcome: SourceMove.Outcome, at now: Duration) -> MoveEnd {
+        let machine = move.machine
+        return MoveEnd(
+            machine.plan.partition, to: machine.plan.target, outcome,
+            MoveCost(
+                rounds: machine.round, sentBytes: move.sentBytes, duration: now - began,
+                blackout: blackout))
+    }
+}
+
+extension Node.Purpose {
+    /// Whether only somebody's curiosity waits for the answer.
+    var isProbe: Bool { if case .probe = self { true } else { false } }
 }

@@ -1,8 +1,27 @@
 import Caesura
-import CaesuraMigration
+public import CaesuraMigration
 
 /// Whose a partition is: `docs/MIGRATION.md` section 4, "A node that starts".
 extension Node {
+    /// What the partitions are to this node, in their order.
+    public var partitions: [PartitionStatus] {
+        division.partitions.map { partition in
+            var known: OwnerEntry?
+            switch gates[partition]?.state {
+            case .serving(let entry), .sealed(let entry): known = entry
+            case .elsewhere(let entry): known = entry
+            case nil: break
+            }
+            switch holdings[partition] {
+            case .serving(let entry, _): return PartitionStatus(partition, .served, entry)
+            case .missing(let entry): return PartitionStatus(partition, .missing, entry)
+            case .lettingGo(let entry): return PartitionStatus(partition, .lettingGo, entry)
+            case .absent: return PartitionStatus(partition, .elsewhere, known)
+            case .unknown, .appending, nil: return PartitionStatus(partition, .unknown, known)
+            }
+        }
+    }
+
     /// Goes by the last entry of a partition and the mark that its rows have.
     ///
     /// A move that is under way decides for itself, but for one that lets rows go.
@@ -18,12 +37,12 @@ extension Node {
             // The move, if there is one, finds out by itself once it appends; till then nothing of it counts.
             if let number = outgoingMove(of: partition) {
                 guard isCopying(number) else { return }
-                drop(number, &actions)
+                drop(number, now, &actions)
             }
             gates[partition]?.close(last)
         case .lettingGo:
             if let last, isPredecessor(of: last, partition) { return }
-            if let number = outgoingMove(of: partition) { drop(number, &actions) }
+            if let number = outgoingMove(of: partition) { drop(number, now, &actions) }
         case .appending: return
         case .unknown, .missing, .absent, nil: if incoming[partition] != nil { return }
         }

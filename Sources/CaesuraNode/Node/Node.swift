@@ -79,6 +79,8 @@ public final class Node {
         case read(Ticket, OwnerEntry??)
         /// What became of an entry that was to be appended; nil if it is not known.
         case appended(Ticket, OwnerAppending?)
+        /// A probe of the register has come to its end.
+        case probed(Ticket)
         /// A connection to a node that was to be dialled is there.
         case dialled(String, Link)
         /// It could not be had, and why.
@@ -107,6 +109,8 @@ public final class Node {
         case read(PartitionNumber, Ticket)
         /// Append an entry to the register.
         case append(OwnerEntry, to: PartitionNumber, Ticket)
+        /// Have the register do what it does for an entry, without effect; if it cannot, nothing need be told.
+        case probe(Ticket)
         /// Open a connection to a node.
         case dial(String)
         /// Send a message.
@@ -130,7 +134,7 @@ public final class Node {
         /// This node owns it and has lost its rows; another one that has them will send them.
         case misses(PartitionNumber, OwnerEntry)
         /// A move out of here has ended.
-        case ended(SourceMove.Plan, SourceMove.Outcome)
+        case ended(MoveEnd)
         /// A peer cannot be reached, or does not go with this node.
         case unreachable(String, MigrationProblem)
     }
@@ -165,6 +169,8 @@ public final class Node {
         case incoming(PartitionNumber, attempt: UInt64)
         /// To remove rows that are of no use.
         case remove(PartitionNumber)
+        /// To know how long the register takes, for a move out of here; and when that was asked.
+        case probe(UInt64, since: Duration)
     }
 
     /// A connection and what is settled on it.
@@ -176,14 +182,20 @@ public final class Node {
         var agreement: Handshake.Agreement?
         /// The moves into here, by the numbers that the peer has given them.
         var incoming: [UInt64: PartitionNumber] = [:]
+        /// How long messages took to come back.
+        var roundTrips = RecentTimes()
     }
 
     /// A move out of here.
     struct Outgoing {
         var move: OutgoingMove
+        /// When it began.
+        var began: Duration
         var link: Link?
         /// When writes stopped.
         var sealed: Duration?
+        /// For how long they had; zero before they go on.
+        var blackout = Duration.zero
     }
 
     /// A move into here.
@@ -201,6 +213,10 @@ public final class Node {
         var policy: SourceMove.Policy
     }
 
+    /// Whether it takes partitions from others; who is about to end does not.
+    ///
+    /// What it owns already and has lost it takes back.
+    public var takesPartitions = true
     /// What it was set up with.
     public let configuration: Configuration
     /// Into which partitions its state is divided.
@@ -213,6 +229,8 @@ public final class Node {
     var marks: Marks
     var holdings: [PartitionNumber: Holding] = [:]
     var purposes: [UInt64: Purpose] = [:]
+    /// How long the register takes to append, as probes have found.
+    var registerTimes = RecentTimes()
     /// The partitions whose last entry is being read.
     var reading: Set<PartitionNumber> = []
     var sessions: [Link: Session] = [:]
@@ -275,7 +293,7 @@ public final class Node {
 
     /// Whether it has found out of all partitions whose they are, and waits for no answer.
     public var isSettled: Bool {
-        purposes.isEmpty
+        purposes.values.allSatisfy(\.isProbe)
             && holdings.values.allSatisfy { holding in
                 switch holding {
                 case .unknown, .appending: false
@@ -295,13 +313,15 @@ public final class Node {
         switch event {
         case .read(let ticket, let answer): hasRead(ticket, answer, now, &actions)
         case .appended(let ticket, let outcome): appended(ticket, outcome, now, &actions)
+        case .probed(let ticket): probed(ticket, now, &actions)
         case .dialled(let name, let link): dialled(name, link, &actions)
         case .notDialled(let name, let problem): notDialled(name, problem, &actions)
         case .accepted(let link, let names): accepted(link, names, &actions)
         case .received(let link, let move, let message):
             received(link, move, message, now, &actions)
         case .roundTrip(let link, let time):
-            for number in moves(over: link) { feed(.roundTrip(time), number, now, &actions) }
+            sessions[link]?.roundTrips.note(time)
+            for number in moves(over: link) { feedRoundTrip(number, now, &actions) }
         case .closed(let link): closed(link, now, &actions)
         case .drained(let ticket): drained(ticket, now, &actions)
         case .durable(let ticket): durable(ticket, now, &actions)
@@ -358,7 +378,7 @@ public final class Node {
             }
         case .answer(let request, let link, let number):
             self.answer(request, link, number, answer, now, &actions)
-        case .begin, .outgoing, .incoming, .remove, nil: break
+        case .begin, .outgoing, .incoming, .remove, .probe, nil: break
         }
     }
 
@@ -371,15 +391,22 @@ public final class Node {
         case .incoming(let partition, let attempt):
             guard incoming[partition]?.move.machine.request.attempt == attempt else { break }
             feed(.appended(outcome), partition, now, &actions)
-        case .settle, .answer, .remove, nil: break
+        case .settle, .answer, .remove, .probe, nil: break
         }
+    }
+
+    private func probed(_ ticket: Ticket, _ now: Duration, _ actions: inout [Action]) {
+        guard case .probe(let number, let began) = purposes.removeValue(forKey: ticket.number)
+        else { return }
+        registerTimes.note(now - began)
+        feedRegisterTime(number, now, &actions)
     }
 
     private func drained(_ ticket: Ticket, _ now: Duration, _ actions: inout [Action]) {
         switch purposes.removeValue(forKey: ticket.number) {
         case .outgoing(let number): feed(.sealed, number, now, &actions)
         case .remove(let partition): remove(partition)
-        case .settle, .answer, .begin, .incoming, nil: break
+        case .settle, .answer, .begin, .incoming, .probe, nil: break
         }
     }
 
