@@ -11,6 +11,7 @@ let package = Package(
         .library(name: "CaesuraFormat", targets: ["CaesuraFormat"]),
         .library(name: "CaesuraMigration", targets: ["CaesuraMigration"]),
         .library(name: "CaesuraNode", targets: ["CaesuraNode"]),
+        .library(name: "CaesuraNodeService", targets: ["CaesuraNodeService"]),
         .library(name: "CaesuraRepository", targets: ["CaesuraRepository"]),
         .library(name: "CaesuraSchemas", targets: ["CaesuraSchemas"]),
         .library(name: "CaesuraService", targets: ["CaesuraService"]),
@@ -74,6 +75,13 @@ let package = Package(
         .target(
             name: "CaesuraNode", dependencies: ["Caesura", "CaesuraFormat", "CaesuraMigration"]),
         .target(
+            name: "CaesuraNodeService",
+            dependencies: [
+                "Caesura", "CaesuraMigration", "CaesuraNode", "CaesuraRepository",
+                "CaesuraTransport",
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]),
+        .target(
             name: "CaesuraRepository",
             dependencies: ["Caesura", "CaesuraFormat", "CaesuraMigration", "CXXHash"]),
         .target(name: "CaesuraRoutes", dependencies: ["Caesura"]),
@@ -97,10 +105,14 @@ let package = Package(
         .executableTarget(
             name: "CaesuraTool",
             dependencies: [
-                "Caesura", "CaesuraFormat", "CaesuraRepository", "CaesuraRoutes", "CaesuraSchemas",
-                "CaesuraSimulation", "CZlib",
+                "Caesura", "CaesuraFormat", "CaesuraMigration", "CaesuraNode",
+                "CaesuraNodeService", "CaesuraRepository", "CaesuraRoutes", "CaesuraSchemas",
+                "CaesuraService", "CaesuraSimulation", "CaesuraTransport", "CZlib",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ]),
         .target(
             name: "CaesuraTransport",
@@ -130,6 +142,15 @@ let package = Package(
             name: "CaesuraMigrationTests",
             dependencies: ["Caesura", "CaesuraFormat", "CaesuraMigration", "CaesuraTesting"]),
         .testTarget(
+            name: "CaesuraNodeServiceTests",
+            dependencies: [
+                "Caesura", "CaesuraMigration", "CaesuraNode", "CaesuraNodeService",
+                "CaesuraRepository", "CaesuraTransport", "TestCertificates",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "X509", package: "swift-certificates"),
+            ]),
+        .testTarget(
             name: "CaesuraNodeTests",
             dependencies: ["Caesura", "CaesuraFormat", "CaesuraMigration", "CaesuraNode"]),
         .testTarget(
@@ -154,19 +175,27 @@ let package = Package(
             name: "CaesuraToolTests",
             dependencies: [
                 "Caesura", "CaesuraFormat", "CaesuraRepository", "CaesuraRoutes", "CaesuraTool",
+                "TestCertificates",
+                .product(name: "X509", package: "swift-certificates"),
             ]),
         .testTarget(
             name: "CaesuraTransportTests",
             dependencies: [
-                "CaesuraFormat", "CaesuraMigration", "CaesuraTransport",
-                .product(name: "Crypto", package: "swift-crypto"),
+                "CaesuraFormat", "CaesuraMigration", "CaesuraTransport", "TestCertificates",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
-                .product(name: "SwiftASN1", package: "swift-asn1"),
                 .product(name: "X509", package: "swift-certificates"),
             ]),
+        .target(
+            name: "TestCertificates",
+            dependencies: [
+                "CaesuraTransport",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "SwiftASN1", package: "swift-asn1"),
+                .product(name: "X509", package: "swift-certificates"),
+            ], path: "Tests/TestCertificates"),
     ],
     swiftLanguageModes: [.v6]
 )

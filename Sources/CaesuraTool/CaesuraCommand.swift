@@ -1,6 +1,8 @@
 import ArgumentParser
 import Caesura
+import CaesuraMigration
 import CaesuraRepository
+import CaesuraTransport
 import Foundation
 
 /// The `caesura` command.
@@ -25,7 +27,8 @@ struct CaesuraCommand: AsyncParsableCommand {
         subcommands: [
             Log.self, Inspect.self, Verify.self, Export.self, Diff.self, Restore.self, Compact.self,
             Schema.self,
-            Prune.self, Replay.self, Simulate.self, Demo.self,
+            Prune.self, Replay.self, RunNode.self, Migrate.self, Partitions.self, Simulate.self,
+            Demo.self,
         ])
 
     /// Runs the command line and turns every failure into an error, a hint and an exit code.
@@ -44,6 +47,12 @@ struct CaesuraCommand: AsyncParsableCommand {
             fail(error)
         } catch let error as RepositoryError {
             fail(ToolError(error))
+        } catch let error as TransportError {
+            fail(ToolError(error))
+        } catch let error as OwnerRegisterError {
+            fail(ToolError(error))
+        } catch let error as MigrationProblem {
+            fail(ToolError(error.message))
         } catch let error as StoreError {
             fail(ToolError(error.description))
         } catch {

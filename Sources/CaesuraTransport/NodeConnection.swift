@@ -66,11 +66,36 @@ public final class NodeConnection: Sendable {
         let frame = message.frame(about: move)
         let count = frame.header.count + frame.body.count
         try await outbox.admit(count)
+        write(message, frame)
+    }
+
+    /// Sends a message, and does not wait, however much is not yet written.
+    ///
+    /// For whoever bounds by other means what it sends, and waits for ``ready()`` before it answers more.
+    ///
+    /// - Precondition: As ``send(_:about:)``.
+    /// - Complexity: Copies the bytes of a chunk once.
+    /// - Throws: Why the connection ended; the message was not sent then.
+    public func post(
+        _ message: MigrationMessage, about move: UInt64 = 0
+    ) throws(TransportError) {
+        let frame = message.frame(about: move)
+        try outbox.add(frame.header.count + frame.body.count)
+        write(message, frame)
+    }
+
+    /// Waits while as much as ``TransportLimits/sendHighWatermark`` is not yet written.
+    ///
+    /// - Throws: `cancelled`; else why the connection ended.
+    public func ready() async throws(TransportError) { try await outbox.admit(0) }
+
+    /// Writes a frame that is counted.
+    private func write(_ message: MigrationMessage, _ frame: (header: [UInt8], body: [UInt8])) {
         if case .hello(let hello) = message {
             channel.triggerUserOutboundEvent(
                 ConnectionHandler.Command.take(Int(hello.bodyLimit)), promise: nil)
         }
-        let outbox = outbox
+        let (outbox, count) = (outbox, frame.header.count + frame.body.count)
         channel.writeAndFlush(Self.buffer(frame, channel.allocator))
             .whenComplete { _ in outbox.wrote(count) }
     }

@@ -57,6 +57,17 @@ final class Outbox: Sendable {
         if let error { throw error }
     }
 
+    /// Counts a frame, whether there is room for it or not.
+    ///
+    /// - Throws: Why the connection ended; then nothing is counted.
+    func add(_ bytes: Int) throws(TransportError) {
+        let end = state.withLock { state in
+            if state.end == nil { state.outstanding += bytes }
+            return state.end
+        }
+        if let end { throw end }
+    }
+
     private static let cancelled = TransportError(
         .cancelled, "the task was cancelled while it waited to send")
 

@@ -17,6 +17,9 @@ enum CaesuraProgram {
         var output: String
         var errors: String
         var json: Any? { try? JSONSerialization.jsonObject(with: Data(output.utf8)) }
+
+        /// Ends the test if it has failed.
+        func requireSuccess() throws { try #require(exitCode == 0, "\(errors)") }
     }
 
     struct Started {
@@ -24,6 +27,9 @@ enum CaesuraProgram {
         fileprivate let input = Pipe()
         fileprivate let output: URL
         fileprivate let errors: URL
+
+        /// What it has printed up to now.
+        var outputSoFar: String { (try? String(contentsOf: output, encoding: .utf8)) ?? "" }
 
         /// Closes standard input and waits for the end.
         func finish() -> Run {

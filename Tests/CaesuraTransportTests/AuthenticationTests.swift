@@ -3,6 +3,7 @@ import Foundation
 import NIOCore
 import NIOSSL
 import SwiftASN1
+import TestCertificates
 import Testing
 import X509
 

@@ -1,5 +1,6 @@
 import CaesuraMigration
 import NIOCore
+import TestCertificates
 import Testing
 
 @testable import CaesuraTransport

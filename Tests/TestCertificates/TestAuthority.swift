@@ -2,16 +2,16 @@ import Crypto
 import Foundation
 import NIOSSL
 import SwiftASN1
-import X509
+package import X509
 
-@testable import CaesuraTransport
+package import CaesuraTransport
 
 /// A certificate authority that lives for one test.
-struct TestAuthority {
+package struct TestAuthority {
     private let key = P256.Signing.PrivateKey()
     private let certificate: Certificate
 
-    init() throws {
+    package init() throws {
         let name = try DistinguishedName { CommonName("authority") }
         certificate = try Certificate(
             version: .v3, serialNumber: Certificate.SerialNumber(),
@@ -25,9 +25,9 @@ struct TestAuthority {
     }
 
     /// A certificate and its key, as PEM.
-    struct Paper {
-        var certificate: String
-        var key: String
+    package struct Paper {
+        package var certificate: String
+        package var key: String
     }
 
     /// Signs a certificate.
@@ -36,7 +36,7 @@ struct TestAuthority {
     ///   - names: What its subjectAltName has; without any it has no such extension.
     ///   - commonName: What its subject has.
     ///   - days: On which days it is valid, counted from now.
-    func sign(
+    package func sign(
         _ names: [GeneralName], commonName: String = "a node", days: Range<Int> = -1..<1
     ) throws -> Paper {
         let own = P256.Signing.PrivateKey()
@@ -57,10 +57,10 @@ struct TestAuthority {
     }
 
     /// The authority's own certificate, as PEM.
-    var root: String { get throws { try certificate.serializeAsPEM().pemString } }
+    package var root: String { get throws { try certificate.serializeAsPEM().pemString } }
 
     /// An identity of some names that trusts this authority, or another one.
-    func identity(
+    package func identity(
         _ names: [GeneralName], commonName: String = "a node", days: Range<Int> = -1..<1,
         trusting other: TestAuthority? = nil
     ) throws -> NodeIdentity {
@@ -70,7 +70,7 @@ struct TestAuthority {
     }
 
     /// That of a node.
-    func node(_ name: String) throws -> TransportSecurity {
+    package func node(_ name: String) throws -> TransportSecurity {
         .mutualTLS(try identity([.dnsName(name)]))
     }
 

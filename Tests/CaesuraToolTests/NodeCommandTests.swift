@@ -1,0 +1,179 @@
+import CaesuraRepository
+import Foundation
+import TestCertificates
+import Testing
+import X509
+
+/// Nodes as processes, and orders to them.
+@Suite(.timeLimit(.minutes(30)))
+struct NodeCommandTests {
+    /// Starts a node in a directory, and returns when it listens.
+    private func start(
+        _ name: String, in directory: String, _ more: [String] = ["--insecure"]
+    ) throws -> CaesuraProgram.Started {
+        let node = try CaesuraProgram.start(
+            [
+                "node", "--name", name, "--listen", "127.0.0.1:0", "--repository",
+                "\(directory)/\(name)", "--owners", "\(directory)/owners", "--partitions", "4",
+            ] + more)
+        while node.outputSoFar.isEmpty, node.process.isRunning { usleep(1_000) }
+        return node
+    }
+
+    private func stop(_ node: CaesuraProgram.Started) -> CaesuraProgram.Run {
+        node.process.terminate()
+        return node.finish()
+    }
+
+    private func partitions(of name: String, in directory: String) throws -> [[String: Any]] {
+        let run = try CaesuraProgram.run([
+            "partitions", "--node", name, "--owners", "\(directory)/owners", "--insecure",
+            "--json",
+        ])
+        #expect(run.exitCode == 0, "\(run.errors)")
+        let overview = try #require(run.json as? [String: Any])
+        return try #require(overview["partitions"] as? [[String: Any]])
+    }
+
+    private func holdings(of name: String, in directory: String) throws -> Set<String> {
+        Set(try partitions(of: name, in: directory).compactMap { $0["holding"] as? String })
+    }
+
+    /// Returns when a node serves all partitions.
+    private func awaitAll(of name: String, in directory: String) throws {
+        while try holdings(of: name, in: directory) != ["served"] { usleep(10_000) }
+    }
+
+    @Test func `partitions move between two processes, and survive the end of both`() throws {
+        try CaesuraProgram.withDirectory { directory in
+            try CaesuraProgram.run(["demo", "--directory", "\(directory)/demo", "--rows", "2000"])
+                .requireSuccess()
+            try FileManager.default.moveItem(
+                atPath: "\(directory)/demo/state", toPath: "\(directory)/a")
+            let before = try export("\(directory)/a")
+            var (a, b) = try (
+                start("a", in: directory, ["--insecure", "--create"]), start("b", in: directory)
+            )
+            try awaitAll(of: "a", in: directory)
+            let run = try CaesuraProgram.run([
+                "migrate", "--from", "a", "--to", "b", "--owners", "\(directory)/owners",
+                "--insecure", "--budget", "10s", "--json",
+            ])
+            #expect(run.exitCode == 0, "\(run.errors)")
+            let report = try #require(run.json as? [String: Any])
+            let moves = try #require(report["moves"] as? [[String: Any]])
+            #expect(moves.count == 5)
+            #expect(moves.allSatisfy { $0["outcome"] as? String == "moved" })
+            #expect(moves.allSatisfy { $0["blackout"] as? Int ?? 0 > 0 })
+            #expect(try holdings(of: "a", in: directory) == ["elsewhere"])
+            #expect(try holdings(of: "b", in: directory) == ["served"])
+            for node in [a, b] { #expect(stop(node).exitCode == 0) }
+            // They go on from what is on disk.
+            (a, b) = try (start("a", in: directory), start("b", in: directory))
+            try awaitAll(of: "b", in: directory)
+            #expect(try holdings(of: "a", in: directory) == ["elsewhere"])
+            for node in [a, b] { #expect(stop(node).exitCode == 0) }
+            #expect(try export("\(directory)/b") == before)
+            #expect(try export("\(directory)/a") == [])
+        }
+    }
+
+    /// The rows of a repository's sessions, sorted.
+    private func export(_ repository: String) throws -> [String] {
+        let run = try CaesuraProgram.run([
+            "export", repository, "--region", "sessions", "--format", "jsonl",
+        ])
+        #expect(run.exitCode == 0, "\(run.errors)")
+        return run.output.split(separator: "\n").map(String.init).sorted()
+    }
+
+    @Test func `nodes with certificates take orders of an operator, and of nobody else`() throws {
+        try CaesuraProgram.withDirectory { directory in
+            let authority = try TestAuthority()
+            try authority.root.write(
+                toFile: "\(directory)/root.pem", atomically: true, encoding: .utf8)
+            func papers(_ name: String) throws -> [String] {
+                let paper = try authority.sign([.dnsName(name)])
+                let path = "\(directory)/\(name)"
+                try paper.certificate.write(
+                    toFile: path + ".pem", atomically: true, encoding: .utf8)
+                try paper.key.write(toFile: path + ".key", atomically: true, encoding: .utf8)
+                return [
+                    "--certificate", path + ".pem", "--key", path + ".key", "--trust",
+                    "\(directory)/root.pem",
+                ]
+            }
+            let a = try start("a", in: directory, papers("a") + ["--create"])
+            let b = try start("b", in: directory, papers("b"))
+            let order = [
+                "migrate", "--from", "a", "--to", "b", "--owners", "\(directory)/owners",
+                "--budget", "10s",
+            ]
+            let refused = try CaesuraProgram.run(order + papers("stranger"))
+            #expect(refused.exitCode == 1)
+            #expect(refused.errors.contains("stranger is no operator of node a"))
+            let plain = try CaesuraProgram.run(order + ["--insecure"])
+            #expect(plain.exitCode == 1)
+            let done = try CaesuraProgram.run(order + papers("operator"))
+            #expect(done.exitCode == 0, "\(done.errors)")
+            #expect(done.output.contains("5 of 5 partitions moved to node b"), "\(done.output)")
+            for node in [a, b] { #expect(stop(node).exitCode == 0) }
+        }
+    }
+
+    @Test func `a node that ends gives its partitions to its successor`() throws {
+        try CaesuraProgram.withDirectory { directory in
+            let b = try start("b", in: directory)
+            let a = try start(
+                "a", in: directory, ["--insecure", "--create", "--successor", "b"])
+            try awaitAll(of: "a", in: directory)
+            let run = stop(a)
+            #expect(run.exitCode == 0, "\(run.errors)")
+            #expect(try holdings(of: "b", in: directory) == ["served"])
+            #expect(stop(b).exitCode == 0)
+        }
+    }
+
+    @Test(
+        arguments: [
+            ["migrate", "--from", "a", "--to", "b", "--owners", "o"],
+            ["migrate", "--from", "a", "--to", "a", "--owners", "o", "--insecure"],
+            ["migrate", "--from", "a", "--to", "b", "--owners", "o", "--insecure", "--key", "k"],
+            [
+                "migrate", "--from", "a", "--to", "b", "--owners", "o", "--insecure",
+                "--partitions", "10,x",
+            ],
+            [
+                "migrate", "--from", "a", "--to", "b", "--owners", "o", "--insecure", "--budget",
+                "1",
+            ],
+            [
+                "node", "--name", "a", "--listen", "nowhere", "--repository", "r", "--owners", "o",
+                "--insecure",
+            ],
+            [
+                "node", "--name", "a", "--listen", "127.0.0.1:0", "--repository", "r", "--owners",
+                "o", "--insecure", "--partitions", "3",
+            ],
+        ])
+    func `a wrong command line is refused before anything is done`(arguments: [String]) throws {
+        let run = try CaesuraProgram.run(arguments)
+        #expect(run.exitCode == 64, "\(run.errors)")
+        #expect(!FileManager.default.fileExists(atPath: "o"))
+    }
+
+    @Test func `a node that never ran is named, and so is one that does not run`() throws {
+        try CaesuraProgram.withDirectory { directory in
+            let order = [
+                "partitions", "--node", "a", "--owners", "\(directory)/owners", "--insecure",
+            ]
+            let never = try CaesuraProgram.run(order)
+            #expect(never.exitCode == 1)
+            #expect(never.errors.contains("no node a has ever run"))
+            #expect(stop(try start("a", in: directory)).exitCode == 0)
+            let gone = try CaesuraProgram.run(order)
+            #expect(gone.exitCode == 1)
+            #expect(gone.errors.contains("a at 127.0.0.1:"))
+        }
+    }
+}
