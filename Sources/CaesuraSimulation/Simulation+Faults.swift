@@ -53,7 +53,7 @@ extension Simulation {
         // Longer than all timeouts one after another: a silent connection, a move that waits for its source, appends
         // that come late.
         let end = plan.duration + .seconds(400)
-        while !isAtRest, let event = agenda.next(before: end) { event() }
+        while !isAtRest, let event = try next(before: end) { event() }
         guard isAtRest else { return fail("it does not come to rest: " + unrest) }
         try check()
     }

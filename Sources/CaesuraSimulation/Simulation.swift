@@ -95,6 +95,7 @@ public final class Simulation {
     var isCalm = false
     var outcome = Outcome()
     let narrate: ((String) -> Void)?
+    private let isCancelled: () -> Bool
 
     /// Clients write and read rows of so many keys, from 0.
     static let keyCount = 40
@@ -105,10 +106,16 @@ public final class Simulation {
 
     /// Prepares a run.
     ///
-    /// - Parameter narrate: Is told what happens, a line each.
-    public init(_ plan: Plan, narrate: ((String) -> Void)? = nil) {
+    /// - Parameters:
+    ///   - narrate: Is told what happens, a line each.
+    ///   - isCancelled: Whether the run is to end before its end; it is asked all the time.
+    public init(
+        _ plan: Plan, narrate: ((String) -> Void)? = nil,
+        isCancelled: @escaping () -> Bool = { false }
+    ) {
         self.plan = plan
         self.narrate = narrate
+        self.isCancelled = isCancelled
         processes = Array(repeating: nil, count: plan.nodes)
         disks = Array(repeating: nil, count: plan.nodes)
         fullUntil = Array(repeating: .zero, count: plan.nodes)
@@ -118,18 +125,32 @@ public final class Simulation {
     }
 
     /// Runs it to its end.
+    ///
+    /// - Throws: `CancellationError` when it is cancelled; what a node throws that cannot be set up.
     public func run() throws -> Outcome {
+        // What is still to happen holds the world, and the world holds it.
+        defer {
+            agenda = Agenda()
+            processes = []
+            connections = []
+        }
         for index in 0..<plan.nodes { try start(index) }
         for client in clients { schedule(after: think()) { self.ask(client) } }
         scheduleMove()
         for fault in plan.faults { agenda.schedule(at: fault.time) { self.inject(fault) } }
         agenda.schedule(at: plan.duration) { self.calmDown() }
-        while let event = agenda.next(before: plan.duration) { event() }
+        while let event = try next(before: plan.duration) { event() }
         try settle()
         outcome.violations = history.violations
         outcome.answered = history.answered
         outcome.duration = agenda.now
         return outcome
+    }
+
+    /// What happens next; nil when nothing does before a time.
+    func next(before end: Duration) throws -> (() -> Void)? {
+        if isCancelled() { throw CancellationError() }
+        return agenda.next(before: end)
     }
 
     // MARK: Time

@@ -28,7 +28,7 @@ enum CaesuraProgram {
         fileprivate let output: URL
         fileprivate let errors: URL
 
-        /// What it has printed up to now.
+        /// What it has printed by now.
         var outputSoFar: String { (try? String(contentsOf: output, encoding: .utf8)) ?? "" }
 
         /// Closes standard input and waits for the end.

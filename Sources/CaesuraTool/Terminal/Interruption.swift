@@ -34,7 +34,14 @@ enum Interruption {
         }
         // No SA_RESTART: a read that waits for a pipe comes back. SA_RESETHAND: the second signal kills.
         action.sa_flags = Int32(bitPattern: UInt32(SA_RESETHAND))
-        for signal in [SIGINT, SIGTERM] { unsafe sigaction(signal, &action, nil) }
+        var signals = sigset_t()
+        unsafe sigemptyset(&signals)
+        for signal in [SIGINT, SIGTERM] {
+            unsafe sigaction(signal, &action, nil)
+            unsafe sigaddset(&signals, signal)
+        }
+        // Who has started the process may have blocked them, and a mask is handed on.
+        unsafe pthread_sigmask(SIG_UNBLOCK, &signals, nil)
         Thread.detachNewThread {
             _ = try? bell.fileHandleForReading.read(upToCount: 1)
             _ = poll(nil, 0, patience)

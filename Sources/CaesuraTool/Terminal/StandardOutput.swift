@@ -13,6 +13,13 @@ enum StandardOutput {
         try write([UInt8](try encoder.encode(result)) + [UInt8(ascii: "\n")])
     }
 
+    /// Writes one of several results for scripts: JSON with sorted keys in a line of its own.
+    static func writeJSONLine(_ result: some Encodable) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        try write([UInt8](try encoder.encode(result)) + [UInt8(ascii: "\n")])
+    }
+
     /// Writes all bytes, without a copy: they come by the hundred megabytes.
     static func write(_ bytes: [UInt8]) throws(ToolError) {
         var written = 0
