@@ -5,6 +5,8 @@ final class SimulatedClient {
     /// What it asks a node for.
     struct Request {
         var client: Int
+        /// Which of the client's requests.
+        var number: UInt64
         /// Of a write, by which a node knows it again.
         var sequence: UInt64
         var key: UInt64
@@ -27,6 +29,8 @@ final class SimulatedClient {
     /// What it knows of owners.
     var owners: [PartitionNumber: OwnerEntry] = [:]
     var sequence: UInt64 = 0
+    /// The number of requests so far.
+    var asked: UInt64 = 0
     /// What it waits for; nil between two.
     var request: Request?
     /// What the answer must be above, or at least.

@@ -25,9 +25,17 @@ final class SimulatedProcess {
     private(set) var isAlive = true
     /// Until when it stands still.
     var pausedUntil = Duration.zero
+    /// Whether it does.
+    var isPaused = false
+    /// What it does once it goes on, in order.
+    var postponed: [() -> Void] = []
     /// How far its clock is ahead.
     var clockLead = Duration.zero
     var links: [Node.Link: (connection: SimulatedConnection, isOpener: Bool)] = [:]
+    /// The other nodes of its connections, those that are gone included.
+    var peers: [Node.Link: Int] = [:]
+    /// What was in a step here when it was last looked at.
+    var lastPlaces: [Presence] = []
     /// The number of the timer of each kind that counts.
     var timers: [Node.Timer: UInt64] = [:]
     var isWorkScheduled = false
@@ -76,6 +84,9 @@ final class SimulatedProcess {
         try incoming.adopt()
     }
 
+    /// The node of a name.
+    static func index(of name: String) -> Int? { Int(name.dropFirst("node-".count)) }
+
     /// What gates have told.
     func takeDrained() -> [Node.Ticket] {
         inbox.drained.withLock { drained in
@@ -107,6 +118,7 @@ final class SimulatedProcess {
         checkpoint = nil
         answers = []
         links = [:]
+        postponed = []
     }
 }
 

@@ -14,10 +14,11 @@ extension Simulation {
         let key = UInt64(work.below(Self.keyCount))
         let isWrite = work.below(3) > 0
         if isWrite { client.sequence += 1 }
+        client.asked += 1
         client.bound = isWrite ? history.askWrite(key) : history.askRead(key)
         client.request = SimulatedClient.Request(
-            client: client.index, sequence: client.sequence, key: key, isWrite: isWrite,
-            fencingEpoch: nil, attempt: 0)
+            client: client.index, number: client.asked, sequence: client.sequence, key: key,
+            isWrite: isWrite, fencingEpoch: nil, attempt: 0)
         send(client, to: nil)
     }
 
@@ -38,9 +39,8 @@ extension Simulation {
         }
         // Again, if nothing comes; somebody else may know more.
         schedule(after: Self.patience) { [self] in
-            guard client.request?.attempt == request.attempt,
-                client.request?.sequence == request.sequence,
-                client.request?.isWrite == request.isWrite
+            guard client.request?.number == request.number,
+                client.request?.attempt == request.attempt
             else { return }
             client.owners[partition(of: request.key)] = nil
             send(client, to: work.below(plan.nodes))
@@ -157,9 +157,7 @@ extension Simulation {
     private func answer(_ request: SimulatedClient.Request, _ answer: SimulatedClient.Answer) {
         schedule(after: microseconds(30..<300)) { [self] in
             let client = clients[request.client]
-            guard client.request?.sequence == request.sequence,
-                client.request?.isWrite == request.isWrite, client.request?.key == request.key
-            else { return }
+            guard client.request?.number == request.number else { return }
             let partition = partition(of: request.key)
             switch answer {
             case .done(let count):
@@ -176,12 +174,16 @@ extension Simulation {
                     client.owners[partition] = entry
                 }
                 schedule(after: .milliseconds(1 + work.below(5))) { [self] in
-                    guard client.request?.attempt == request.attempt else { return }
+                    guard client.request?.number == request.number,
+                        client.request?.attempt == request.attempt
+                    else { return }
                     send(client, to: entry == nil ? work.below(plan.nodes) : nil)
                 }
             case .tryAgain:
                 schedule(after: .milliseconds(1 + work.below(20))) { [self] in
-                    guard client.request?.attempt == request.attempt else { return }
+                    guard client.request?.number == request.number,
+                        client.request?.attempt == request.attempt
+                    else { return }
                     send(client, to: work.below(plan.nodes))
                 }
             }

@@ -6,12 +6,22 @@ import CaesuraNode
 /// What goes wrong, and what must be true when nothing does any more.
 extension Simulation {
     func inject(_ fault: Fault) {
-        note("fault: \(fault.kind)")
-        switch fault.kind {
+        inject(fault.kind)
+    }
+
+    func inject(_ kind: Fault.Kind) {
+        note("fault: \(kind)")
+        countHits(of: kind)
+        switch kind {
         case .crash(let node, let downtime):
             crash(node)
             schedule(after: downtime) { [self] in restart(node) }
-        case .pause(let node, let time): processes[node]?.pausedUntil = agenda.now + time
+        case .crashBoth(let a, let first, let b, let second):
+            for (node, downtime) in [(a, first), (b, second)] {
+                crash(node)
+                schedule(after: downtime) { [self] in restart(node) }
+            }
+        case .pause(let node, let time): pause(node, for: time)
         case .clockJump(let node, let time): processes[node]?.clockLead += time
         case .disconnect(let a, let b): disconnect(a, b)
         case .partition(let a, let b, let time): cut(a, b, for: time)
@@ -21,6 +31,36 @@ extension Simulation {
         case .registerOutage(let time): register.outage = agenda.now + time
         case .unknownAppend(let delay): register.unknown.append(delay)
         case .diskFull(let node, let time): fullUntil[node] = agenda.now + time
+        case .stop(let node):
+            guard let process = processes[node], !process.isPaused else { return }
+            for partition in process.node.division.partitions {
+                carryOut(process.node.stop(partition, at: clock(process)), process)
+            }
+            attend(process)
+        case .aimed(let step, let delay, let kind):
+            lastNumber += 1
+            armed.append(ArmedFault(number: lastNumber, step: step, delay: delay, kind: kind))
+        }
+    }
+
+    /// Lets a process stand still; what is to happen in it meanwhile happens when it goes on, in the same order.
+    private func pause(_ node: Int, for time: Duration) {
+        guard let process = processes[node] else { return }
+        process.isPaused = true
+        process.pausedUntil = max(process.pausedUntil, agenda.now + time)
+        schedule(after: process.pausedUntil - agenda.now) { [self] in
+            guard process.isAlive, process.pausedUntil <= agenda.now else { return }
+            note("\(name(node)) goes on")
+            process.isPaused = false
+            let postponed = process.postponed
+            process.postponed = []
+            for body in postponed {
+                body()
+                attend(process)
+            }
+        }
+        schedule(after: Self.silence) { [self] in
+            if process.isAlive, process.isPaused, time >= Self.silence { forsake(process) }
         }
     }
 
@@ -43,8 +83,9 @@ extension Simulation {
         delays = [:]
         flips = [:]
         duplicates = [:]
+        armed = []
         for index in 0..<plan.nodes { restart(index) }
-        for process in processes { process?.pausedUntil = .zero }
+        // Who stands still goes on in its time.
     }
 
     /// Lets the world come to rest, and looks at it.
@@ -73,6 +114,7 @@ extension Simulation {
                 reasons.append("\(name(index)) is down")
                 continue
             }
+            if process.isPaused { reasons.append("\(name(index)) stands still") }
             if !process.node.isSettled { reasons.append("\(name(index)) is not settled") }
             reasons += process.node.moves.map { "\(name(index)) moves \($0)" }
             reasons += process.node.incomingMoves.map { "\(name(index)) takes \($0)" }

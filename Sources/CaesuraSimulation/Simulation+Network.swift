@@ -4,7 +4,7 @@ import CaesuraNode
 
 /// Connections between nodes.
 extension Simulation {
-    private func pair(_ a: Int, _ b: Int) -> [Int] { [min(a, b), max(a, b)] }
+    func pair(_ a: Int, _ b: Int) -> [Int] { [min(a, b), max(a, b)] }
 
     private func delay(_ a: Int, _ b: Int) -> Duration {
         let base = microseconds(30..<300)
@@ -37,6 +37,8 @@ extension Simulation {
         connections.append(connection)
         process.links[links.0] = (connection, true)
         peer.links[links.1] = (connection, false)
+        process.peers[links.0] = peer.index
+        peer.peers[links.1] = process.index
         let names: Set = [name(process.index)]
         schedule(after: .zero, by: peer) { [self] in
             guard connection[false].isOpen else { return }
@@ -70,12 +72,14 @@ extension Simulation {
             flips[way] = bits
             frame[bit / 8] ^= 1 << UInt8(bit % 8)
             hasDamaged = true
+            countHits(of: .bitFlip, onFrameAbout: move, over: connection)
         }
         if case .chunk = message, plan.mistake == .sendsChunkTwice { frame += frame }
         if let count = duplicates[way], count > 0 {
             duplicates[way] = count - 1
             frame += frame
             hasDamaged = true
+            countHits(of: .duplicate, onFrameAbout: move, over: connection)
         }
         // A gigabyte a second.
         let time = delay(way[0], way[1]) + .nanoseconds(frame.count)
@@ -131,7 +135,23 @@ extension Simulation {
         connections.filter { pair($0[true].node, $0[false].node) == pair(a, b) }
     }
 
+    /// Whether there is a connection between two nodes.
+    func isConnected(_ a: Int, _ b: Int) -> Bool {
+        connections(a, b).contains { $0[true].isOpen && $0[false].isOpen && !$0.isHalfOpen }
+    }
+
     // MARK: Faults
+
+    /// Closes a process's connections on their other sides: nothing has come from it for too long.
+    func forsake(_ process: SimulatedProcess) {
+        for connection in connections {
+            for isOpener in [true, false]
+            where connection[isOpener].process == process.number && connection[isOpener].isOpen {
+                close(connection, !isOpener, after: .zero)
+                close(connection, isOpener, after: .zero)
+            }
+        }
+    }
 
     func disconnect(_ a: Int, _ b: Int) {
         for connection in connections(a, b) {

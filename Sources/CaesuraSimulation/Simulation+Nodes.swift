@@ -50,15 +50,24 @@ extension Simulation {
     func attend(_ process: SimulatedProcess) {
         var drained = process.takeDrained()
         while !drained.isEmpty {
-            for ticket in drained { handle(.drained(ticket), process) }
+            for ticket in drained { tellDrained(ticket, process) }
             drained = process.takeDrained()
         }
         for (number, resumption) in process.takeResumed() { resume(number, resumption, process) }
+        notice(process)
         guard !process.isWorkScheduled, process.node.hasWork(at: clock(process)) else { return }
         process.isWorkScheduled = true
         schedule(after: microseconds(10..<200), by: process) { [self] in
             process.isWorkScheduled = false
             carryOut(process.node.work(at: clock(process)), process)
+        }
+    }
+
+    /// Tells that the writers have left a gate: at once, or later, as threads do that are inside for a while.
+    private func tellDrained(_ ticket: Node.Ticket, _ process: SimulatedProcess) {
+        if network.below(2) == 0 { return handle(.drained(ticket), process) }
+        schedule(after: microseconds(10..<1_000), by: process) { [self] in
+            handle(.drained(ticket), process)
         }
     }
 
@@ -154,6 +163,7 @@ extension Simulation {
         if !register.unknown.isEmpty {
             isKnown = false
             let delay = register.unknown.removeFirst()
+            countHits(ofUnknownAppendTo: partition, by: process)
             schedule(after: .milliseconds(1), by: process) { [self] in
                 handle(.appended(ticket, nil), process)
             }
@@ -166,6 +176,7 @@ extension Simulation {
                     handle(.appended(ticket, nil), process)
                 }
             }
+            if !isKnown { countHits(ofLateAppendTo: partition) }
             let outcome = register.append(entry, to: partition)
             note("the register: \(entry) \(String(describing: outcome))", entry.fencingEpoch)
             guard isKnown else { return }
@@ -226,9 +237,9 @@ extension Simulation {
         schedule(after: .milliseconds(work.below(300))) { [self] in
             if isCalm { return }
             scheduleMove()
-            guard let process = processes[work.below(plan.nodes)],
-                process.pausedUntil <= agenda.now
-            else { return }
+            guard let process = processes[work.below(plan.nodes)], !process.isPaused else {
+                return
+            }
             let partitions = process.node.division.partitions
             let partition = partitions[work.below(partitions.count)]
             let target = name(work.below(plan.nodes))

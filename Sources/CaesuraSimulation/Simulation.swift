@@ -38,9 +38,7 @@ public final class Simulation {
             // Some runs without faults but of the network, some with few of all kinds, some with many.
             let count = [0, 3, 10, 30, 60][random.below(5)]
             faults = Fault.schedule(count: count, until: duration, nodes: nodes, &random)
-            answersAreDurable = faults.contains {
-                if case .crash = $0.kind { true } else { false }
-            }
+            answersAreDurable = faults.contains(where: \.kind.crashes)
         }
     }
 
@@ -64,6 +62,8 @@ public final class Simulation {
         public var moved = 0
         /// Moves that were given up, or aborted.
         public var givenUp = 0
+        /// What faults have hit.
+        public var coverage = Coverage()
         /// The time that has passed in the world.
         public var duration = Duration.zero
         /// A checksum of all that has happened.
@@ -86,6 +86,8 @@ public final class Simulation {
     var delays: [[Int]: (delay: Duration, until: Duration)] = [:]
     var flips: [[Int]: [UInt32]] = [:]
     var duplicates: [[Int]: Int] = [:]
+    /// The faults that wait for a step, in the order of their times.
+    var armed: [ArmedFault] = []
     /// Whether bytes were changed: moves may end as damaged then.
     var hasDamaged = false
     let clients: [SimulatedClient]
@@ -103,6 +105,8 @@ public final class Simulation {
     static let patience = Duration.milliseconds(400)
     /// After how long a silent connection is closed: MIGRATION.md section 7.
     static let silence = Duration.seconds(30)
+    /// Longer than all time limits one after another: until silence is noticed, and a target has waited for its source.
+    static let longPause = silence + .seconds(61)
 
     /// Prepares a run.
     ///
@@ -165,9 +169,7 @@ public final class Simulation {
     ) {
         schedule(after: time) { [self] in
             guard process.isAlive else { return }
-            if process.pausedUntil > agenda.now {
-                return schedule(after: process.pausedUntil - agenda.now, by: process, body)
-            }
+            if process.isPaused { return process.postponed.append(body) }
             body()
             attend(process)
         }

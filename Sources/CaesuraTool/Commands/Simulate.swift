@@ -24,6 +24,8 @@ struct Simulate: ParsableCommand {
     var trace = false
     @Flag(help: "Find a shorter run with fewer faults that fails, too.")
     var minimize = false
+    @Flag(help: "Print how often which fault has hit which step of a move.")
+    var coverage = false
     @Flag(help: "Print a line of JSON for each seed, and one of totals.")
     var json = false
     @Option(
@@ -52,7 +54,7 @@ struct Simulate: ParsableCommand {
     }
 
     func run() throws {
-        var totals = SimulationTotals(version: version)
+        var totals = SimulationTotals(version: version, withCoverage: coverage)
         var bar = ProgressBar("simulating")
         defer { bar.clear() }
         do {
@@ -81,9 +83,9 @@ struct Simulate: ParsableCommand {
     ) throws {
         var plan = Simulation.Plan(seed: seed, duration: .seconds(seconds))
         plan.mistake = mistake
-        var run = SimulatedRun(
-            plan, try outcome(of: plan, isTraced: trace && !minimize), version: version)
-        totals.add(run, seed)
+        let outcome = try self.outcome(of: plan, isTraced: trace && !minimize)
+        var run = SimulatedRun(plan, outcome, version: version)
+        totals.add(run, hitting: outcome.coverage)
         let isWrong = !run.violations.isEmpty
         guard isWrong || json else { return }
         if isWrong, minimize {

@@ -1,3 +1,5 @@
+import CaesuraSimulation
+
 /// What came of several runs of `caesura simulate`.
 struct SimulationTotals: Codable {
     /// The release of this tool: a seed means the same in no other.
@@ -17,17 +19,30 @@ struct SimulationTotals: Codable {
     /// Their seeds.
     var failedSeeds: [UInt64] = []
 
-    init(version: String) { self.version = version }
+    /// How often which fault has hit which step; nil if nobody asks.
+    var coverage: [String: [String: Int]]?
+    private var hit = Coverage()
 
-    mutating func add(_ run: SimulatedRun, _ seed: UInt64) {
+    private enum CodingKeys: CodingKey {
+        case version, seeds, simulatedHours, answered, moved, givenUp, failed, failedSeeds, coverage
+    }
+
+    init(version: String, withCoverage: Bool) {
+        self.version = version
+        if withCoverage { coverage = hit.counts }
+    }
+
+    mutating func add(_ run: SimulatedRun, hitting hits: Coverage) {
         seeds += 1
         simulatedHours += run.simulatedSeconds / 3_600
         answered += run.answered
         moved += run.moved
         givenUp += run.givenUp
+        hit.add(hits)
+        if coverage != nil { coverage = hit.counts }
         if run.violations.isEmpty { return }
         failed += 1
-        failedSeeds.append(seed)
+        failedSeeds.append(run.seed)
     }
 
     /// What stands beside a bar.
@@ -35,7 +50,8 @@ struct SimulationTotals: Codable {
 
     /// What a person reads.
     var text: String {
-        "\(counted(seeds, "run")) of \(simulatedHours.short) simulated hours: "
+        (coverage == nil ? "" : hit.text)
+            + "\(counted(seeds, "run")) of \(simulatedHours.short) simulated hours: "
             + "\(counted(answered, "request")) answered, \(counted(moved, "move")) done and "
             + "\(givenUp.grouped) given up, \(failed.grouped) wrong\n"
     }
