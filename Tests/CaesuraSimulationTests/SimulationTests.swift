@@ -12,6 +12,23 @@ struct SimulationTests {
         #expect(outcome.violations.isEmpty, "seed \(seed)")
     }
 
+    /// Without a checkpoint of who created it, nobody would have it after both crashed.
+    @Test func `a partition is given away once it is durable where it was created`() throws {
+        for seed in 0..<40 as Range<UInt64> {
+            var plan = Simulation.Plan(seed: seed, duration: .milliseconds(500))
+            plan.faults = [
+                Fault(
+                    time: .zero,
+                    kind: .aimed(
+                        at: .owning, after: .zero,
+                        .crashBoth(0, .milliseconds(5), 1, .milliseconds(5))))
+            ]
+            plan.answersAreDurable = true
+            let outcome = try Simulation(plan).run()
+            #expect(outcome.violations.isEmpty, "seed \(seed)")
+        }
+    }
+
     @Test func `the same seed gives the same trace`() throws {
         let outcomes = try (0..<2).map { _ in
             try Simulation(Simulation.Plan(seed: 77, duration: .seconds(5))).run()
