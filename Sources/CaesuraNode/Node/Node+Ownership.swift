@@ -112,7 +112,12 @@ extension Node {
     ) {
         guard case .appending(let entry) = holdings[partition] else { return }
         switch outcome {
-        case .appended: serve(partition, entry, isDurable: true, &actions)
+        case .appended:
+            // A checkpoint that has the rows has their mark, too; what was only created is in none.
+            let isDurable =
+                marks[partition] == Mark(node: configuration.name, tenure: entry.tenure)
+            serve(partition, entry, isDurable: isDurable, &actions)
+            if !isDurable { actions.append(.makeDurable(ticket(.keep(partition, entry)))) }
         case .refused(let last):
             holdings[partition] = .unknown
             settle(partition, last, now, &actions)

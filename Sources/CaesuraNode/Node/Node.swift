@@ -163,6 +163,8 @@ public final class Node {
         case answer(MoveRequest, Link, UInt64)
         /// An entry of this process's start.
         case begin(PartitionNumber)
+        /// A checkpoint of what this process has created.
+        case keep(PartitionNumber, OwnerEntry)
         /// An entry of a move out of here.
         case outgoing(UInt64)
         /// An entry, or a checkpoint, of a move into here.
@@ -378,7 +380,7 @@ public final class Node {
             }
         case .answer(let request, let link, let number):
             self.answer(request, link, number, answer, now, &actions)
-        case .begin, .outgoing, .incoming, .remove, .probe, nil: break
+        case .begin, .keep, .outgoing, .incoming, .remove, .probe, nil: break
         }
     }
 
@@ -391,7 +393,7 @@ public final class Node {
         case .incoming(let partition, let attempt):
             guard incoming[partition]?.move.machine.request.attempt == attempt else { break }
             feed(.appended(outcome), partition, now, &actions)
-        case .settle, .answer, .remove, .probe, nil: break
+        case .settle, .answer, .keep, .remove, .probe, nil: break
         }
     }
 
@@ -406,22 +408,28 @@ public final class Node {
         switch purposes.removeValue(forKey: ticket.number) {
         case .outgoing(let number): feed(.sealed, number, now, &actions)
         case .remove(let partition): remove(partition)
-        case .settle, .answer, .begin, .incoming, .probe, nil: break
+        case .settle, .answer, .begin, .keep, .incoming, .probe, nil: break
         }
     }
 
     private func durable(_ ticket: Ticket, _ now: Duration, _ actions: inout [Action]) {
-        guard
-            case .incoming(let partition, let attempt) =
-                purposes.removeValue(forKey: ticket.number),
-            incoming[partition]?.move.machine.request.attempt == attempt
-        else { return }
-        if case .serving(let entry, _) = holdings[partition] {
-            holdings[partition] = .serving(entry, isDurable: true)
-            for asker in askers.removeValue(forKey: partition) ?? [] {
-                send(.durable(entry), asker.move, over: asker.link, &actions)
-            }
+        switch purposes.removeValue(forKey: ticket.number) {
+        case .keep(let partition, let entry):
+            guard holdings[partition] == .serving(entry, isDurable: false) else { return }
+            becameDurable(partition, &actions)
+        case .incoming(let partition, let attempt):
+            guard incoming[partition]?.move.machine.request.attempt == attempt else { return }
+            becameDurable(partition, &actions)
+            feed(.durable, partition, now, &actions)
+        case .settle, .answer, .begin, .outgoing, .remove, .probe, nil: break
         }
-        feed(.durable, partition, now, &actions)
+    }
+
+    private func becameDurable(_ partition: PartitionNumber, _ actions: inout [Action]) {
+        guard case .serving(let entry, _) = holdings[partition] else { return }
+        holdings[partition] = .serving(entry, isDurable: true)
+        for asker in askers.removeValue(forKey: partition) ?? [] {
+            send(.durable(entry), asker.move, over: asker.link, &actions)
+        }
     }
 }
