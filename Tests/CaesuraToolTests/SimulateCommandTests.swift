@@ -86,8 +86,8 @@ struct SimulateCommandTests {
         #expect(runs[0].exitCode == 0)
         #expect(runs[0].output == runs[1].output)
         let lines = runs[0].output.split(separator: "\n")
-        #expect(lines.count > 1_000)
-        #expect(lines.first == "0.0 seconds node-0 starts")
+        #expect(lines.count > 10)
+        #expect(lines.contains("0.0 seconds node-0 starts"))
         #expect(lines.last?.hasPrefix("1 run of ") == true)
     }
 

@@ -307,7 +307,9 @@ public struct SourceMove: Hashable, Sendable {
         case (.copying, .applied(let applied)), (.finishing, .applied(let applied)),
             (.lettingGo, .applied(let applied)):
             self.applied(applied, now, &actions)
-        case (.copying, .audit(let audit)), (.finishing, .audit(let audit)):
+        // A target sends it once more over another connection, and that may be all it waited for.
+        case (.copying, .audit(let audit)), (.sealing, .audit(let audit)),
+            (.finishing, .audit(let audit)), (.handingOver, .audit(let audit)):
             audits.others = audit
             compareAudits(&actions)
         case (.handingOver, .owned(let entry)) where entry == committed:
@@ -316,8 +318,9 @@ public struct SourceMove: Hashable, Sendable {
         where durable.fencingEpoch >= entry.fencingEpoch && durable.owner == entry.owner:
             actions.append(.remove)
             end(.moved(durable), &actions)
-        // It could not take them back yet.
-        case (.lettingGo, .giveUp): actions.append(.wait(Self.recoveryPause))
+        // It could not take them back yet, or has not learned yet of the latest entry that it has appended.
+        case (.lettingGo, .giveUp), (.lettingGo, .durable):
+            actions.append(.wait(Self.recoveryPause))
         case (.lettingGo, _), (.aborting, _): break
         case (_, .giveUp(let problem)): giveUp(problem, isTold: true, &actions)
         default:
