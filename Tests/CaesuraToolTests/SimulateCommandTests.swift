@@ -41,8 +41,25 @@ struct SimulateCommandTests {
             let sum = lines.prefix(3).reduce(0) { $0 + ($1[key] as? Int ?? -1) }
             #expect(lines[3][key] as? Int == sum, "\(key)")
         }
+        #expect(lines[3]["coverage"] == nil)
         #expect(lines[3]["answered"] as? Int ?? 0 > 0)
         #expect(lines[3]["simulatedHours"] as? Double ?? 0 > 0)
+    }
+
+    @Test func `what was hit is a table, or part of the totals`() throws {
+        let arguments = ["simulate", "--seed", "5", "--seconds", "1", "--coverage"]
+        let text = try CaesuraProgram.run(arguments)
+        #expect(text.exitCode == 0)
+        let table = text.output.split(separator: "\n").dropLast()
+        #expect(table.count == 22)
+        #expect(table.first?.hasPrefix("  step  ") == true)
+        let json = try CaesuraProgram.run(arguments + ["--json"])
+        let totals = try #require(try Self.lines(json.output).last)
+        let counts = try #require(totals["coverage"] as? [String: [String: Int]])
+        #expect(counts.count == 21)
+        #expect(counts["copying"]?["targetStops"] != nil)
+        // No other node takes part in a start.
+        #expect(counts["reading"]?["targetStops"] == nil)
     }
 
     @Test func `a mistake is found: the seed, the release and what is wrong are printed`() throws {
