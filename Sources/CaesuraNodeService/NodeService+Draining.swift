@@ -23,16 +23,22 @@ extension NodeService {
         timer.cancel()
     }
 
-    /// Gives a partition to the first successor that takes it.
+    /// Gives a partition to the first successor that takes it, with a larger budget each time that one is too small.
     private func giveAway(_ partition: PartitionNumber, beginningWith index: Int) async {
         let successors = configuration.successors
         var next = index
+        var budget = configuration.drainBudget
         while isStillNeeded(partition), !isDrainOver {
             let end = try? await move(
-                partition, to: successors[next % successors.count],
-                budget: configuration.drainBudget, policy: configuration.drainPolicy)
+                partition, to: successors[next % successors.count], budget: budget,
+                policy: configuration.drainPolicy)
             next += 1
-            if case .moved? = end?.outcome { return }
+            switch end?.outcome {
+            case .moved: return
+            // A longer pause is better than that it stays with a process that ends.
+            case .givenUp(let problem) where problem.code == .doesNotConverge: budget *= 4
+            default: break
+            }
             try? await Task.sleep(for: Self.drainPause)
         }
     }

@@ -40,7 +40,8 @@ public actor NodeService: Service {
         public var operators: Set<String> = ["operator"]
         /// The nodes that get its partitions when it shuts down, in turn; none to keep them for its next process.
         public var successors: [String] = []
-        /// What the blackout of a partition may take when it shuts down.
+        /// What the blackout of a partition may take when it shuts down, at first; four times as much after each try that
+        /// this was too little for.
         public var drainBudget = Duration.milliseconds(5)
         /// What is done where that cannot be.
         public var drainPolicy = SourceMove.Policy.slow(limit: .milliseconds(1))
