@@ -41,9 +41,13 @@ struct OrderTests {
         let b = try await world.member("b", security: authority.node("b"))
         try await world.run {
             await fill(a)
-            let answers = try await answers(
-                to: .move(MoveOrder(to: "b", budget: .seconds(1))), of: "a", in: world,
-                as: authority.node("operator"))
+            var answers: [Answer] = []
+            // On a busy machine a handover may take longer than it is given, and is taken back.
+            repeat {
+                answers += try await self.answers(
+                    to: .move(MoveOrder(to: "b", budget: .seconds(60))), of: "a", in: world,
+                    as: authority.node("operator"))
+            } while await a.service.partitions.contains { $0.holding == .served }
             let partitions = Set(a.service.division.partitions)
             var (handedOver, moved) = (Set<PartitionNumber>(), Set<PartitionNumber>())
             for answer in answers {
@@ -53,6 +57,7 @@ struct OrderTests {
                     #expect(blackout > .zero)
                     handedOver.insert(partition)
                 case .ended(let end):
+                    if case .aborted = end.outcome { continue }
                     guard case .moved = end.outcome else {
                         Issue.record("\(end)")
                         continue

@@ -163,6 +163,8 @@ private struct WatchedStorage: Storage {
                     written.add(1, ordering: .relaxed)
                     restored.sessions.remove(key)
                     key += 1
+                    // Two of such writers would leave nobody a thread on a machine of two cores.
+                    await Task.yield()
                 }
             }
             while written.load(ordering: .relaxed) == 0 { await Task.yield() }
