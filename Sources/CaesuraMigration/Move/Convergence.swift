@@ -29,6 +29,8 @@ public struct Convergence: Hashable, Sendable {
         case improves
         /// Three rounds have not made it a tenth shorter.
         case stuck
+        /// What it takes besides the last delta is longer than the budget: neither rounds nor slower writers help.
+        case tooFar
     }
 
     /// What the blackout may take.
@@ -81,6 +83,7 @@ public struct Convergence: Hashable, Sendable {
         guard let prediction else { return .improves }
         if prediction <= budget { return .fits }
         guard predictions.count > Self.patience else { return .improves }
+        if overhead > budget { return .tooFar }
         let earlier = predictions[predictions.count - 1 - Self.patience]
         return prediction <= earlier * 0.9 ? .improves : .stuck
     }

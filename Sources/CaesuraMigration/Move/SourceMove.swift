@@ -469,6 +469,7 @@ public struct SourceMove: Hashable, Sendable {
             actions += [.seal, .wait(plan.handoverLimit)]
         case .stuck where hasAgreed: slowDown(&actions)
         case .improves: beginRound(&actions)
+        case .tooFar: giveUp(tooFar, &actions)
         // No better until the audit is over.
         case .fits, .stuck: awaitsAudit = true
         }
@@ -490,6 +491,13 @@ public struct SourceMove: Hashable, Sendable {
                 .doesNotConverge,
                 "writers change \(Int(dirty)) bytes a second and the target applies \(Int(applied)): the blackout would be "
                     + "\(blackout), and \(plan.budget) are allowed"), &actions)
+    }
+
+    private var tooFar: MigrationProblem {
+        MigrationProblem(
+            .doesNotConverge,
+            "the register takes \(registerTime) and a round trip \(roundTrip): the blackout would be \(convergence.overhead) "
+                + "without any writers, and \(plan.budget) are allowed")
     }
 
     // MARK: Audit
