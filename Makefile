@@ -19,12 +19,13 @@ test: libraries
 bench:
 	SWIFT="$(SWIFT)" PEERS=$(PEERS) QUICK=$(QUICK) Benchmarks/run
 
-# The example's present version reads all that shipped, its schemas are those in the lock, and its versions exchange
-# checkpoints.
+# The example's present version reads all that shipped, its schemas are those in the lock, its versions exchange
+# checkpoints, and its nodes hand their sessions to each other under load.
 examples: libraries
 	$(SWIFT) test --package-path Examples/SessionService
 	$(SWIFT) package --package-path Examples/SessionService schema check
 	SWIFT="$(SWIFT)" Examples/SessionService/rolling-upgrade
+	SWIFT="$(SWIFT)" Examples/SessionService/rolling-restart
 
 lint:
 	$(SWIFT) format lint --strict --recursive Package.swift Plugins Sources Tests \

@@ -21,19 +21,33 @@ package struct Sessions: Sendable {
             cart: opening.cart ?? [], language: opening.language ?? "en")
     }
 
-    package enum Outcome { case counted, wrongToken, noSession }
+    package enum Outcome: UInt8, Sendable { case counted, wrongToken, noSession }
 
     /// Counts a visit, if it comes with the session's token.
     package func visit(_ id: UUID, token: String, _ visit: Visit) -> Outcome {
-        table.update(id) { session in
-            guard session.token == token else { return .wrongToken }
-            session.lastSeen = .now
-            session.visits += 1
-            if let plan = visit.plan { session.plan = plan }
-            if let cart = visit.cart { session.cart = cart }
-            if let language = visit.language { session.language = language }
-            return .counted
-        } ?? .noSession
+        table.update(id) { Self.count(visit, token: token, &$0) } ?? .noSession
+    }
+
+    /// The row of a session, to change it in a transaction.
+    package func row(_ id: UUID) -> RowReference { table.row(id) }
+
+    /// Counts a visit in a transaction over the session's row, if it comes with the session's token.
+    package func visit(
+        _ id: UUID, token: String, _ visit: Visit, in transaction: borrowing Transaction
+    ) -> Outcome {
+        transaction.update(table, id) { Self.count(visit, token: token, &$0) } ?? .noSession
+    }
+
+    private static func count(
+        _ visit: Visit, token: String, _ session: inout Session.Editor
+    ) -> Outcome {
+        guard session.token == token else { return .wrongToken }
+        session.lastSeen = .now
+        session.visits += 1
+        if let plan = visit.plan { session.plan = plan }
+        if let cart = visit.cart { session.cart = cart }
+        if let language = visit.language { session.language = language }
+        return .counted
     }
 
     /// What a client may see; no token is read for it.

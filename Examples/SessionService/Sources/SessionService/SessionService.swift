@@ -1,5 +1,9 @@
 import ArgumentParser
+import AsyncHTTPClient
 import Caesura
+import CaesuraMigration
+import CaesuraNode
+import CaesuraNodeService
 import CaesuraRepository
 import CaesuraService
 import Foundation
@@ -16,6 +20,8 @@ struct SessionService: AsyncParsableCommand {
 
     @Option(help: "The directory of the checkpoints; it is made if it is not there.")
     var repository: String
+
+    @OptionGroup var nodes: NodeOptions
 
     func run() async throws {
         let logger = Logger(label: "sessions")
@@ -35,8 +41,15 @@ struct SessionService: AsyncParsableCommand {
         let checkpoints = repository.checkpoints(
             of: store, every: .milliseconds(100), options: options)
 
+        let node = try await node(of: store, checkpoints, logger)
+        let client = HTTPClient(eventLoopGroup: .singletonMultiThreadedEventLoopGroup)
+        let routes = SessionRoutes(
+            sessions: sessions,
+            place: SessionPlace(node: node, replies: try ReplyTable(in: store)),
+            checkpoints: checkpoints,
+            forwarding: node.map { Forwarding(node: $0, client: client) })
         let server = Application(
-            router: SessionRoutes(sessions: sessions, checkpoints: checkpoints).router,
+            router: routes.router,
             configuration: ApplicationConfiguration(
                 address: .hostname(listen.host, port: listen.port)),
             onServerRunning: { channel in
@@ -46,10 +59,48 @@ struct SessionService: AsyncParsableCommand {
             },
             logger: logger)
 
-        // The server stops first, when its last request is answered; then the last checkpoint is taken.
-        try await ServiceGroup(
-            services: [CheckpointService(checkpoints), server],
-            gracefulShutdownSignals: [.sigterm, .sigint], logger: logger
-        ).run()
+        // The node stops first: it gives its sessions away, while the server goes on and forwards what comes late. Then the
+        // server, when its last request is answered; then the last checkpoint is taken.
+        var services: [any Service] = [CheckpointService(checkpoints), server]
+        if let node { services.append(node) }
+        let result = await Result {
+            try await ServiceGroup(
+                services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger
+            ).run()
+        }
+        try await client.shutdown()
+        try result.get()
+    }
+
+    /// The node that this process is, if it is one of several.
+    private func node(
+        of store: Store, _ checkpoints: ContinuousCheckpoints, _ logger: Logger
+    ) async throws -> NodeService? {
+        guard let owners = nodes.owners else { return nil }
+        var configuration = try nodes.configuration(
+            service: NetworkAddress(host: listen.host, port: UInt16(clamping: listen.port)))
+        configuration.observer = { event in
+            switch event {
+            case .connectionFailed(let error): logger.warning("\(error)")
+            case .registerFailed(let error): logger.error("\(error)")
+            case .notDurable(let error): logger.error("\(error)")
+            case .reported(let report): logger.info("\(report)")
+            default: break
+            }
+        }
+        return try await NodeService(
+            configuration, of: store, register: DirectoryOwnerRegister(owners),
+            addresses: DirectoryAddressBook(owners), checkpoints: checkpoints)
+    }
+}
+
+extension Result where Failure == any Error, Success == Void {
+    fileprivate init(_ body: () async throws -> Void) async {
+        do {
+            try await body()
+            self = .success(())
+        } catch {
+            self = .failure(error)
+        }
     }
 }

@@ -1,0 +1,57 @@
+import Caesura
+import CaesuraMigration
+import CaesuraNode
+import CaesuraNodeService
+import Foundation
+
+/// Where sessions are: all here, or each at the node that has its partition.
+struct SessionPlace: Sendable {
+    /// Nil if there is one node.
+    let node: NodeService?
+    let replies: ReplyTable
+
+    /// How long a request waits for a partition that is being handed over.
+    private static let patience = Duration.seconds(5)
+
+    /// Does something with a session, if it is here; a partition that is being handed over is waited for.
+    ///
+    /// - Throws: A `GateError` if it is not, or is waited for too long: nothing was done then.
+    func perform<Value>(_ id: UUID, _ body: () -> Value) async throws -> Value {
+        guard let node else { return body() }
+        return try await node.write(to: id, until: .now + Self.patience) { _ in body() }
+    }
+
+    /// What is left of a request once it was carried out, by which one that comes again is known.
+    struct Number {
+        var client: UInt64
+        var sequence: UInt64
+    }
+
+    /// Changes a session once, however often a request comes.
+    ///
+    /// - Returns: What `body` returned the first time; nil for a request that is older than the last of its client.
+    func performOnce(
+        _ number: Number, _ id: UUID, touching row: RowReference,
+        _ body: (borrowing Transaction) -> UInt8
+    ) async throws -> UInt8? {
+        let range = range(of: id)
+        let place = replies.place(of: number.client, in: range)
+        return try await perform(id) {
+            let outcome = replies.perform(
+                client: number.client, sequence: number.sequence, place: place, at: .now,
+                in: range, touching: [row]
+            ) { transaction in [body(transaction)] }
+            switch outcome {
+            case .done(let reply), .repeated(let reply): return reply.first
+            case .tooOld, .tooLong: return nil
+            }
+        }
+    }
+
+    private func range(of id: UUID) -> HashRange {
+        guard let node, let range = node.division.range(of: node.partition(of: id)) else {
+            return .all
+        }
+        return range
+    }
+}
