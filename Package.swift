@@ -38,8 +38,7 @@ let package = Package(
             capability: .command(
                 intent: .custom(
                     verb: "schema",
-                    description: "Compare the package's schemas with those that shipped.")),
-            dependencies: ["CaesuraTool"]),
+                    description: "Compare the package's schemas with those that shipped."))),
         .systemLibrary(
             name: "CZlib", pkgConfig: "zlib",
             providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),

@@ -19,8 +19,10 @@ struct CaesuraSchema: CommandPlugin {
         rest.removeFirst()
         let present = context.pluginWorkDirectoryURL.appending(path: name)
         try ask(try build(name), for: present)
+        // Not a dependency of the plug-in: then each build of a package that has it built the tool, and all that the tool
+        // needs, for plug-ins too.
         let status = try run(
-            context.tool(named: "CaesuraTool").url,
+            build("caesura"),
             ["schema", subcommand, present.path(percentEncoded: false)] + rest,
             in: context.package.directoryURL)
         // The tool has said what is wrong.
@@ -52,7 +54,7 @@ struct CaesuraSchema: CommandPlugin {
         }
     }
 
-    /// Builds an executable; where it is.
+    /// Builds an executable of this package or of one that it uses; where it is.
     private func build(_ name: String) throws -> URL {
         let result = try packageManager.build(
             .product(name), parameters: .init(configuration: .inherit, logging: .concise))
