@@ -144,7 +144,7 @@ let package = Package(
             name: "CaesuraNodeServiceTests",
             dependencies: [
                 "Caesura", "CaesuraMigration", "CaesuraNode", "CaesuraNodeService",
-                "CaesuraRepository", "CaesuraTransport", "TestCertificates",
+                "CaesuraRepository", "CaesuraTransport", "TestCertificates", "TestNode",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "X509", package: "swift-certificates"),
@@ -195,6 +195,16 @@ let package = Package(
                 .product(name: "SwiftASN1", package: "swift-asn1"),
                 .product(name: "X509", package: "swift-certificates"),
             ], path: "Tests/TestCertificates"),
+        .executableTarget(
+            name: "TestNode",
+            dependencies: [
+                "Caesura", "CaesuraMigration", "CaesuraNode", "CaesuraNodeService",
+                "CaesuraRepository", "CaesuraService", "CaesuraSimulation", "CaesuraTransport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ], path: "Tests/TestNode"),
     ],
     swiftLanguageModes: [.v6]
 )

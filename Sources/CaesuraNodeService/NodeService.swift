@@ -49,6 +49,8 @@ public actor NodeService: Service {
         public var drainLimit = Duration.seconds(60)
         /// What has happened; called on the node's thread, and should return soon.
         public var observer: (@Sendable (Event) -> Void)?
+        /// Sees the node after each event; for tests that hit it at a step of the protocol.
+        package var watcher: (@Sendable (Node) -> Void)?
 
         /// Sets a node up.
         public init(
@@ -215,6 +217,7 @@ public actor NodeService: Service {
     func handle(_ event: Node.Event) {
         guard phase == .running else { return }
         carryOut(node.handle(event, at: now))
+        configuration.watcher?(node)
     }
 
     func carryOut(_ actions: [Node.Action]) {

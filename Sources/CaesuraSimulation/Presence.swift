@@ -52,6 +52,14 @@ extension ProtocolStep {
         case .adopting, .ended: return nil
         }
     }
+
+    init(_ standing: Node.Standing) {
+        switch standing {
+        case .reading: self = .reading
+        case .appending: self = .returning
+        case .missing: self = .missing
+        }
+    }
 }
 
 extension SimulatedProcess {
@@ -88,14 +96,9 @@ extension SimulatedProcess {
                     source: isOpener ? index : peer, target: isOpener ? peer : index, move: 0))
         }
         for (partition, standing) in node.unsettled {
-            let step: ProtocolStep =
-                switch standing {
-                case .reading: .reading
-                case .appending: .returning
-                case .missing: .missing
-                }
             all.append(
-                Presence(step: step, node: index, source: index, partition: partition))
+                Presence(
+                    step: ProtocolStep(standing), node: index, source: index, partition: partition))
         }
         let queued = waiting.values.map { write in
             node.division.partition(ofHash: write.request.key.hash(with: Self.hashKey))

@@ -1,0 +1,144 @@
+import Caesura
+import CaesuraMigration
+import CaesuraNode
+import CaesuraNodeService
+import CaesuraRepository
+import CaesuraService
+import CaesuraTransport
+import Foundation
+import Logging
+import ServiceLifecycle
+import UnixSignals
+
+@Schema("count")
+struct Count {
+    @Field(1) var count: UInt64
+}
+
+/// A node whose clients ask on standard input, and are answered on standard output, each by lines.
+///
+///     write CLIENT SEQUENCE KEY     done CLIENT SEQUENCE COUNT, once that is on disk, or: again CLIENT SEQUENCE
+///     move TARGET                   ended COUNT, when each partition that was here has moved or stays: so many have moved
+///     holdings                      holdings, and of each partition what it is to this node
+struct CountingNode {
+    let service: NodeService
+    private let checkpoints: ContinuousCheckpoints
+    private let counts: Table<UInt64, Count>
+    private let replies: ReplyTable
+    private let aim: Aim?
+
+    init(
+        _ name: String, _ directory: String, createsPartitions: Bool, _ aim: Aim?
+    ) async throws {
+        let repository = try await Repository.open(.directory("\(directory)/\(name)"))
+        let store = Store()
+        counts = try store.table("counts", key: UInt64.self, row: Count.self)
+        replies = try ReplyTable(in: store)
+        try await repository.restore(into: store)
+        var options = ContinuousCheckpoints.Options()
+        options.retention = Retention(newest: 2)
+        checkpoints = repository.checkpoints(
+            of: store, every: .milliseconds(5), options: options)
+        var configuration = NodeService.Configuration(
+            Node.Configuration(name: name, moveBits: 1, createsPartitions: createsPartitions),
+            listen: NetworkAddress(host: "127.0.0.1", port: 0), security: .insecure)
+        configuration.transport.pingInterval = .milliseconds(100)
+        configuration.transport.silence = .milliseconds(500)
+        configuration.observer = { event in
+            if case .listens = event { Lines.write("listens") }
+            FileHandle.standardError.write(Data("\(name): \(event)\n".utf8))
+        }
+        configuration.watcher = { node in aim?.look(at: node) }
+        service = try await NodeService(
+            configuration, of: store, register: DirectoryOwnerRegister("\(directory)/owners"),
+            addresses: DirectoryAddressBook("\(directory)/owners"), checkpoints: checkpoints)
+        self.aim = aim
+    }
+
+    func run() async throws {
+        let group = ServiceGroup(
+            services: [CheckpointService(checkpoints), service],
+            gracefulShutdownSignals: [.sigterm],
+            logger: Logger(label: "node", factory: { _ in SwiftLogNoOpLogHandler() }))
+        async let running: Void = group.run()
+        for await line in Lines.read() {
+            let words = line.split(separator: " ").map(String.init)
+            Task { await answer(words) }
+        }
+        await group.triggerGracefulShutdown()
+        try await running
+    }
+
+    private func answer(_ words: [String]) async {
+        switch words.first {
+        case "write":
+            let numbers = words.dropFirst().compactMap { UInt64($0) }
+            await write(client: numbers[0], sequence: numbers[1], key: numbers[2])
+        case "move": await move(to: words[1])
+        case "holdings":
+            let holdings = await service.partitions.map { "\($0.partition.rawValue)=\($0.holding)" }
+            Lines.write("holdings " + holdings.joined(separator: " "))
+        default: Lines.write("what?")
+        }
+    }
+
+    // MARK: Writes
+
+    private func write(client: UInt64, sequence: UInt64, key: UInt64) async {
+        do {
+            let count = try await count(client: client, sequence: sequence, key: key)
+            aim?.answerWaits()
+            try await checkpoints.durable()
+            Lines.write("done \(client) \(sequence) \(count.map { "\($0)" } ?? "none")")
+        } catch {
+            Lines.write("again \(client) \(sequence)")
+        }
+    }
+
+    /// Adds one to a row, once; nil for a request that is older than the client's last.
+    private func count(
+        client: UInt64, sequence: UInt64, key: UInt64
+    ) async throws(GateError) -> UInt64? {
+        guard let range = service.division.range(of: service.partition(of: key)) else { return nil }
+        let place = replies.place(of: client, in: range)
+        let outcome = try await service.write(to: key, until: .now + .seconds(1)) { _ in
+            replies.perform(
+                client: client, sequence: sequence, place: place, at: .now, in: range,
+                touching: [counts.row(key)]
+            ) { transaction in
+                let count =
+                    transaction.update(counts, key) { row -> UInt64 in
+                        row.count += 1
+                        return row.count
+                    } ?? 1
+                if count == 1 { transaction[counts, key] = Count(count: 1) }
+                return Array("\(count)".utf8)
+            }
+        }
+        switch outcome {
+        case .done(let reply), .repeated(let reply):
+            return UInt64(String(decoding: reply, as: UTF8.self))
+        case .tooOld, .tooLong: return nil
+        }
+    }
+
+    // MARK: Moves
+
+    private func move(to target: String) async {
+        let count = await withTaskGroup { group in
+            for partition in service.division.partitions {
+                group.addTask { () -> Int in
+                    let end = try? await service.move(
+                        partition, to: target, budget: .seconds(1),
+                        policy: .slow(limit: .milliseconds(1)))
+                    FileHandle.standardError.write(
+                        Data("\(partition.rawValue): \(String(describing: end))\n".utf8))
+                    guard case .moved = end?.outcome else { return 0 }
+                    return 1
+                }
+            }
+            return await group.reduce(0, +)
+        }
+        Lines.write("ended \(count)")
+    }
+}

@@ -1,0 +1,43 @@
+import ArgumentParser
+import CaesuraSimulation
+
+/// Two processes that move partitions to each other while clients count, one of which is killed or stopped at a chosen step
+/// of the protocol: `docs/FAULTS.md`, "Processes".
+///
+///     TestNode trial --step finishing --fault kill        the whole of it, once; `--rounds` for more
+///     TestNode node a DIRECTORY --create                  one process of it, as the trial starts it
+@main
+struct TestNode: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(subcommands: [RunTrials.self, RunNode.self])
+}
+
+struct RunTrials: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "trial")
+
+    @Option(transform: Aim.step) var step: Trial.Step
+    @Option var fault: Aim.Fault
+    @Option var rounds = 1
+
+    func run() throws {
+        for round in 1...rounds {
+            let trial = try Trial(step, fault)
+            let outcome = try trial.run()
+            print("\(step) \(fault) \(round): \(outcome)")
+        }
+    }
+}
+
+struct RunNode: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "node")
+
+    @Argument var name: String
+    @Argument var directory: String
+    @Flag var create = false
+    @Option(transform: Aim.step) var step: ProtocolStep?
+    @Option var fault: Aim.Fault = .kill
+
+    func run() async throws {
+        let aim = step.map { Aim($0, fault) }
+        try await CountingNode(name, directory, createsPartitions: create, aim).run()
+    }
+}
