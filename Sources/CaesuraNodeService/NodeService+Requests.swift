@@ -32,6 +32,27 @@ extension NodeService {
         }
     }
 
+    /// Reads the row of a key, if this node has it; while the partition is handed over, reads go on.
+    ///
+    /// What another node has written since it has taken over may be missed for about a round trip, as
+    /// ``PartitionGate/read(_:)`` says.
+    ///
+    /// - Parameters:
+    ///   - key: The key of the row, or of one of several that are in one partition.
+    ///   - deadline: When it stops waiting, should it come between two states of the gate.
+    /// - Throws: `elsewhere` with the node that has it; whatever else has kept `body` from running.
+    public nonisolated(nonsending) func read<Value>(
+        of key: some TableKey, until deadline: ContinuousClock.Instant, _ body: () -> Value
+    ) async throws(GateError) -> Value {
+        let partition = partition(of: key)
+        guard let gate = gates[partition] else { preconditionFailure("each hash has a gate") }
+        switch gate.read(body) {
+        case .done(let value): return value
+        case .elsewhere(let entry): throw .elsewhere(entry)
+        case .wait, .overtaken: return try await gate.perform(until: deadline) { _ in body() }
+        }
+    }
+
     /// Says that somebody knows a later owner of a partition than this node does: the register is read.
     public func overtaken(_ partition: PartitionNumber) { handle(.overtaken(partition)) }
 

@@ -303,6 +303,45 @@ struct PartitionGateTests {
         #expect(journal.take() == ["drained"])
     }
 
+    @Test func `reads go on while writes have stopped, and end with the partition`() throws {
+        let entries = try Entries()
+        let gate = PartitionGate()
+        func read(_ body: () -> UInt64 = { 7 }) -> String { Self.text(gate.read(body)) }
+        #expect(read() == "elsewhere -")
+        gate.serve(entries.first)
+        #expect(read() == "done 7")
+        gate.seal {}
+        #expect(read() == "done 7")
+        // It is served again meanwhile, or belongs to another: whose rows went with it.
+        #expect(
+            read {
+                gate.serve(entries.aborted)
+                return 8
+            } == "done 8")
+        gate.seal {}
+        #expect(
+            read {
+                gate.close(entries.last)
+                return 9
+            } == "elsewhere 8")
+        #expect(read() == "elsewhere 8")
+    }
+
+    @Test func `what was read of another tenure does not count`() throws {
+        let entries = try Entries()
+        let gate = PartitionGate()
+        gate.serve(entries.first)
+        gate.seal {}
+        let back = try OwnerEntry(.commit, of: entries.committed, to: "a")
+        let outcome = gate.read {
+            // The partition goes, and comes back.
+            gate.close(entries.committed)
+            gate.serve(back)
+            return UInt64(7)
+        }
+        #expect(Self.text(outcome) == "wait")
+    }
+
     @Test func `only so many writes wait`() throws {
         let journal = Journal()
         let gate = PartitionGate(waitingLimit: 2)

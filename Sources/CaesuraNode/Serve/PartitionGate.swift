@@ -152,6 +152,28 @@ public final class PartitionGate: Sendable {
         return .done(try body(epoch))
     }
 
+    /// Reads, if this node serves the partition, or its writes have only stopped.
+    ///
+    /// While they have stopped, another node may own the partition already and have changed what is read: that is seen here
+    /// once this node learns of it, about a round trip later. Who must not miss that reads as writes are done.
+    ///
+    /// - Complexity: That of `body`, and two atomic additions; a lock while writes have stopped.
+    /// - Returns: What `body` returns, or why it did not run or was in vain.
+    @inlinable public func read<Value>(_ body: () -> Value) -> Outcome<Value> {
+        if enter() != nil {
+            defer { leave() }
+            return .done(body())
+        }
+        guard case .sealed(let before) = state else { return refuse(nil) }
+        let value = body()
+        // The rows are taken out once it is known who else has them.
+        switch state {
+        case .serving(let after) where after.tenure == before.tenure: return .done(value)
+        case .sealed(let after) where after.tenure == before.tenure: return .done(value)
+        case .serving, .sealed, .elsewhere: return refuse(nil)
+        }
+    }
+
     /// Why a write did not run.
     @usableFromInline func refuse<Value>(_ known: UInt64?) -> Outcome<Value> {
         let state = self.state

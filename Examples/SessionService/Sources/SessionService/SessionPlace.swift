@@ -21,6 +21,14 @@ struct SessionPlace: Sendable {
         return try await node.write(to: id, until: .now + Self.patience) { _ in body() }
     }
 
+    /// Reads a session, if it is here; that goes on while its partition is handed over.
+    ///
+    /// - Throws: A `GateError` if it is not.
+    func read<Value>(_ id: UUID, _ body: () -> Value) async throws -> Value {
+        guard let node else { return body() }
+        return try await node.read(of: id, until: .now + Self.patience, body)
+    }
+
     /// What is left of a request once it was carried out, by which one that comes again is known.
     struct Number {
         var client: UInt64

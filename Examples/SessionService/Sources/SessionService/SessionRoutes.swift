@@ -28,7 +28,7 @@ struct SessionRoutes {
             }
             .get { _, context in
                 let id = try context.parameters.require("id", as: UUID.self)
-                guard let session = try await place.perform(id, { sessions.read(id) }) else {
+                guard let session = try await place.read(id, { sessions.read(id) }) else {
                     throw HTTPError.noSession
                 }
                 return session
