@@ -456,9 +456,15 @@ public struct SourceMove: Hashable, Sendable {
                 .send(.handover(Handover(epoch: flow.epoch, digest: digest))))
         }
         if round == 1, audits.own == nil { actions.append(.audit) }
+        let duration = now - flow.began
+        // There and back is part of it; a message that was measured may have waited for others.
+        if duration < roundTrip {
+            roundTrip = duration
+            estimateOverhead()
+        }
         convergence.note(
             Convergence.Round(
-                bytes: flow.appliedBytes, duration: now - flow.began, interval: flow.interval))
+                bytes: flow.appliedBytes, duration: duration, interval: flow.interval))
         decide(&actions)
     }
 
