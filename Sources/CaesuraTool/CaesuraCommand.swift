@@ -28,7 +28,7 @@ struct CaesuraCommand: AsyncParsableCommand {
             Log.self, Inspect.self, Verify.self, Export.self, Diff.self, Restore.self, Compact.self,
             Schema.self,
             Prune.self, Replay.self, RunNode.self, Migrate.self, Partitions.self, Simulate.self,
-            Demo.self,
+            Demo.self, DemoSuccessor.self,
         ])
 
     /// Runs the command line and turns every failure into an error, a hint and an exit code.

@@ -8,7 +8,7 @@ import Testing
         var loop = OpenLoop(perSecond: 10_000, duration: 100_000_000, window: 10_000_000)
         let start = MonotonicClock.now()
         var done = 0
-        loop.run(until: start + 100_000_000, meetsCheckpoint: { _ in false }) {
+        loop.run(until: start + 100_000_000, meetsCheckpoint: { _ in false }) { _ in
             done += 1
             if done == 300 {
                 let begun = MonotonicClock.now()
@@ -28,7 +28,7 @@ import Testing
         var loop = OpenLoop(perSecond: 100_000, duration: 10_000_000, window: 1_000_000)
         var done = 0
         loop.run(until: MonotonicClock.now() + 10_000_000, meetsCheckpoint: { _ in done % 2 == 1 })
-        {
+        { _ in
             done += 1
             return done < 100 ? .measured : .over
         }

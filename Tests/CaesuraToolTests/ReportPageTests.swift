@@ -59,7 +59,13 @@ import Testing
                     "Caesura",
                     "A cut flips an epoch; encoding and writing go on beside the writers.", quick,
                     [900, 1_400, 7_800], 41_300_000, short, pause: 41_000),
-            ])
+            ],
+            migration: DemoReport.Migration(
+                partitions: 17, byteCount: 44_000_000, duration: 900_000_000,
+                blackouts: [310_000, 1_240_000, 420_000], forwarded: 98_000,
+                before: quick.percentiles, during: copied.percentiles, after: quick.percentiles,
+                timeline: timeline(200, saves: [], pause: 0), timelineWindow: 20_000_000,
+                moving: DemoReport.Span(start: 2_000_000_000, end: 2_900_000_000)))
     }()
 
     @Test func `the page asks nothing of the network`() {
@@ -91,7 +97,9 @@ import Testing
         #expect(html.contains("<p class=\"figure\">8.41 s</p>"))
         #expect(html.contains("<p class=\"figure\">312 ms</p>"))
         #expect(html.contains("<p class=\"figure\">41.0 µs</p>"))
-        #expect(html.matches(of: #/<rect class="save"/#).count == 14)
+        // And the move.
+        #expect(html.matches(of: #/<rect class="save"/#).count == 15)
+        #expect(html.contains("1.24 ms at most"))
         #expect(!html.contains("nan") && !html.contains("inf,") && !html.contains("\"inf"))
     }
 
@@ -105,6 +113,8 @@ import Testing
             report.runs[index].saves = []
             report.runs[index].pauses = []
         }
+        report.migration.timeline = []
+        report.migration.blackouts = []
         let html = ReportPage(report: report).html
         #expect(!html.contains("nan"))
     }

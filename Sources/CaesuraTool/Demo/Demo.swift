@@ -6,9 +6,11 @@ import Foundation
 /// `caesura demo`.
 struct Demo: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Save a million sessions under load, in two usual ways and with Caesura.",
+        abstract:
+            "Save a million sessions under load, in two usual ways and with Caesura; then move them.",
         discussion: """
-            Takes less than two minutes. Writes report.html and leaves a repository to inspect.
+            In the end they move to a second process, which the demo starts. Takes less than two minutes. Writes \
+            report.html and leaves a repository to inspect.
             """)
 
     @Option(help: "Where the report and the repository go.")
@@ -40,7 +42,7 @@ struct Demo: AsyncParsableCommand {
     func run() async throws {
         let place = try await DemoDirectory(directory)
         try say("\(rows.grouped) sessions, \(rate.grouped) writes a second, \(cores) cores\n")
-        let runs = [
+        var runs = [
             try await runDictionary(
                 place, "1. A dictionary behind a lock, encoded by JSONEncoder with the lock held",
                 name: "Lock and JSON",
@@ -52,9 +54,13 @@ struct Demo: AsyncParsableCommand {
                 "A copy of a dictionary takes no time; the next write pays for it, which has to copy all rows "
                     + "before it changes one, with the lock held.",
                 save: { try $0.saveCopy(to: $1) }),
-            try await runCaesura(place),
         ]
-        let report = DemoReport(rows: rows, writesPerSecond: rate, cores: cores, runs: runs)
+        let store = Store()
+        let sessions = try store.table("sessions", key: UInt64.self, row: Session.self)
+        runs.append(try await runCaesura(place, store, sessions))
+        let migration = try await migrate(place, store, sessions)
+        let report = DemoReport(
+            rows: rows, writesPerSecond: rate, cores: cores, runs: runs, migration: migration)
         try place.write(ReportPage(report: report).html, to: "report.html")
         if json {
             try StandardOutput.writeJSON(report)
@@ -87,7 +93,7 @@ struct Demo: AsyncParsableCommand {
             name, explanation, saves: 1, pausing: 0,
             makeWrite: {
                 var visits = Visits(sessionCount: rows)
-                return {
+                return { _ in
                     let (id, time) = visits.next()
                     sessions.visit(id, at: time)
                     return .measured
@@ -98,10 +104,10 @@ struct Demo: AsyncParsableCommand {
 
     // MARK: With Caesura
 
-    private func runCaesura(_ place: DemoDirectory) async throws -> DemoReport.Run {
+    private func runCaesura(
+        _ place: DemoDirectory, _ store: Store, _ sessions: Table<UInt64, Session>
+    ) async throws -> DemoReport.Run {
         try say("3. A Caesura table, checkpointed into a repository")
-        let store = Store()
-        let sessions = try store.table("sessions", key: UInt64.self, row: Session.self)
         for index in 0..<rows { sessions[Session.id(index)] = Session(index: index) }
         let rows = rows
         return try await measure(
@@ -109,7 +115,7 @@ struct Demo: AsyncParsableCommand {
             saves: 10, pausing: 1_000_000_000,
             makeWrite: {
                 var visits = Visits(sessionCount: rows)
-                return {
+                return { _ in
                     let (id, time) = visits.next()
                     sessions.update(id) {
                         $0.visits &+= 1
@@ -124,6 +130,21 @@ struct Demo: AsyncParsableCommand {
             })
     }
 
+    private func migrate(
+        _ place: DemoDirectory, _ store: Store, _ sessions: Table<UInt64, Session>
+    ) async throws -> DemoReport.Migration {
+        try say("4. The same table moves to another process")
+        let migration = try await DemoMigration(
+            store, sessions, owners: place.owners, window: Self.window)
+        let moved = try await migration.run(
+            sessionCount: rows, rate: rate, margin: Self.margin)
+        try say(
+            "   \(moved.partitions) partitions, \(byteText(moved.byteCount)) in \(durationText(moved.duration)); "
+                + "longest blackout \(durationText(moved.longestBlackout)), "
+                + "longest wait of a write \(durationText(moved.during.p100))")
+        return moved
+    }
+
     // MARK: Measuring
 
     /// Runs the load, saves under it, and collects what the writes met.
@@ -133,7 +154,7 @@ struct Demo: AsyncParsableCommand {
     ///   - interval: Time from the start of one save to the start of the next, in nanoseconds.
     private func measure(
         _ name: String, _ explanation: String, saves: Int, pausing interval: UInt64,
-        makeWrite: @escaping @Sendable () -> (() -> OpenLoop.Outcome),
+        makeWrite: @escaping @Sendable () -> ((UInt64) -> OpenLoop.Outcome),
         save: () async throws -> (pause: UInt64, byteCount: Int)
     ) async throws -> DemoReport.Run {
         var progress = ProgressBar("   \(name.lowercased())")

@@ -28,8 +28,15 @@ struct DemoDirectory {
         }
         repository = try await Self.emptyRepository(root + "/state")
         // Not before the lock is ours.
-        for name in ["report.html", "sessions.json"] { try? files.removeItem(atPath: path(name)) }
+        for name in ["report.html", "sessions.json", Self.ownersName] {
+            try? files.removeItem(atPath: path(name))
+        }
     }
+
+    private static let ownersName = "owners"
+
+    /// A directory for an owner register, which is taken away when the demo is made anew.
+    var owners: String { path(Self.ownersName) }
 
     private static func emptyRepository(_ path: String) async throws -> Repository {
         do throws(RepositoryError) {

@@ -21,4 +21,17 @@ struct LatencyTimeline: Sendable {
         while longest.count <= index { longest.append(0) }
         if latency > longest[index] { longest[index] = latency }
     }
+
+    /// The longer of both in each window.
+    ///
+    /// - Precondition: The windows are as wide, and begin at about the same moment.
+    func merged(with other: LatencyTimeline) -> LatencyTimeline {
+        precondition(other.window == window, "windows of different widths")
+        var merged = self
+        for (index, latency) in other.longest.enumerated() {
+            if index == merged.longest.count { merged.longest.append(0) }
+            merged.longest[index] = max(merged.longest[index], latency)
+        }
+        return merged
+    }
 }

@@ -34,6 +34,8 @@ struct OpenLoop {
     enum Outcome {
         /// It was one of those that are measured.
         case measured
+        /// It is one of those, but ends elsewhere: whoever sees that measures it.
+        case elsewhere
         /// It was something else, which is not measured; the schedule begins anew behind it.
         case apart
         /// There is no more to do.
@@ -46,9 +48,9 @@ struct OpenLoop {
     ///   - end: A moment on the monotonic clock.
     ///   - meetsCheckpoint: Whether a checkpoint ran at a moment or runs now; asked before and after each
     ///     operation for the moment it was due.
-    ///   - operation: The work.
+    ///   - operation: The work; it is told when it was due.
     mutating func run(
-        until end: UInt64, meetsCheckpoint: (UInt64) -> Bool, operation: () -> Outcome
+        until end: UInt64, meetsCheckpoint: (UInt64) -> Bool, operation: (_ due: UInt64) -> Outcome
     ) {
         var now = MonotonicClock.now()
         while due < end {
@@ -59,12 +61,15 @@ struct OpenLoop {
                 if !meetsCheckpoint(now) { floor.record(from: earlier, to: now) }
             }
             let met = meetsCheckpoint(due)
-            let outcome = operation()
+            let outcome = operation(due)
             now = MonotonicClock.now()
             switch outcome {
             case .measured: break
             case .apart:
                 due = now
+                continue
+            case .elsewhere:
+                due &+= interval
                 continue
             case .over: return
             }

@@ -19,10 +19,10 @@ final class WriterThread: Sendable {
     ///   - perSecond: Writes due each second, or nil for one after the other.
     ///   - duration: About how long it will run, in nanoseconds, so that nothing is allocated meanwhile.
     ///   - window: The width of the timeline's windows, in nanoseconds.
-    ///   - makeWrite: Called on the thread; the closure it returns is one write.
+    ///   - makeWrite: Called on the thread; the closure it returns is one write, and is told when it was due.
     init(
         perSecond: Double?, duration: UInt64, window: UInt64,
-        makeWrite: @escaping @Sendable () -> (() -> OpenLoop.Outcome)
+        makeWrite: @escaping @Sendable () -> ((_ due: UInt64) -> OpenLoop.Outcome)
     ) {
         start = MonotonicClock.now()
         Thread.detachNewThread { [self] in
@@ -31,7 +31,7 @@ final class WriterThread: Sendable {
             loop.run(
                 until: .max,
                 meetsCheckpoint: { $0 <= savingUntil.load(ordering: .relaxed) },
-                operation: { isEnding.load(ordering: .relaxed) ? .over : write() })
+                operation: { isEnding.load(ordering: .relaxed) ? .over : write($0) })
             result.withLock { $0 = loop }
             end.store(MonotonicClock.now(), ordering: .releasing)
             ended.signal()

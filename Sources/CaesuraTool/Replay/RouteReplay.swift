@@ -115,7 +115,7 @@ final class RouteReplay {
             makeWrite: {
                 var next = 0
                 var own = ReplayReport.Updates()
-                return {
+                return { _ in
                     guard next < lines.count, !Interruption.isRequested else {
                         applied.finish(own)
                         return .over

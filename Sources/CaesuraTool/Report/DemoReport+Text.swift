@@ -15,6 +15,10 @@ extension DemoReport {
                 (Double(run.byteCount) / Double(Swift.max(rows, 1))).fixed(1) + " B",
             ])
         }
-        return waits.text + "\n" + sizes.text
+        var moves = TextTable(["moving to another process"] + Percentiles.headings)
+        moves.append(["wait of a write, before"] + migration.before.cells)
+        moves.append(["  moving"] + migration.during.cells)
+        moves.append(["  after, forwarded"] + migration.after.cells)
+        return waits.text + "\n" + sizes.text + "\n" + moves.text
     }
 }

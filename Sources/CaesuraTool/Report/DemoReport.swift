@@ -8,6 +8,8 @@ struct DemoReport: Codable, Sendable {
     var cores: Int
     /// The usual ways of saving, Caesura last.
     var runs: [Run]
+    /// The move to another process.
+    var migration: Migration
 
     /// One way of saving under the same load.
     struct Run: Codable, Sendable {
@@ -38,6 +40,35 @@ struct DemoReport: Codable, Sendable {
 
         /// The longest pause, in nanoseconds.
         var longestPause: UInt64 { pauses.max() ?? 0 }
+    }
+
+    /// The move of all rows to another process, under the same load.
+    struct Migration: Codable, Sendable {
+        /// How many partitions moved, one of them without rows.
+        var partitions: Int
+        /// Bytes that were sent.
+        var byteCount: Int
+        /// From the order until the last one had moved, in nanoseconds.
+        var duration: UInt64
+        /// How long writes to each partition had stopped, in nanoseconds.
+        var blackouts: [UInt64]
+        /// Writes that were forwarded to the other process.
+        var forwarded: Int
+        /// Latencies of writes before.
+        var before: Percentiles
+        /// Of those that were due, or done, while partitions moved.
+        var during: Percentiles
+        /// Of those afterwards, all of which were forwarded.
+        var after: Percentiles
+        /// The longest latency in each window, in nanoseconds; 0 where no write was due.
+        var timeline: [UInt64]
+        /// How long a window is, in nanoseconds.
+        var timelineWindow: UInt64
+        /// When partitions moved.
+        var moving: Span
+
+        /// The longest blackout, in nanoseconds.
+        var longestBlackout: UInt64 { blackouts.max() ?? 0 }
     }
 
     /// A point of a distribution: so many in a hundred took no longer.

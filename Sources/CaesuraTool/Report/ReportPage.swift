@@ -31,10 +31,18 @@ struct ReportPage {
         \(PauseChart(report: report).svg)
         <h2>The longest wait, moment by moment</h2>
         \(timelines)
+        <h2>The same sessions move to another process</h2>
+        <p>\(report.migration.partitions) partitions, \(byteText(report.migration.byteCount)) in \
+        \(durationText(report.migration.duration)), over a connection; writes go on meanwhile. A partition’s writes stopped for \
+        \(durationText(report.migration.longestBlackout)) at most; they waited, and went on in the other process. From then on \
+        each write is forwarded there and answered from there: \(report.migration.forwarded.grouped) of them.</p>
+        \(migrationTimeline)
+        \(migrationTable)
         <h2>The figures</h2>
         \(table)
         <p class="note">Latency is measured from the moment a write was due, so a write that had to queue behind a \
-        pause counts with all its waiting. \(report.cores) cores; all runs in one process, one after the other. \
+        pause counts with all its waiting. \(report.cores) cores; all runs in one process, one after the other, but for the second \
+        process of the move. \
         <code>caesura demo</code> makes this page anew.</p>
         </main>
         </body>
@@ -68,13 +76,43 @@ struct ReportPage {
         let duration = report.runs.map { UInt64($0.timeline.count) * $0.timelineWindow }.max() ?? 1
         return report.runs.enumerated().map { index, run in
             let chart = TimelineChart(
-                run: run, style: Self.styles[index], longest: longest, duration: max(duration, 1))
+                name: run.name, timeline: run.timeline, window: run.timelineWindow,
+                spans: run.saves, noun: "save", style: Self.styles[index], longest: longest,
+                duration: max(duration, 1))
             return """
                 <h3 class="\(Self.styles[index])">\(run.name)</h3>
                 \(chart.svg)
                 """
         }
         .joined(separator: "\n")
+    }
+
+    private var migrationTimeline: String {
+        let migration = report.migration
+        return TimelineChart(
+            name: "Caesura, moving", timeline: migration.timeline,
+            window: migration.timelineWindow, spans: [migration.moving], noun: "moving",
+            style: "after", longest: migration.timeline.max() ?? 0,
+            duration: max(UInt64(migration.timeline.count) * migration.timelineWindow, 1)
+        ).svg
+    }
+
+    private var migrationTable: String {
+        let rows = [
+            ("before", report.migration.before), ("moving", report.migration.during),
+            ("after, in the other process", report.migration.after),
+        ].map { name, percentiles in
+            "<tr><th>\(name)</th>" + percentiles.cells.map { "<td>\($0)</td>" }.joined() + "</tr>"
+        }
+        let headings = Percentiles.headings.map { "<th>\($0)</th>" }.joined()
+        return """
+            <div class="scroll"><table>
+            <thead><tr><th>wait of a write</th>\(headings)</tr></thead>
+            <tbody>
+            \(rows.joined(separator: "\n"))
+            </tbody>
+            </table></div>
+            """
     }
 
     private var table: String {

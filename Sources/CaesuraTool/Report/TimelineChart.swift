@@ -1,11 +1,20 @@
-/// The longest wait in each window over a run, with the saves marked behind it.
+/// The longest wait in each window over a run, with what went on meanwhile marked behind it.
 struct TimelineChart {
-    let run: DemoReport.Run
+    /// Whose waits they are.
+    let name: String
+    /// The longest latency in each window, in nanoseconds.
+    let timeline: [UInt64]
+    /// How long a window is, in nanoseconds.
+    let window: UInt64
+    /// What went on, such as saves.
+    let spans: [DemoReport.Span]
+    /// What one of them is called.
+    let noun: String
     /// The CSS class that gives the run its colour.
     let style: String
-    /// All runs share one scale, so that heights compare.
+    /// Runs that are compared share one scale, so that heights compare.
     let longest: UInt64
-    /// All runs share one width of a second.
+    /// And one width of a second.
     let duration: UInt64
 
     private static let width = 960.0
@@ -22,29 +31,29 @@ struct TimelineChart {
             Self.left + Double(min(time, duration)) / Double(duration) * (Self.right - Self.left)
         }
         var body = ""
-        for (index, save) in run.saves.enumerated() {
-            let start = across(save.start)
-            let width = max(across(save.end) - start, 1.5)
+        for (index, span) in spans.enumerated() {
+            let start = across(span.start)
+            let width = max(across(span.end) - start, 1.5)
             body += """
                 <rect class="save" x="\(start.fixed(1))" y="\(Self.top)" \
                 width="\(width.fixed(1))" height="\(Self.bottom - Self.top)">\
-                <title>save \(index + 1): \(durationText(save.end - save.start))</title></rect>
+                <title>\(noun) \(index + 1): \(durationText(span.end - span.start))</title></rect>
 
                 """
         }
-        if let first = run.saves.first {
+        if let first = spans.first {
             body += """
                 <text class="tick" x="\(across(first.start).fixed(1))" y="\(Self.top - 7)">\
-                \(run.saves.count == 1 ? "save" : "\(run.saves.count) saves")</text>
+                \(spans.count == 1 ? noun : "\(spans.count) \(noun)s")</text>
 
                 """
         }
         body += scale.grid(from: Self.left, to: Self.right)
         // A bar for each window, all in one path: from the axis up to the longest wait.
         var path = ""
-        for (index, latency) in run.timeline.enumerated() where latency > 0 {
-            let from = across(UInt64(index) * run.timelineWindow)
-            let to = across(UInt64(index + 1) * run.timelineWindow)
+        for (index, latency) in timeline.enumerated() where latency > 0 {
+            let from = across(UInt64(index) * window)
+            let to = across(UInt64(index + 1) * window)
             let y = scale.height(Double(latency)).fixed(1)
             path += "M\(from.fixed(1)) \(Self.bottom)V\(y)H\(to.fixed(1))V\(Self.bottom)Z"
         }
@@ -61,7 +70,7 @@ struct TimelineChart {
         }
         return """
             <svg viewBox="0 0 \(Self.width) \(Self.height)" role="img" \
-            aria-label="Longest wait over time: \(run.name)">
+            aria-label="Longest wait over time: \(name)">
             \(body)</svg>
             """
     }
