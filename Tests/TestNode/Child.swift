@@ -1,6 +1,6 @@
 import Foundation
 
-/// A process of a node, talked to by lines. Threads wait; no task does.
+/// A process of a node, talked to by lines; threads wait for it, and no task does.
 final class Child: @unchecked Sendable {
     // `condition` guards all that changes.
     private let condition = NSCondition()

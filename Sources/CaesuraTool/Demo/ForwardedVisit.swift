@@ -53,7 +53,7 @@ struct VisitReader {
 
     init(_ descriptor: Int32) { self.descriptor = descriptor }
 
-    /// The visits that have come; waits for one. Nil at the end.
+    /// The visits that have come, once there is one; nil at the end.
     mutating func next() -> [ForwardedVisit]? {
         while true {
             let count = unsafe buffer.withUnsafeMutableBytes {
