@@ -25,7 +25,7 @@ public final class Node {
         /// Moves out of here at once; others wait their turn.
         public var outgoingLimit = 4
         /// Moves into here at once; the next is told that the node is busy.
-        public var incomingLimit = 16
+        public var incomingLimit = MoveSchedule.incomingLimit
         /// Bytes of chunks that may be on the way to here over a connection.
         public var window: UInt64 = 16 << 20
         /// Bytes of chunks a second that leave while writers go on; nil for as many as go.
