@@ -91,20 +91,23 @@ extension Simulation {
     /// Lets the world come to rest, and looks at it.
     func settle() throws {
         calmDown()
+        // Moves that were ordered come to their end; no more are.
+        _ = rebalancing?.schedule.abandon()
         // Longer than all timeouts one after another: a silent connection, a move that waits for its source, appends
         // that come late.
         let end = plan.duration + .seconds(400)
         while !isAtRest, let event = try next(before: end) { event() }
         guard isAtRest else { return fail("it does not come to rest: " + unrest) }
+        guard try rebalanceAtRest() else { return }
         try check()
     }
 
-    private var isAtRest: Bool {
+    var isAtRest: Bool {
         clients.allSatisfy { $0.request == nil } && unrest.isEmpty
     }
 
     /// What is still under way.
-    private var unrest: String {
+    var unrest: String {
         var reasons: [String] = []
         for client in clients {
             if let request = client.request { reasons.append("client \(client.index): \(request)") }

@@ -30,6 +30,7 @@ extension Simulation {
         note("\(name(index)) crashes", UInt64(index))
         process.crash()
         processes[index] = nil
+        forgetRebalancing(of: index)
         for connection in connections {
             for isOpener in [true, false]
             where connection[isOpener].process == process.number && connection[isOpener].isOpen {
@@ -120,6 +121,7 @@ extension Simulation {
                 process.replies.removeSilent(before: Timestamp(microseconds: .max))
             }
         case .ended(let end):
+            noteRebalanced(end, process)
             switch end.outcome {
             case .moved: outcome.moved += 1
             case .givenUp(let problem), .aborted(_, let problem):

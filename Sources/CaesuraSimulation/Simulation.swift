@@ -93,6 +93,10 @@ public final class Simulation {
     let clients: [SimulatedClient]
     var network: Random
     var work: Random
+    /// What operators do who rebalance: a stream of its own, so that it changes nothing of what else is to happen.
+    var balancing: Random
+    /// The rebalancing under way.
+    var rebalancing: SimulatedRebalancing?
     var lastNumber: UInt64 = 0
     var isCalm = false
     var outcome = Outcome()
@@ -126,6 +130,7 @@ public final class Simulation {
         clients = (0..<6).map { SimulatedClient(index: $0) }
         network = Random(seed: plan.seed, stream: 2)
         work = Random(seed: plan.seed, stream: 3)
+        balancing = Random(seed: plan.seed, stream: 4)
     }
 
     /// Runs it to its end.
@@ -141,6 +146,7 @@ public final class Simulation {
         for index in 0..<plan.nodes { try start(index) }
         for client in clients { schedule(after: think()) { self.ask(client) } }
         scheduleMove()
+        scheduleRebalancing()
         for fault in plan.faults { agenda.schedule(at: fault.time) { self.inject(fault) } }
         agenda.schedule(at: plan.duration) { self.calmDown() }
         while let event = try next(before: plan.duration) { event() }
