@@ -27,8 +27,8 @@ struct CaesuraCommand: AsyncParsableCommand {
         subcommands: [
             Log.self, Inspect.self, Verify.self, Export.self, Diff.self, Restore.self, Compact.self,
             Schema.self,
-            Prune.self, Replay.self, RunNode.self, Migrate.self, Partitions.self, Simulate.self,
-            Demo.self, DemoSuccessor.self,
+            Prune.self, Replay.self, RunNode.self, Migrate.self, Rebalance.self, Partitions.self,
+            Simulate.self, Demo.self, DemoSuccessor.self,
         ])
 
     /// Runs the command line and turns every failure into an error, a hint and an exit code.
@@ -52,6 +52,8 @@ struct CaesuraCommand: AsyncParsableCommand {
         } catch let error as OwnerRegisterError {
             fail(ToolError(error))
         } catch let error as MigrationProblem {
+            fail(ToolError(error.message))
+        } catch let error as RebalancingError {
             fail(ToolError(error.message))
         } catch let error as StoreError {
             fail(ToolError(error.description))

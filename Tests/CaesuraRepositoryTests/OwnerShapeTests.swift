@@ -18,6 +18,14 @@ import Testing
         }
     }
 
+    @Test func `whoever only asks proposes nothing`() async throws {
+        let storage = MemoryStorage()
+        let register = DirectoryOwnerRegister(storage: storage)
+        #expect(try await register.shape() == nil)
+        #expect(try await register.shape(proposing: shape(5)) == shape(5))
+        #expect(try await register.shape() == shape(5))
+    }
+
     @Test func `of nodes that propose at once all get one`() async throws {
         let directory = TemporaryDirectory()
         let path = directory.path

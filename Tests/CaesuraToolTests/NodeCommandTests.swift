@@ -134,8 +134,112 @@ struct NodeCommandTests {
         }
     }
 
+    @Test func `partitions go where their shares are, from several nodes at once`() throws {
+        try CaesuraProgram.withDirectory { directory in
+            let a = try start("a", in: directory, ["--insecure", "--create"])
+            let (b, c) = try (start("b", in: directory), start("c", in: directory))
+            try awaitAll(of: "a", in: directory)
+            func rebalance(_ options: [String]) throws -> CaesuraProgram.Run {
+                try CaesuraProgram.run(
+                    [
+                        "rebalance", "--owners", "\(directory)/owners", "--insecure", "--budget",
+                        "10s",
+                    ] + options)
+            }
+            let plan = try rebalance(["--nodes", "a,b", "--plan"])
+            #expect(plan.exitCode == 0, "\(plan.errors)")
+            #expect(
+                plan.output == """
+                      node  partitions  then
+                      a              5     3
+                      b              0     2
+                    2 of 5 partitions to move
+                      partition  from  to
+                      6             a   b
+                      7             a   b
+
+                    """)
+            #expect(try holdings(of: "a", in: directory) == ["served"])
+            let done = try rebalance(["--nodes", "a,b", "--json"])
+            #expect(done.exitCode == 0, "\(done.errors)")
+            #expect(try served(by: ["a", "b", "c"], in: directory) == [3, 2, 0])
+            let report = try #require(done.json as? [String: Any])
+            let moves = try #require(report["moves"] as? [[String: Any]])
+            #expect(Set(moves.compactMap { $0["partition"] as? String }) == ["6", "7"])
+            #expect(moves.allSatisfy { $0["outcome"] as? String == "moved" })
+            let again = try rebalance(["--nodes", "a,b"])
+            #expect(again.exitCode == 0 && again.output.hasSuffix("nothing is to move\n"))
+            // Both sources are emptied.
+            let loads = "\(directory)/loads"
+            try "0 10\n4 1\n5 2\n6 3\n7 4\n".write(
+                toFile: loads, atomically: true, encoding: .utf8)
+            let emptied = try rebalance(["--nodes", "c", "--loads", loads, "--at-once", "3"])
+            #expect(emptied.exitCode == 0, "\(emptied.errors)")
+            #expect(emptied.output.contains("  c              0     5     0    20\n"))
+            #expect(emptied.output.contains("5 of 5 partitions moved; writes of one stopped for "))
+            #expect(try served(by: ["a", "b", "c"], in: directory) == [0, 0, 5])
+            // A node that is gone is named, and its partitions stay with it.
+            for node in [a, b, c] { #expect(stop(node).exitCode == 0) }
+            let gone = try rebalance(["--nodes", "a,b", "--json"])
+            #expect(gone.exitCode == 1)
+            #expect(gone.errors.contains("caesura: error: 5 partitions have not moved\n"))
+            let reasons = try #require(gone.json as? [String: Any])["moves"] as? [[String: Any]]
+            #expect(reasons?.count == 5)
+            #expect(reasons?.allSatisfy { $0["outcome"] as? String == "notBegun" } ?? false)
+        }
+    }
+
+    /// How many partitions each node serves.
+    private func served(by names: [String], in directory: String) throws -> [Int] {
+        try names.map { name in
+            try partitions(of: name, in: directory).count { $0["holding"] as? String == "served" }
+        }
+    }
+
+    @Test func `a plan needs a register, nodes that there are, and a load of each partition`()
+        throws
+    {
+        try CaesuraProgram.withDirectory { directory in
+            func expect(_ error: String, _ options: [String]) throws {
+                let run = try CaesuraProgram.run(
+                    ["rebalance", "--owners", "\(directory)/owners", "--insecure"] + options)
+                #expect(run.exitCode == 1 && run.output == "")
+                #expect(run.errors.hasPrefix("caesura: error: \(error)\n"), "\(run.errors)")
+            }
+            try expect(
+                "no node has ever run with the register in \(directory)/owners", ["--nodes", "a"])
+            let a = try start("a", in: directory, ["--insecure", "--create"])
+            try awaitAll(of: "a", in: directory)
+            try expect(
+                "no node b has ever run with the register in \(directory)/owners",
+                ["--nodes", "a,b"])
+            let loads = "\(directory)/loads"
+            try expect(
+                "cannot read \(loads): No such file or directory",
+                ["--nodes", "a", "--loads", loads])
+            for (text, error) in [
+                ("4 x", ":1: this is no partition and load"),
+                ("4 1\n\n4 -1", ":3: this is no partition and load"),
+                ("4 1\n4 2", ":2: partition 4 is there twice"),
+                ("0 1\n4 1\n5 1\n7 1", " has no load of partition 6"),
+                ("0 1\n4 1\n5 1\n6 1\n7 1\n8 1", ": there is no partition 8"),
+            ] {
+                try text.write(toFile: loads, atomically: true, encoding: .utf8)
+                try expect(loads + error, ["--nodes", "a", "--loads", loads])
+            }
+            #expect(stop(a).exitCode == 0)
+        }
+    }
+
     @Test(
         arguments: [
+            ["rebalance", "--nodes", "a,b", "--owners", "o"],
+            ["rebalance", "--nodes", "a,a", "--owners", "o", "--insecure"],
+            ["rebalance", "--nodes", "a,", "--owners", "o", "--insecure"],
+            ["rebalance", "--nodes", "a=0", "--owners", "o", "--insecure"],
+            ["rebalance", "--nodes", "a=x", "--owners", "o", "--insecure"],
+            ["rebalance", "--nodes", "a", "--owners", "o", "--insecure", "--at-once", "0"],
+            ["rebalance", "--nodes", "a", "--owners", "o", "--insecure", "--tolerance", "5"],
             ["migrate", "--from", "a", "--to", "b", "--owners", "o"],
             ["migrate", "--from", "a", "--to", "a", "--owners", "o", "--insecure"],
             ["migrate", "--from", "a", "--to", "b", "--owners", "o", "--insecure", "--key", "k"],

@@ -71,19 +71,36 @@ public final class DirectoryOwnerRegister: OwnerRegister {
         }
     }
 
+    /// How rows are divided into partitions; nil if nobody has proposed anything yet.
+    ///
+    /// - Throws: `unavailable`, `damaged`, `unsupported`.
+    public func shape() async throws(OwnerRegisterError) -> OwnerShape? {
+        let storage = storage
+        return try await OwnThread.inRegister { () throws(RepositoryError) in
+            try Self.settledShape(in: storage)
+        }
+    }
+
     // MARK: Blocking
 
-    private static func shape(
-        proposing shape: OwnerShape, in storage: any Storage
-    ) throws(RepositoryError) -> OwnerShape {
+    private static func settledShape(
+        in storage: any Storage
+    ) throws(RepositoryError) -> OwnerShape? {
         do throws(RepositoryError) {
             let settled = try ShapeFile(in: storage).shape
             // What is seen and not durable could be gone after a crash, and another one in its place.
             try storage.syncDirectory(OwnerFile.root)
             return settled
         } catch  where error.code == .notFound {
-            // This is the first, or one of them.
+            return nil
         }
+    }
+
+    private static func shape(
+        proposing shape: OwnerShape, in storage: any Storage
+    ) throws(RepositoryError) -> OwnerShape {
+        if let settled = try settledShape(in: storage) { return settled }
+        // This is the first, or one of them.
         try storage.makeDirectory(OwnerFile.root)
         try storage.syncDirectory("")
         do throws(RepositoryError) {

@@ -24,20 +24,9 @@ struct Migrate: AsyncParsableCommand {
             "Which, as 10,11,1f; all that the node serves unless told.", valueName: "numbers"),
         transform: PartitionNumber.list)
     var partitions: [PartitionNumber] = []
-    @Option(
-        help: ArgumentHelp(
-            "How long the writes of a partition may stop, as 500us or 1ms.", valueName: "time"))
-    var budget = ShortTime(.milliseconds(1))
-    @Option(
-        help: ArgumentHelp(
-            "If that cannot be: slow the partition's writers, or fail.", valueName: "policy"))
-    var policy = Policy.slow
+    @OptionGroup var pause: PauseArguments
     @Flag(help: "Print it as JSON.")
     var json = false
-
-    enum Policy: String, ExpressibleByArgument, CaseIterable {
-        case slow, fail
-    }
 
     mutating func validate() throws {
         if from == to { throw ValidationError("--from and --to are the same node") }
@@ -46,11 +35,7 @@ struct Migrate: AsyncParsableCommand {
         }
     }
 
-    private var order: MoveOrder {
-        MoveOrder(
-            of: partitions, to: to, budget: budget.duration,
-            policy: policy == .slow ? .slow(limit: .milliseconds(1)) : .fail)
-    }
+    private var order: MoveOrder { pause.order(of: partitions, to: to) }
 
     func run() async throws {
         let report = try await follow()

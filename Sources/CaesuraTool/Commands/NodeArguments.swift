@@ -45,15 +45,20 @@ struct NodeArguments: ParsableArguments {
         }
     }
 
-    /// Connects to a node, to give it orders.
-    func connect(to node: String) async throws -> NodeOperator {
+    /// Where a node is.
+    func address(of node: String) async throws -> NetworkAddress {
         let book = try await DirectoryAddressBook(owners)
         guard let address = try await book.addresses(of: node)?.node else {
             throw ToolError(
                 "no node \(node) has ever run with the register in \(owners)",
                 hint: "start it with caesura node --name \(node) --owners \(owners)")
         }
-        return try await NodeOperator(of: node, at: address, security: security)
+        return address
+    }
+
+    /// Connects to a node, to give it orders.
+    func connect(to node: String) async throws -> NodeOperator {
+        try await NodeOperator(of: node, at: address(of: node), security: security)
     }
 }
 

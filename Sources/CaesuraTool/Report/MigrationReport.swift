@@ -64,19 +64,7 @@ struct MigrationReport: Codable, Sendable {
 
     /// What is going on, in a few words.
     var detail: String {
-        let active = underWay.values.filter { $0.stage != .waiting }
-            .sorted { ($0.stage.rawValue, $0.partition) > ($1.stage.rawValue, $1.partition) }
-        guard let first = active.first else { return "\(ended.count) moved" }
-        var detail =
-            "partition \(first.partition.short): \(first.stage), round \(first.round), "
-            + byteText(Int(clamping: first.sentBytes))
-        if let rate = first.dirtyBytesPerSecond {
-            detail += ", \(byteText(Int(clamping: rate)))/s written"
-        }
-        if let prediction = first.prediction {
-            detail += ", would stop for \(durationText(prediction.nanoseconds))"
-        }
-        return detail
+        MoveStatus.furthest(underWay.values)?.detail ?? "\(ended.count) moved"
     }
 
     /// What a person reads.
@@ -103,6 +91,28 @@ struct MigrationReport: Codable, Sendable {
                 + "in the middle and \(durationText(last)) at most"
         }
         return text + "\n"
+    }
+}
+
+extension MoveStatus {
+    /// Of moves that do not wait, the one that is nearest to its end.
+    static func furthest(_ moves: some Sequence<MoveStatus>) -> MoveStatus? {
+        moves.filter { $0.stage != .waiting }
+            .max { ($0.stage.rawValue, $0.partition) < ($1.stage.rawValue, $1.partition) }
+    }
+
+    /// How far it is, in a few words.
+    var detail: String {
+        var detail =
+            "partition \(partition.short): \(stage), round \(round), "
+            + byteText(Int(clamping: sentBytes))
+        if let rate = dirtyBytesPerSecond {
+            detail += ", \(byteText(Int(clamping: rate)))/s written"
+        }
+        if let prediction {
+            detail += ", would stop for \(durationText(prediction.nanoseconds))"
+        }
+        return detail
     }
 }
 

@@ -1,0 +1,25 @@
+import ArgumentParser
+import CaesuraMigration
+
+/// How long the writes of a partition that moves may stop, and what is done about it.
+struct PauseArguments: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "How long the writes of a partition may stop, as 500us or 1ms.", valueName: "time"))
+    var budget = ShortTime(.milliseconds(1))
+    @Option(
+        help: ArgumentHelp(
+            "If that cannot be: slow the partition's writers, or fail.", valueName: "policy"))
+    var policy = Policy.slow
+
+    enum Policy: String, ExpressibleByArgument, CaseIterable {
+        case slow, fail
+    }
+
+    /// The order to move partitions so.
+    func order(of partitions: [PartitionNumber], to target: String) -> MoveOrder {
+        MoveOrder(
+            of: partitions, to: target, budget: budget.duration,
+            policy: policy == .slow ? .slow(limit: .milliseconds(1)) : .fail)
+    }
+}
