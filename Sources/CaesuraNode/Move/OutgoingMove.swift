@@ -23,6 +23,8 @@ public final class OutgoingMove {
     public var audited: Set<String>
     private var round: OutgoingRound?
     private var isEncoding = false
+    /// Whether the target has yet to say what it has, over a connection that is new: chunks are kept for it meanwhile.
+    private var isAsking = false
     private var audit: (digest: ContentDigest, epoch: UInt64)?
     /// Chunks of the present round that were sent and not acknowledged.
     private var kept: [[UInt8]] = []
@@ -63,6 +65,7 @@ public final class OutgoingMove {
     ///
     /// - Returns: What is to be done that is not about rows.
     public func handle(_ event: SourceMove.Event, at now: Duration) -> [SourceMove.Action] {
+        if case .received(.have) = event { isAsking = false }
         var actions: [SourceMove.Action] = []
         carryOut(machine.handle(event, at: now), now, &actions)
         return actions
@@ -96,8 +99,12 @@ public final class OutgoingMove {
         isEncoding = false
         guard let round, let chunk = try round.next() else { return [] }
         kept.append(chunk)
-        sentBytes += UInt64(chunk.count)
-        return [.send(.chunk(chunk))]
+        var actions: [SourceMove.Action] = []
+        if !isAsking {
+            sentBytes += UInt64(chunk.count)
+            actions.append(.send(.chunk(chunk)))
+        }
+        return actions
             + handle(
                 .encoded(
                     byteCount: chunk.count, digest: round.hasEnded ? round.totals.digest : nil),
@@ -141,6 +148,9 @@ public final class OutgoingMove {
                 audit = nil
                 isEncoding = false
                 kept = []
+                others.append(action)
+            case .send(.move):
+                isAsking = true
                 others.append(action)
             case .connect, .send, .seal, .slow, .append, .serve, .forward, .wait:
                 others.append(action)
