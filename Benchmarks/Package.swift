@@ -24,6 +24,7 @@ let package = Package(
                 .product(name: "CaesuraFormat", package: "caesura"),
                 .product(name: "CaesuraMigration", package: "caesura"),
                 .product(name: "CaesuraNode", package: "caesura"),
+                .product(name: "CaesuraNodeService", package: "caesura"),
                 .product(name: "CaesuraRepository", package: "caesura"),
                 .product(name: "CaesuraTransport", package: "caesura"),
                 .product(name: "HashTreeCollections", package: "swift-collections"),

@@ -2,15 +2,34 @@
 #include "machine.h"
 
 #include <malloc.h>
+#include <pthread.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-uint64_t machine_now(void) {
+uint64_t machine_read_clock(int clock) {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+uint64_t machine_now(void) { return machine_read_clock(CLOCK_MONOTONIC); }
+
+uint64_t machine_processor_time(void) { return machine_read_clock(CLOCK_PROCESS_CPUTIME_ID); }
+
+int machine_thread_clock(void) {
+    clockid_t clock = CLOCK_THREAD_CPUTIME_ID;
+    pthread_getcpuclockid(pthread_self(), &clock);
+    return clock;
+}
+
+void machine_sleep_precisely(void) { prctl(PR_SET_TIMERSLACK, 1UL, 0, 0, 0); }
+
+void machine_sleep_until(uint64_t time) {
+    struct timespec t = {(time_t)(time / 1000000000u), (long)(time % 1000000000u)};
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
 }
 
 int machine_pin(int core) {

@@ -7,6 +7,16 @@
 uint64_t machine_now(void);
 /// Binds the calling thread to one core; returns 0 if done.
 int machine_pin(int core);
+/// Lets the calling thread's sleeps end when they should, and not up to 50 us later.
+void machine_sleep_precisely(void);
+/// Sleeps until a moment of CLOCK_MONOTONIC.
+void machine_sleep_until(uint64_t time);
+/// The clock of the calling thread's processor time, which other threads may read.
+int machine_thread_clock(void);
+/// Nanoseconds of a clock.
+uint64_t machine_read_clock(int clock);
+/// Nanoseconds of processor time that this process has used.
+uint64_t machine_processor_time(void);
 /// Gives free heap memory back to the system.
 void machine_trim(void);
 /// Forks; the child sleeps `milliseconds` and exits. Returns its process id, or -1.

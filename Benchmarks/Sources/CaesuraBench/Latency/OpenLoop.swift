@@ -6,6 +6,20 @@ enum OpenLoop {
     @inline(__always) static func run(
         interval: UInt64, duration: UInt64, _ operation: (Int) -> Void
     ) -> Histogram<UInt64> {
+        var histogram = histogram()
+        let count = Int(duration / interval)
+        let start = now() + 100_000
+        for k in 0..<count {
+            let due = start + UInt64(k) * interval
+            while now() < due {}
+            operation(k)
+            histogram.record(now() - due)
+        }
+        return histogram
+    }
+
+    /// A histogram of up to a minute, in nanoseconds.
+    static func histogram() -> Histogram<UInt64> {
         var histogram = Histogram<UInt64>(
             highestTrackableValue: 60_000_000_000, numberOfSignificantValueDigits: .three)
         // Touched before it is used: a page fault of the histogram would look like latency.
@@ -15,14 +29,6 @@ enum OpenLoop {
             value *= 1.01
         }
         histogram.reset()
-        let count = Int(duration / interval)
-        let start = now() + 100_000
-        for k in 0..<count {
-            let due = start + UInt64(k) * interval
-            while now() < due {}
-            operation(k)
-            histogram.record(now() - due)
-        }
         return histogram
     }
 

@@ -6,6 +6,11 @@ enum Memory {
     /// Resident anonymous bytes: heap, stacks and anonymous mappings, without the program's files.
     static func residentBytes() -> Int {
         machine_trim()
+        return residentBytesAsIs()
+    }
+
+    /// The same, with the free heap that the process has not given back.
+    static func residentBytesAsIs() -> Int {
         let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
         for line in status.split(separator: "\n") where line.hasPrefix("RssAnon:") {
             return (line.split(separator: " ").compactMap { Int($0) }.first ?? 0) * 1024

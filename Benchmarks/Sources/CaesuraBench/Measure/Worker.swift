@@ -1,15 +1,16 @@
 import CMachine
 import Foundation
 
-/// A thread bound to one core, whose result can be waited for.
+/// A thread, bound to one core or not, whose result can be waited for.
 final class Worker<Outcome: Sendable>: @unchecked Sendable {
     // `outcome` is written before the semaphore is signalled and read after it was waited for.
     private var outcome: Outcome?
     private let done = DispatchSemaphore(value: 0)
 
-    init(core: Int32, _ body: @escaping @Sendable () -> Outcome) {
+    /// - Parameter core: The core; nil for whichever is free.
+    init(core: Int32?, _ body: @escaping @Sendable () -> Outcome) {
         let thread = Thread { [self] in
-            _ = machine_pin(core)
+            if let core { _ = machine_pin(core) }
             outcome = body()
             done.signal()
         }

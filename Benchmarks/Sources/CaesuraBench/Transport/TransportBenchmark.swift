@@ -21,7 +21,7 @@ enum TransportBenchmark {
         report("transport: memcpy", Floor.copy(chunks))
         report("transport: bare socket pair, two threads", try Floor.socketPair(chunks))
         report("transport: plain, two processes", try await measure(.insecure, chunks, nil))
-        let folder = try Papers()
+        let folder = try Papers(of: ["bench"])
         report(
             "transport: TLS 1.3, two processes",
             try await measure(.mutualTLS(folder.identity()), chunks, folder.path))
@@ -140,38 +140,5 @@ private enum Floor {
             keep(reader.wait())
         }
         return Double(total) / time * 1e3
-    }
-}
-
-/// A certificate that signs itself, and its key, in a folder for as long as they are needed.
-private final class Papers {
-    let path: String
-
-    init() throws {
-        let folder = FileManager.default.temporaryDirectory.appending(
-            path: "caesura-bench-transport-\(getpid())")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        path = folder.path
-        let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments = [
-            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-            "-nodes", "-keyout", path + "/key.pem", "-out", path + "/chain.pem", "-days", "2",
-            "-subj", "/CN=bench", "-addext", "subjectAltName=DNS:bench",
-        ]
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else { throw Failure("openssl makes no certificate") }
-    }
-
-    deinit { try? FileManager.default.removeItem(atPath: path) }
-
-    func identity() throws -> NodeIdentity { try Self.identity(in: path) }
-
-    static func identity(in path: String) throws -> NodeIdentity {
-        try NodeIdentity(
-            certificateChainFile: path + "/chain.pem", keyFile: path + "/key.pem",
-            trustRootsFile: path + "/chain.pem")
     }
 }
