@@ -13,6 +13,10 @@ enum CaesuraBench {
             case "pause": try PauseBenchmark.run(options)
             case "move": try MoveBenchmark.run(options)
             case "transport": try await TransportBenchmark.run(options)
+            case "migrate": try await MigrateBenchmark.run(options)
+            case "migrate-cut": try await CutBenchmark.run(options)
+            case "stop-copy-start": try StopBenchmark.run(options)
+            case "redis-migrate": try RedisMigration.run(options)
             case "versions": try VersionsBenchmark.run(options)
             case "delta": try DeltaBenchmark.run(options)
             case "continuous": try await ContinuousBenchmark.run(options)
@@ -23,8 +27,9 @@ enum CaesuraBench {
             case "all": try Report.run(options)
             default:
                 throw Failure(
-                    "usage: caesura-bench all | table | encode | move | transport | versions | delta | continuous | durable | chain | pause | "
-                        + "latency | redis")
+                    "usage: caesura-bench all | table | encode | move | transport | migrate | migrate-cut "
+                        + "| stop-copy-start | versions | delta | continuous | durable | chain | pause "
+                        + "| latency | redis | redis-migrate")
             }
         } catch {
             FileHandle.standardError.write(Data("caesura-bench: error: \(error)\n".utf8))

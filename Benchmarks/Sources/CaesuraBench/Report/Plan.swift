@@ -34,6 +34,7 @@ struct Plan {
             addPause(size, peers: peers)
         }
         addLatency(quick: quick)
+        addMigration(quick: quick, peers: peers)
     }
 
     private mutating func addTable(_ scale: String, repetitions: Int) {
@@ -99,6 +100,20 @@ struct Plan {
                 Self.bench("latency" + rest),
                 Self.bench("latency --big-values \(quick ? 4 : 16)" + rest),
             ])
+    }
+
+    private mutating func addMigration(quick: Bool, peers: Bool) {
+        let rows = quick ? " --rows 200k" : ""
+        let trial = quick ? " --loads 0,10k,100k --quiet 200" : ""
+        var runs = ["", " --register disk", " --tls"].map {
+            Self.bench("migrate" + $0 + rows + trial)
+        }
+        runs += [
+            Self.bench("migrate-cut" + rows), Self.bench("stop-copy-start" + rows),
+            Self.bench("transport --chunks \(quick ? 200 : 2_000)"),
+        ]
+        if peers { runs.append(Self.bench("redis-migrate --rows \(quick ? "100k" : "12048192")")) }
+        add("migration", quick ? 1 : 2, runs)
     }
 
     private mutating func add(_ name: String, _ repetitions: Int, _ runs: [Experiment.Run]) {

@@ -77,8 +77,9 @@ struct ResultTable {
         let row = rows[key]!
         let columns = row.values
         let best = columns.map(\.best)
-        // Ratios are to Caesura's line, or, where all lines are Caesura's, to the one without checkpoints.
-        let base = [Target.subject, Target.idle].lazy
+        // Ratios are to Caesura's line, or, where all lines are Caesura's, to the one without checkpoints or
+        // moves.
+        let base = [Target.subject, Target.idle, Target.unmoved].lazy
             .compactMap { rows[Key(metric: key.metric, scale: key.scale, subject: $0)] }.first
         var ratios: [String] = []
         if let base, base.values.map(\.name) == columns.map(\.name) {
@@ -115,6 +116,8 @@ extension Sequence where Element: Hashable {
 enum Target {
     static let subject = "Caesura"
     static let idle = "no checkpoint"
+    static let unmoved = "no migration"
+    static let others = "other partitions"
 
     static func text(for metric: String, _ subject: String) -> String {
         targets[metric + ", " + subject] ?? ""
@@ -135,5 +138,9 @@ enum Target {
         "delta, bytes over floor, Caesura": "<= 1.25x at 0.1, 1, 10 %",
         "delta, time over a snapshot, Caesura": "<= 3 % at 1 %",
         "continuous: throughput lost, Caesura": "<= 5 %",
+        "migration: blackout, Caesura": "p100 <= floor + 1 ms at 100k writes/s",
+        "migration: state a second, Caesura": ">= 1,000 MB/s idle, 700 with TLS",
+        "migration: latency of a write, other partitions": "p99.9 <= 1.5x",
+        "migration: latency of a write, forwarded, other partitions": "p99.9 <= 1.5x",
     ]
 }

@@ -1,0 +1,47 @@
+import CaesuraTransport
+
+/// How the two nodes of a measurement are set up.
+struct NodeSetting: Sendable {
+    /// Sessions, in all partitions together.
+    let rows: Int
+    /// The directory of the owner register and the address book.
+    let owners: String
+    /// The folder of the nodes' certificates; nil for no TLS.
+    let papers: String?
+
+    /// The rows are in 2 to the power of this partitions.
+    static let bits = 4
+    static let partitions = 1 << bits
+    /// The names of the nodes: a has the rows first, and the load.
+    static let names = (own: "a", other: "b")
+
+    init(rows: Int, owners: String, papers: String?) {
+        self.rows = rows
+        self.owners = owners
+        self.papers = papers
+    }
+
+    /// As the other process is told.
+    init(_ options: Options) throws {
+        self.init(
+            rows: try options.int("rows"), owners: try options.string("owners"),
+            papers: try? options.string("papers"))
+    }
+
+    /// What the other process is told.
+    var arguments: [String] {
+        ["--rows", "\(rows)", "--owners", owners] + (papers.map { ["--papers", $0] } ?? [])
+    }
+
+    var security: TransportSecurity {
+        get throws { try papers.map { .mutualTLS(try Papers.identity(in: $0)) } ?? .insecure }
+    }
+
+    /// How much it is: by the bytes of the rows' state.
+    var scale: String {
+        let bytes = rows * Session.stateBytes
+        return bytes >= 1_000_000_000 - Session.stateBytes
+            ? "\((bytes + 500_000_000) / 1_000_000_000) GB"
+            : "\((bytes + 500_000) / 1_000_000) MB"
+    }
+}
