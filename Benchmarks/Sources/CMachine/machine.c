@@ -1,10 +1,12 @@
 #define _GNU_SOURCE
 #include "machine.h"
 
+#include <linux/futex.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -27,8 +29,20 @@ int machine_thread_clock(void) {
 
 void machine_sleep_precisely(void) { prctl(PR_SET_TIMERSLACK, 1UL, 0, 0, 0); }
 
-void machine_sleep_until(uint64_t time) {
+static struct timespec moment(uint64_t time) {
     struct timespec t = {(time_t)(time / 1000000000u), (long)(time % 1000000000u)};
+    return t;
+}
+
+void machine_wait_on(uint32_t *word, uint32_t value, uint64_t until) {
+    struct timespec t = moment(until);
+    syscall(SYS_futex, word, FUTEX_WAIT_BITSET, value, &t, NULL, FUTEX_BITSET_MATCH_ANY);
+}
+
+void machine_wake(uint32_t *word) { syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0); }
+
+void machine_sleep_until(uint64_t time) {
+    struct timespec t = moment(time);
     clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
 }
 

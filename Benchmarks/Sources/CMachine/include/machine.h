@@ -11,6 +11,11 @@ int machine_pin(int core);
 void machine_sleep_precisely(void);
 /// Sleeps until a moment of CLOCK_MONOTONIC.
 void machine_sleep_until(uint64_t time);
+/// Sleeps until a moment, or until the word is woken; not at all if it has another value. All processes that have mapped
+/// it may wake it.
+void machine_wait_on(uint32_t *word, uint32_t value, uint64_t until);
+/// Wakes a thread that waits on a word.
+void machine_wake(uint32_t *word);
 /// The clock of the calling thread's processor time, which other threads may read.
 int machine_thread_clock(void);
 /// Nanoseconds of a clock.

@@ -58,24 +58,10 @@ enum CutBenchmark {
     ) async throws -> Taken {
         let partition = SessionNode.partition(0)
         let before = relay.log
+        if let bytes { relay.cut(after: bytes) }
         async let moved = nodes.move(partition, .out, budget: .milliseconds(100))
         var pause: UInt64 = 0
-        if let bytes {
-            // What was applied of the move before is not.
-            let began = now()
-            let last = try await sighting(at: relay) {
-                $0.time > began && ($0.message.round > 1 || $0.message.bytes >= bytes)
-            }
-            guard last.message.round == 1 else {
-                throw Failure("the move was over before it was cut")
-            }
-            let cut = relay.cut()
-            let next = try await sighting(at: relay) { next in
-                next.connection > last.connection
-                    && (next.message.round > 1 || next.message.bytes > last.message.bytes)
-            }
-            pause = next.time - cut
-        }
+        if bytes != nil { pause = try await sinceCut(relay) }
         let end = try await moved
         guard case .moved = end.outcome else { throw Failure("a move has ended: \(end.outcome)") }
         let taken = Taken(
@@ -88,15 +74,19 @@ enum CutBenchmark {
         return taken
     }
 
-    /// Waits for the relay to see that something was applied.
-    private static func sighting(
-        at relay: Relay, where isEnough: (Relay.Sighting) -> Bool
-    ) async throws -> Relay.Sighting {
+    /// The time from when the connections were cut until more is applied than was before; waits for it.
+    private static func sinceCut(_ relay: Relay) async throws -> UInt64 {
         let start = now()
         while now() - start < 60_000_000_000 {
-            if let sighting = relay.log.applied, isEnough(sighting) { return sighting }
-            try await Task.sleep(for: .microseconds(50))
+            let log = relay.log
+            if let cut = log.cut, let last = log.applied,
+                last.connection > cut.after.connection,
+                last.message.round > 1 || last.message.bytes > cut.after.message.bytes
+            {
+                return last.time - cut.time
+            }
+            try await Task.sleep(for: .microseconds(20))
         }
-        throw Failure("nothing is applied for a minute")
+        throw Failure("nothing was applied for a minute")
     }
 }

@@ -8,7 +8,7 @@ struct HighestRate {
 
     private static let lowest = 100_000
     private static let highest = 12_800_000
-    /// How late writes may be at the end, and after each move.
+    /// How far writes may be behind at the end and after each move, and how long a blackout may be.
     private static let lateness: UInt64 = 10_000_000
     /// A load that is later than this has lost.
     private static let hopeless: UInt64 = 1_000_000_000
@@ -52,7 +52,7 @@ struct HighestRate {
                 var moves = MoveCosts()
                 try await moves.move(
                     Self.moved, direction, of: nodes, budget: .milliseconds(1), in: stretches)
-                if moves.givenUp > 0 { holds = false }
+                if moves.blackouts.contains(where: { $0 > Self.lateness }) { holds = false }
                 look()
             }
         }

@@ -26,7 +26,7 @@ enum MigrateBenchmark {
             report.register(try await registerTimes(nodes.own.register))
             var quiet = least
             for (number, load) in loads.enumerated() {
-                let rate = try await rate(load, nodes, report)
+                guard let rate = try await rate(load, nodes, report) else { continue }
                 var plan = Trial.Plan(rate: rate, budget: budget, quiet: quiet)
                 plan.keepsTimeline = timeline != nil
                 let trial = try await Trial(plan, of: nodes)
@@ -44,17 +44,17 @@ enum MigrateBenchmark {
         withExtendedLifetime((owners, papers)) {}
     }
 
-    /// The rate that a word stands for; `max` is searched for.
+    /// The rate that a word stands for; `max` is searched for, and nil if none holds.
     private static func rate(
         _ word: Substring, _ nodes: TwoNodes, _ report: MigrateReport
-    ) async throws -> Int {
+    ) async throws -> Int? {
         guard word == "max" else {
             return try Options(["--rate", String(word)]).int("rate")
         }
         let alone = try await HighestRate(nodes: nodes, isMoving: false).search()
         let moving = try await HighestRate(nodes: nodes, isMoving: true).search()
         report.rates(alone: alone, moving: moving)
-        return moving
+        return moving > 0 ? moving : nil
     }
 
     /// How long appends to the register take, one after the other.

@@ -5,7 +5,8 @@ import Synchronization
 /// other process.
 ///
 /// A write that is late because others before it were is late all the same: its latency counts from when it was due. The
-/// thread sleeps while nothing is due, for at least ``tick``, because each core also has a node to run.
+/// thread sleeps while nothing is due, for at least ``tick`` unless a write has waited long enough, because each core also has
+/// a node to run.
 final class OpenLoad: Sendable {
     private let node: SessionNode
     private let rings: RequestRings
@@ -16,8 +17,9 @@ final class OpenLoad: Sendable {
     private let end = Atomic<UInt64>(.max)
     private let lag = Atomic<UInt64>(0)
 
-    /// How long threads of the load sleep at least: each waking up costs some microseconds of a core.
-    static let tick: UInt64 = 20_000
+    /// How long it sleeps at least for writes that are due later: on a virtual machine each waking up costs some 10 us of a
+    /// core.
+    private static let tick: UInt64 = 100_000
     /// Writes after which a thread that is late looks for answers.
     private static let batch = 256
 
@@ -39,7 +41,7 @@ final class OpenLoad: Sendable {
         self.keepsTimeline = keepsTimeline
     }
 
-    /// How late it is: from when the next write was due.
+    /// How much it is behind, in time: since when the next write was due, or what so many take that are not done.
     var isLateBy: UInt64 { lag.load(ordering: .relaxed) }
 
     /// Lets no more writes become due.
@@ -49,12 +51,13 @@ final class OpenLoad: Sendable {
     func run() -> Outcome {
         machine_sleep_precisely()
         let latencies = Latencies(stretches, timeline: keepsTimeline ? Timeline() : nil)
-        let resumed = ResumedRequests()
+        let resumed = ResumedRequests(rings.answers.bell)
         var random = RandomRows(rows: node.setting.rows, seed: now() | 1)
         let start = now() + 1_000_000
         var due = start
         var issued = 0
         var stretch = 0
+        var isForwarding = false
 
         func attempt(_ request: WriteRequest) {
             var request = request
@@ -65,7 +68,11 @@ final class OpenLoad: Sendable {
             case .waits: break
             case .elsewhere:
                 request.isForwarded = true
-                if !rings.requests.push(request) { resumed.add(request) }
+                if rings.requests.push(request) {
+                    isForwarding = true
+                } else {
+                    resumed.add(request)
+                }
             }
         }
 
@@ -89,13 +96,18 @@ final class OpenLoad: Sendable {
                 rest -= 1
                 time = now()
             }
-            lag.store(time > due ? time - due : 0, ordering: .relaxed)
+            if isForwarding {
+                isForwarding = false
+                rings.requests.bell.ring()
+            }
+            let undone = UInt64(issued - latencies.count) * 1_000_000_000 / UInt64(rate)
+            lag.store(max(time > due ? time - due : 0, undone), ordering: .relaxed)
             let isOver = due >= end
             if isOver, latencies.count == issued { break }
             if due <= time, !isOver { continue }
-            // Answers come without a sound.
-            let isAlone = latencies.count == issued
-            machine_sleep_until(isAlone ? max(due, time + Self.tick) : time + Self.tick)
+            // Of what is done the answers come without a sound.
+            let next = isOver ? time + Self.tick : max(due, time + Self.tick)
+            rings.answers.bell.sleep(until: next)
         }
         return Outcome(latencies: latencies, due: issued)
     }
@@ -106,6 +118,9 @@ final class ForwardedLoad: Sendable {
     private let node: SessionNode
     private let rings: RequestRings
     private let isDone = Flag()
+
+    /// How long it sleeps at most: it is not told that it is finished.
+    private static let pause: UInt64 = 10_000_000
 
     init(_ node: SessionNode, _ rings: RequestRings) {
         self.node = node
@@ -119,8 +134,7 @@ final class ForwardedLoad: Sendable {
     ///
     /// - Returns: How many writes were done.
     func run() -> Int {
-        machine_sleep_precisely()
-        let resumed = ResumedRequests()
+        let resumed = ResumedRequests(rings.requests.bell)
         var count = 0
         func attempt(_ request: WriteRequest) {
             var request = request
@@ -133,18 +147,12 @@ final class ForwardedLoad: Sendable {
             }
             // The load has no more on its way than there is room for.
             if !rings.answers.push(request) { preconditionFailure("too many answers") }
+            if request.done == 0 { rings.answers.bell.ring() }
         }
         while !isDone.isSet {
-            var isIdle = true
-            while let request = rings.requests.take() {
-                attempt(request)
-                isIdle = false
-            }
-            for request in resumed.takeAll() {
-                attempt(request)
-                isIdle = false
-            }
-            if isIdle { machine_sleep_until(now() + OpenLoad.tick) }
+            while let request = rings.requests.take() { attempt(request) }
+            for request in resumed.takeAll() { attempt(request) }
+            rings.requests.bell.sleep(until: now() + Self.pause)
         }
         return count
     }

@@ -14,6 +14,8 @@ final class Relay: Sendable {
         var connections = 0
         /// The last message that says what was applied.
         var applied: Sighting?
+        /// When the connections were cut, and what had been applied.
+        var cut: (time: UInt64, after: Sighting)?
     }
 
     /// A message that has come by.
@@ -28,6 +30,20 @@ final class Relay: Sendable {
         var log = Log()
         var port: UInt16 = 0
         var open: [LoopbackSocket] = []
+        /// Once so many bytes of a first round are applied, the connections are cut.
+        var limit: UInt64?
+
+        /// Notes a message; those that are to be cut because of it.
+        mutating func note(_ sighting: Sighting) -> [LoopbackSocket] {
+            log.applied = sighting
+            guard let limit, sighting.message.round == 1, sighting.message.bytes >= limit else {
+                return []
+            }
+            self.limit = nil
+            log.cut = (now(), sighting)
+            defer { open = [] }
+            return open
+        }
     }
 
     private let listener: LoopbackSocket
@@ -49,23 +65,22 @@ final class Relay: Sendable {
 
     var log: Log { state.withLock { $0.log } }
 
-    /// Cuts all connections.
-    ///
-    /// - Returns: When.
-    func cut() -> UInt64 {
-        let open = state.withLock { state in
-            defer { state.open = [] }
-            return state.open
+    /// Cuts all connections as soon as so many bytes of the first round of a move are applied.
+    func cut(after bytes: UInt64) {
+        state.withLock { state in
+            state.limit = bytes
+            state.log.cut = nil
         }
-        let time = now()
-        for socket in open { socket.end() }
-        return time
     }
 
     /// Ends it, and its connections.
     func end() {
         listener.end()
-        _ = cut()
+        let open = state.withLock { state in
+            defer { state.open = [] }
+            return state.open
+        }
+        for socket in open { socket.end() }
     }
 
     private static func start(_ body: @escaping @Sendable () -> Void) {
@@ -96,10 +111,9 @@ final class Relay: Sendable {
                     var rest = bytes
                     while let (_, message) = try? reader.next(from: &rest) {
                         guard case .applied(let applied) = message else { continue }
-                        state.withLock {
-                            $0.log.applied = Sighting(
-                                time: now(), connection: connection, message: applied)
-                        }
+                        let sighting = Sighting(
+                            time: now(), connection: connection, message: applied)
+                        for socket in state.withLock({ $0.note(sighting) }) { socket.end() }
                     }
                 }
             }

@@ -5,17 +5,21 @@ import Synchronization
 ///
 ///     byte 0    how many were pushed, by the thread that pushes
 ///     byte 64   how many were taken, by the thread that takes
-///     byte 128  the places
+///     byte 128  the bell of the thread that takes
+///     byte 192  the places
 final class RequestRing: @unchecked Sendable {
     // `@unchecked Sendable`: a place is written by one thread before `pushed` says so, and read by the other after.
     private let pushed: UnsafeMutablePointer<Atomic<Int>>
     private let taken: UnsafeMutablePointer<Atomic<Int>>
     private let places: UnsafeMutablePointer<WriteRequest>
     private let memory: SharedMemory
+    /// Wakes the thread that takes; who pushes rings it when that is to be.
+    let bell: Bell
 
+    private static let places = 192
     /// A second of the highest rates.
     static let capacity = 1 << 20
-    static let byteCount = 128 + capacity * MemoryLayout<WriteRequest>.stride
+    static let byteCount = places + capacity * MemoryLayout<WriteRequest>.stride
 
     /// The ring that lies at an offset of memory, which was all zeros at first.
     init(in memory: SharedMemory, at offset: Int) {
@@ -24,7 +28,8 @@ final class RequestRing: @unchecked Sendable {
         let base = memory.base + offset
         pushed = base.assumingMemoryBound(to: Atomic<Int>.self)
         taken = (base + 64).assumingMemoryBound(to: Atomic<Int>.self)
-        places = (base + 128).assumingMemoryBound(to: WriteRequest.self)
+        bell = Bell(in: memory, at: offset + 128)
+        places = (base + Self.places).assumingMemoryBound(to: WriteRequest.self)
     }
 
     /// Pushes a request, if there is room.

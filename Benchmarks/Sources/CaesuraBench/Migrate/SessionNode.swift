@@ -121,16 +121,21 @@ final class SessionNode: Sendable {
 final class ResumedRequests: Sendable {
     private let requests = Mutex<[WriteRequest]>([])
     private let count = Atomic<Int>(0)
+    private let bell: Bell
+
+    /// - Parameter bell: Wakes the thread.
+    init(_ bell: Bell) { self.bell = bell }
 
     /// Adds one; on the thread of whoever has opened or closed the gate.
     func add(_ request: WriteRequest) {
         requests.withLock { $0.append(request) }
         count.add(1, ordering: .releasing)
+        bell.ring()
     }
 
     /// Takes all, in the order in which they came.
     func takeAll() -> [WriteRequest] {
-        guard count.load(ordering: .acquiring) > 0 else { return [] }
+        if count.load(ordering: .acquiring) == 0 { return [] }
         let taken = requests.withLock { requests in
             defer { requests = [] }
             return requests

@@ -109,7 +109,8 @@ struct Plan {
             Self.bench("migrate" + $0 + rows + trial)
         }
         runs += [
-            Self.bench("migrate-cut" + rows), Self.bench("stop-copy-start" + rows),
+            Self.bench("migrate-cut" + (quick ? " --rows 1M" : "")),
+            Self.bench("stop-copy-start" + rows),
             Self.bench("transport --chunks \(quick ? 200 : 2_000)"),
         ]
         if peers { runs.append(Self.bench("redis-migrate --rows \(quick ? "100k" : "12048192")")) }
