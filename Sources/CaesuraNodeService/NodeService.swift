@@ -262,16 +262,18 @@ public actor NodeService: Service {
     private func beginWork() {
         guard !isWorking, node.hasWork(at: now) else { return }
         isWorking = true
-        Task { await work() }
+        Task { work() }
     }
 
     /// Works as long as there is something to do, and lets what comes meanwhile go first.
-    private func work() async {
-        while phase == .running, node.hasWork(at: now) {
-            for action in node.work(at: now) { carryOut(action) }
-            await Task.yield()
+    private func work() {
+        guard phase == .running, node.hasWork(at: now) else {
+            isWorking = false
+            return
         }
-        isWorking = false
+        for action in node.work(at: now) { carryOut(action) }
+        // Behind what the thread has to do by now. `Task.yield()` would go there by way of the cooperative pool.
+        Task { work() }
     }
 
     /// A number that no other connection of this process has.
