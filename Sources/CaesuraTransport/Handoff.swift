@@ -56,10 +56,14 @@ final class Handoff<Element: Sendable>: Sendable {
 
     /// The next element, as soon as there is one.
     ///
+    /// It stays on the caller's executor: a node's thread would else be left, and come back to, for each message.
+    ///
     /// - Precondition: No other task waits.
-    func next() async -> Outcome {
+    func next(isolation actor: isolated (any Actor)? = #isolation) async -> Outcome {
         await withTaskCancellationHandler {
-            await withCheckedContinuation { wait($0) }
+            // A closure is isolated to what it captures.
+            _ = actor
+            return await withCheckedContinuation { wait($0) }
         } onCancel: {
             let waiter = state.withLock { $0.waiter.take() }
             waiter?.resume(returning: .cancelled)

@@ -60,7 +60,7 @@ public final class NodeConnection: Sendable {
     /// - Precondition: The kind of the message is about a move, or about none, as `move` says; it is within its limit.
     /// - Complexity: Copies the bytes of a chunk once.
     /// - Throws: `cancelled`; else why the connection ended.
-    public func send(
+    public nonisolated(nonsending) func send(
         _ message: MigrationMessage, about move: UInt64 = 0
     ) async throws(TransportError) {
         let frame = message.frame(about: move)
@@ -87,7 +87,9 @@ public final class NodeConnection: Sendable {
     /// Waits while as much as ``TransportLimits/sendHighWatermark`` is not yet written.
     ///
     /// - Throws: `cancelled`; else why the connection ended.
-    public func ready() async throws(TransportError) { try await outbox.admit(0) }
+    public nonisolated(nonsending) func ready() async throws(TransportError) {
+        try await outbox.admit(0)
+    }
 
     /// Writes a frame that is counted.
     private func write(_ message: MigrationMessage, _ frame: (header: [UInt8], body: [UInt8])) {

@@ -40,14 +40,19 @@ final class Outbox: Sendable {
 
     /// Waits until there is room for a frame, and counts it.
     ///
+    /// It stays on the caller's executor, as ``Handoff/next(isolation:)`` does.
+    ///
     /// - Throws: `cancelled`, or why the connection ended; then nothing is counted.
-    func admit(_ bytes: Int) async throws(TransportError) {
+    func admit(
+        _ bytes: Int, isolation actor: isolated (any Actor)? = #isolation
+    ) async throws(TransportError) {
         let id = state.withLock { state in
             state.nextID += 1
             return state.nextID
         }
         let error = await withTaskCancellationHandler {
-            await withCheckedContinuation { wait((id, bytes, $0)) }
+            _ = actor
+            return await withCheckedContinuation { wait((id, bytes, $0)) }
         } onCancel: {
             let waiter: Waiter? = state.withLock { state in
                 state.waiters.firstIndex { $0.id == id }.map { state.waiters.remove(at: $0) }
