@@ -3,7 +3,9 @@ import Caesura
 import CaesuraNodeService
 import Foundation
 
-/// `caesura demo-successor`: the process to which the sessions of `caesura demo` move. Visits that the demo forwards come on
+/// `caesura demo-successor`.
+///
+/// The process to which the sessions of `caesura demo` move. Visits that the demo forwards come on
 /// standard input, and go back on standard output once they are noted.
 struct DemoSuccessor: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
