@@ -17,7 +17,7 @@ final class OpenLoad: Sendable {
     private let end = Atomic<UInt64>(.max)
     private let lag = Atomic<UInt64>(0)
 
-    /// How long it sleeps at least for writes that are due later: on a virtual machine each waking up costs some 10 us of a
+    /// How long it sleeps at least for writes that are due later: on a virtual machine each waking up costs up to 10 us of a
     /// core.
     private static let tick: UInt64 = 100_000
     /// Writes after which a thread that is late looks for answers.
