@@ -7,7 +7,7 @@ import ServiceLifecycle
 import Testing
 
 /// What becomes of a node's partitions when its process ends.
-@Suite(.timeLimit(.minutes(30)))
+@Suite(.timeLimit(.minutes(60)))
 struct DrainTests {
     private static let rowCount: UInt64 = 1_000
 

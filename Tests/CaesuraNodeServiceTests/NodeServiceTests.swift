@@ -7,7 +7,7 @@ import Synchronization
 import Testing
 
 /// Nodes of one process that move partitions over real connections.
-@Suite(.timeLimit(.minutes(30)))
+@Suite(.timeLimit(.minutes(60)))
 struct NodeServiceTests {
     private static let rowCount: UInt64 = 2_000
 

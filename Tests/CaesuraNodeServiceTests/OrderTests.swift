@@ -9,7 +9,7 @@ import Testing
 import X509
 
 /// What operators order, and who may.
-@Suite(.timeLimit(.minutes(30)))
+@Suite(.timeLimit(.minutes(60)))
 struct OrderTests {
     private static let rowCount: UInt64 = 500
 

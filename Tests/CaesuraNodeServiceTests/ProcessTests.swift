@@ -5,7 +5,7 @@ import Testing
 /// than the other waits, at each step of the protocol.
 ///
 /// What is looked at is in `Tests/TestNode`: each write has one effect, one of them owns each partition, and they go on.
-@Suite(.serialized, .timeLimit(.minutes(30)))
+@Suite(.serialized, .timeLimit(.minutes(60)))
 struct ProcessTests {
     static let steps = [
         "connecting", "asking", "copying", "sealing", "finishing", "handingOver", "aborting",

@@ -90,7 +90,7 @@ struct PartitionGateThreadTests {
         return seals
     }
 
-    @Test(.timeLimit(.minutes(2)), arguments: 1...3 as ClosedRange<UInt64>)
+    @Test(.timeLimit(.minutes(60)), arguments: 1...3 as ClosedRange<UInt64>)
     func `no writer is inside when all are said to have left, and nobody waits for ever`(
         seed: UInt64
     ) throws {

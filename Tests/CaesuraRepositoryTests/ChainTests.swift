@@ -479,7 +479,7 @@ import Testing
         #expect(log.unfinished.count == 1)
     }
 
-    @Test(.timeLimit(.minutes(10)))
+    @Test(.timeLimit(.minutes(60)))
     func `what is lost is looked for in one pass, however much looks like a chunk`()
         async throws
     {

@@ -3,7 +3,7 @@ import Testing
 @testable import CaesuraRepository
 
 @Suite struct ChunkQueueTests {
-    @Test(.timeLimit(.minutes(30)))
+    @Test(.timeLimit(.minutes(60)))
     func `an encoder that waits for its turn is woken when the job before it ends`() {
         // Too many bytes wait already, those of job 2. The encoder of job 1 waits until job 0 is over, which
         // its encoder says after the writer has taken all of it.

@@ -102,7 +102,7 @@ import Testing
         #expect(store.memoryUse.retained == 0)
     }
 
-    @Test(.timeLimit(.minutes(30)))
+    @Test(.timeLimit(.minutes(60)))
     func `the last reference to a cut may go inside a closure`() throws {
         let store = SnapshotTests.store(2)
         let table = try store.table("sample", key: UInt64.self, row: SampleRow.self)
@@ -118,7 +118,7 @@ import Testing
         #expect(store.memoryUse.retained == 0)
     }
 
-    @Test(.timeLimit(.minutes(30)))
+    @Test(.timeLimit(.minutes(60)))
     func `cuts that go inside closures on several threads wait for no lock`() throws {
         let store = SnapshotTests.store(3)
         let table = try store.table("sample", key: UInt64.self, row: SampleRow.self)

@@ -5,7 +5,7 @@ import Testing
 import X509
 
 /// Nodes as processes, and orders to them.
-@Suite(.timeLimit(.minutes(30)))
+@Suite(.timeLimit(.minutes(60)))
 struct NodeCommandTests {
     /// Starts a node in a directory, and returns when it listens.
     private func start(

@@ -10,7 +10,7 @@ import X509
 @testable import CaesuraTransport
 
 /// Who may speak to whom: nobody else gets as far as a message.
-@Suite(.timeLimit(.minutes(30)))
+@Suite(.timeLimit(.minutes(60)))
 struct AuthenticationTests {
     let authority: TestAuthority
     let stranger: TestAuthority

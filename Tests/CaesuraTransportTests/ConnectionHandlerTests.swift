@@ -7,7 +7,7 @@ import Testing
 @testable import CaesuraTransport
 
 /// A connection on a loop whose clock the test moves.
-@Suite(.timeLimit(.minutes(30)))
+@Suite(.timeLimit(.minutes(60)))
 struct ConnectionHandlerTests {
     /// Between the handler and the socket: counts reads, and keeps what is written from being done.
     final class Socket: ChannelOutboundHandler, Sendable {

@@ -6,7 +6,7 @@ import Testing
 @testable import CaesuraTransport
 
 /// Peers that break the protocol, on purpose or not.
-@Suite(.timeLimit(.minutes(30)))
+@Suite(.timeLimit(.minutes(60)))
 struct HostilePeerTests {
     static func limits(_ change: (inout TransportLimits) -> Void) -> TransportLimits {
         var limits = TransportLimits.patient

@@ -6,7 +6,7 @@ import Testing
 @testable import CaesuraTransport
 
 /// Connections over the loopback device.
-@Suite(.timeLimit(.minutes(30)))
+@Suite(.timeLimit(.minutes(60)))
 struct NodeConnectionTests {
     static func sendAll(_ samples: [NodeConnection.Element], over connection: NodeConnection)
         async throws

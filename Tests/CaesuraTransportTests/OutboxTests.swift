@@ -3,7 +3,7 @@ import Testing
 @testable import CaesuraTransport
 
 /// Who may send, and who waits.
-@Suite(.timeLimit(.minutes(30)))
+@Suite(.timeLimit(.minutes(60)))
 struct OutboxTests {
     static func outbox() -> Outbox {
         var limits = TransportLimits()
