@@ -3,7 +3,7 @@ import Testing
 
 /// Whole worlds of nodes and clients in which things go wrong: `docs/FAULTS.md`.
 struct SimulationTests {
-    /// Two seconds each, for in a build for debugging a second takes half of one; longer runs are for the tool.
+    /// Two seconds each, in a build for debugging; longer runs are for the tool.
     @Test(arguments: 0..<200 as Range<UInt64>)
     func `whatever goes wrong, each write is there once and one node owns it`(
         seed: UInt64
