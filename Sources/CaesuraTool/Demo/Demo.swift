@@ -168,7 +168,7 @@ struct Demo: AsyncParsableCommand {
         var byteCount = 0
         var next = writer.start + Self.margin
         for index in 0..<saves {
-            try await wait(until: next)
+            try await MonotonicClock.wait(until: next)
             progress.update(Double(index) / Double(saves), "save \(index + 1) of \(saves)")
             let start = MonotonicClock.now()
             let saved = try await writer.whileSaving(save)
@@ -179,7 +179,7 @@ struct Demo: AsyncParsableCommand {
             next = max(next + interval, MonotonicClock.now())
         }
         progress.clear()
-        try await wait(until: MonotonicClock.now() + Self.margin)
+        try await MonotonicClock.wait(until: MonotonicClock.now() + Self.margin)
         let loop = writer.finish()
         ended = true
         let floor = loop.floor.latencies
@@ -193,14 +193,5 @@ struct Demo: AsyncParsableCommand {
             calm: loop.calm.percentiles, duringSave: loop.duringCheckpoint.percentiles,
             curve: loop.duringCheckpoint.curve, floor: floor.percentiles, floorCurve: floor.curve,
             timeline: loop.timeline.longest, timelineWindow: Self.window, saves: spans)
-    }
-
-    private func wait(until moment: UInt64) async throws {
-        while true {
-            try Interruption.check()
-            let now = MonotonicClock.now()
-            if now >= moment { return }
-            try await Task.sleep(nanoseconds: min(moment - now, 100_000_000))
-        }
     }
 }

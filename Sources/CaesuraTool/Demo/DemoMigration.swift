@@ -52,14 +52,14 @@ final class DemoMigration: Sendable {
         var hasEnded = false
         defer { if !hasEnded { _ = writer.finish() } }
         late.begin(at: writer.start)
-        try await wait(until: writer.start + margin)
+        try await MonotonicClock.wait(until: writer.start + margin)
         let start = MonotonicClock.now()
         let ends = try await writer.whileSaving {
             defer { late.movesEnd() }
             return try await moveAll()
         }
         let duration = MonotonicClock.now() - start
-        try await wait(until: MonotonicClock.now() + margin)
+        try await MonotonicClock.wait(until: MonotonicClock.now() + margin)
         let loop = writer.finish()
         hasEnded = true
         try await awaitReceipts()
@@ -163,15 +163,6 @@ final class DemoMigration: Sendable {
                     "\(late.pendingCount) visits that were forwarded have not been answered")
             }
             try await Task.sleep(for: .milliseconds(5))
-        }
-    }
-
-    private func wait(until moment: UInt64) async throws {
-        while true {
-            try Interruption.check()
-            let now = MonotonicClock.now()
-            if now >= moment { return }
-            try await Task.sleep(nanoseconds: min(moment - now, 100_000_000))
         }
     }
 }

@@ -15,7 +15,6 @@ final class LateVisits: Sendable {
 
     private struct State {
         var findings: Findings
-        var forwarded = 0
         var answered = 0
         var movesEnded = UInt64.max
     }
@@ -47,7 +46,7 @@ final class LateVisits: Sendable {
     }
 
     /// A visit goes to the other process.
-    func forward() { state.withLock { $0.forwarded += 1 } }
+    func forward() { state.withLock { $0.findings.forwarded += 1 } }
 
     /// A visit that had waited for a handover is done here.
     func end(_ due: UInt64) { record([due], answered: 0) }
@@ -74,14 +73,8 @@ final class LateVisits: Sendable {
     }
 
     /// Visits that went to the other process and are not done.
-    var pendingCount: Int { state.withLock { $0.forwarded - $0.answered } }
+    var pendingCount: Int { state.withLock { $0.findings.forwarded - $0.answered } }
 
     /// What was found.
-    var findings: Findings {
-        state.withLock { state in
-            var findings = state.findings
-            findings.forwarded = state.forwarded
-            return findings
-        }
-    }
+    var findings: Findings { state.withLock { $0.findings } }
 }
