@@ -99,7 +99,8 @@ public actor NodeService: Service {
 
     let node: Node
     private let thread: NodeThread
-    private let drained: AsyncStream<Node.Ticket>
+    /// What gates tell.
+    private let notices: AsyncStream<Node.Event>
     private let origin = ContinuousClock.now
 
     var phase = Phase.new
@@ -128,7 +129,7 @@ public actor NodeService: Service {
     /// - Throws: A `StoreError`: `regionConflict` when the store has other regions of the names that begin with "caesura.",
     ///   `notEmpty` when it has rows under another hash key than the nodes of the register, or cuts of it are open. A
     ///   `MigrationProblem`: `mismatch` when they have another number of partitions. An `OwnerRegisterError`.
-    /// - Precondition: As ``Node/init(_:_:seed:whenDrained:)``.
+    /// - Precondition: As ``Node/init(_:_:seed:notify:)``.
     public init(
         _ configuration: Configuration, of store: Store, register: any OwnerRegister,
         addresses: any AddressBook, checkpoints: ContinuousCheckpoints? = nil
@@ -143,11 +144,11 @@ public actor NodeService: Service {
                     + "\(configuration.node.name) is configured with \(1 << bits)")
         }
         try store.take(shape.hashKey)
-        let (drained, emptied) = AsyncStream.makeStream(of: Node.Ticket.self)
-        node = try Node(configuration.node, store, seed: .random(in: 0 ... .max)) { ticket in
-            emptied.yield(ticket)
+        let (notices, sink) = AsyncStream.makeStream(of: Node.Event.self)
+        node = try Node(configuration.node, store, seed: .random(in: 0 ... .max)) { event in
+            sink.yield(event)
         }
-        self.drained = drained
+        self.notices = notices
         self.configuration = configuration
         self.store = store
         self.register = register
@@ -180,7 +181,7 @@ public actor NodeService: Service {
         carryOut(node.start(at: now))
         await withTaskGroup { group in
             group.addTask { await self.accept(from: listener) }
-            group.addTask { await self.takeDrained() }
+            group.addTask { await self.takeNotices() }
             do {
                 try await gracefulShutdown()
                 await drain()
@@ -193,8 +194,8 @@ public actor NodeService: Service {
         }
     }
 
-    private func takeDrained() async {
-        for await ticket in drained { handle(.drained(ticket)) }
+    private func takeNotices() async {
+        for await event in notices { handle(event) }
     }
 
     private func stop() async {

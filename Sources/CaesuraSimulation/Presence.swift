@@ -48,6 +48,7 @@ extension ProtocolStep {
         case .receiving: self = move.request.purpose == .recovery ? .recovering : .receiving
         case .waiting: self = .waiting
         case .appending: self = .appending
+        case .pulling: self = .pulling
         case .owning: self = .owning
         case .adopting, .ended: return nil
         }

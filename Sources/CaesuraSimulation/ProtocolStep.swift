@@ -18,6 +18,8 @@ public enum ProtocolStep: String, Hashable, Sendable, CaseIterable {
     case receiving
     case waiting
     case appending
+    /// It owns the partition, and some of its rows are still to come.
+    case pulling
     case owning
     /// It owns the partition, and gets its rows back.
     case recovering
@@ -42,8 +44,8 @@ public enum ProtocolStep: String, Hashable, Sendable, CaseIterable {
         switch self {
         case .reading, .returning, .missing, .unanswered: false
         case .connecting, .asking, .copying, .sealing, .finishing, .handingOver, .aborting,
-            .lettingGo, .asked, .receiving, .waiting, .appending, .owning, .recovering, .greeting,
-            .negotiating, .queued:
+            .lettingGo, .asked, .receiving, .waiting, .appending, .pulling, .owning, .recovering,
+            .greeting, .negotiating, .queued:
             true
         }
     }

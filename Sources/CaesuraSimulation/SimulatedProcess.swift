@@ -41,15 +41,15 @@ final class SimulatedProcess {
     var isWorkScheduled = false
     /// What a checkpoint that is to come makes durable.
     var tickets: [Node.Ticket] = []
-    /// Answers that wait for one.
-    var answers: [() -> Void] = []
+    /// Answers that wait for one that has their partition.
+    var answers: [(partition: PartitionNumber, answer: () -> Void)] = []
     /// The checkpoint that is being written.
     var checkpoint: SimulatedCheckpoint?
     private let inbox: Inbox
 
     /// What gates tell, which call from wherever they are left.
     private final class Inbox: Sendable {
-        let drained = Mutex<[Node.Ticket]>([])
+        let events = Mutex<[Node.Event]>([])
         let resumed = Mutex<[(UInt64, PartitionGate.Resumption)]>([])
     }
 
@@ -72,8 +72,8 @@ final class SimulatedProcess {
         store = Store(shape)
         accounts = try store.table("accounts", key: UInt64.self, row: Account.self)
         replies = try ReplyTable(in: store)
-        node = try Node(configuration, store, seed: number) { ticket in
-            inbox.drained.withLock { $0.append(ticket) }
+        node = try Node(configuration, store, seed: number) { event in
+            inbox.events.withLock { $0.append(event) }
         }
         guard let checkpoint else { return }
         let incoming = try IncomingPart(.all, into: store)
@@ -88,10 +88,10 @@ final class SimulatedProcess {
     static func index(of name: String) -> Int? { Int(name.dropFirst("node-".count)) }
 
     /// What gates have told.
-    func takeDrained() -> [Node.Ticket] {
-        inbox.drained.withLock { drained in
-            defer { drained = [] }
-            return drained
+    func takeNotices() -> [Node.Event] {
+        inbox.events.withLock { events in
+            defer { events = [] }
+            return events
         }
     }
 
@@ -103,10 +103,21 @@ final class SimulatedProcess {
         }
     }
 
+    /// The rows that a request touches.
+    func rows(of request: SimulatedClient.Request) -> [RowReference] {
+        let row = accounts.row(request.key)
+        guard request.isWrite,
+            let range = node.division.range(
+                of: node.division.partition(ofHash: request.key.hash(with: Self.hashKey)))
+        else { return [row] }
+        let client = UInt64(request.client)
+        return [row, replies.row(of: client, place: replies.place(of: client, in: range))]
+    }
+
     /// Lets a request wait at a gate.
     func wait(_ request: SimulatedClient.Request, _ number: UInt64, at gate: PartitionGate) {
         let inbox = inbox
-        let ticket = gate.wait { resumption in
+        let ticket = gate.wait(touching: rows(of: request)) { resumption in
             inbox.resumed.withLock { $0.append((number, resumption)) }
         }
         if let ticket { waiting[number] = (request, ticket) }
@@ -127,9 +138,12 @@ final class SimulatedCheckpoint {
     private let round: OutgoingRound
     private(set) var chunks: [[UInt8]] = []
     let tickets: [Node.Ticket]
-    let answers: [() -> Void]
+    let answers: [(partition: PartitionNumber, answer: () -> Void)]
 
-    init(_ store: Store, _ tickets: [Node.Ticket], _ answers: [() -> Void]) throws {
+    init(
+        _ store: Store, _ tickets: [Node.Ticket],
+        _ answers: [(partition: PartitionNumber, answer: () -> Void)]
+    ) throws {
         round = try OutgoingRound(of: .all, at: store.cut())
         self.tickets = tickets
         self.answers = answers

@@ -59,7 +59,9 @@ extension Simulation {
         guard let gate = process.node.gates[partition],
             let range = process.node.division.range(of: partition)
         else { return }
-        let outcome = gate.perform(checking: request.fencingEpoch) { epoch -> UInt64? in
+        let outcome = gate.perform(
+            checking: request.fencingEpoch, touching: process.rows(of: request)
+        ) { epoch -> UInt64? in
             guard request.isWrite else {
                 return process.accounts.read(request.key) { $0.count } ?? 0
             }
@@ -69,7 +71,7 @@ extension Simulation {
         case .done(nil): break
         case .done(let count?):
             let body = { [self] in answer(request, .done(count)) }
-            if plan.answersAreDurable { process.answers.append(body) } else { body() }
+            if plan.answersAreDurable { process.answers.append((partition, body)) } else { body() }
         case .wait: wait(request, at: gate, process)
         case .elsewhere(let entry): answer(request, .elsewhere(entry))
         case .overtaken:

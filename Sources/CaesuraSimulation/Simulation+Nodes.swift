@@ -49,10 +49,10 @@ extension Simulation {
 
     /// Looks at what gates have told, and at what there is to work at.
     func attend(_ process: SimulatedProcess) {
-        var drained = process.takeDrained()
-        while !drained.isEmpty {
-            for ticket in drained { tellDrained(ticket, process) }
-            drained = process.takeDrained()
+        var notices = process.takeNotices()
+        while !notices.isEmpty {
+            for event in notices { tell(event, process) }
+            notices = process.takeNotices()
         }
         for (number, resumption) in process.takeResumed() { resume(number, resumption, process) }
         notice(process)
@@ -64,11 +64,11 @@ extension Simulation {
         }
     }
 
-    /// Tells that the writers have left a gate: at once, or later, as threads do that are inside for a while.
-    private func tellDrained(_ ticket: Node.Ticket, _ process: SimulatedProcess) {
-        if network.below(2) == 0 { return handle(.drained(ticket), process) }
+    /// Tells what a gate tells: at once, or later, as threads do that are inside for a while.
+    private func tell(_ event: Node.Event, _ process: SimulatedProcess) {
+        if network.below(2) == 0 { return handle(event, process) }
         schedule(after: microseconds(10..<1_000), by: process) { [self] in
-            handle(.drained(ticket), process)
+            handle(event, process)
         }
     }
 
@@ -131,7 +131,9 @@ extension Simulation {
                 }
             case .overtaken: break
             }
-        case .handedOver, .misses, .unreachable: break
+        // What was written here since it is this node's is lost, and nobody was told of it.
+        case .misses(let partition, _): process.answers.removeAll { $0.partition == partition }
+        case .handedOver, .unreachable: break
         }
     }
 
@@ -202,12 +204,13 @@ extension Simulation {
         }
         do {
             process.checkpoint = try SimulatedCheckpoint(
-                process.store, process.tickets, process.answers)
+                process.store, process.tickets,
+                process.answers.filter { process.node.hasAllRows(of: $0.partition) })
         } catch {
             return fail("no checkpoint can be begun: \(error)")
         }
         process.tickets = []
-        process.answers = []
+        process.answers = process.answers.filter { !process.node.hasAllRows(of: $0.partition) }
         advanceCheckpoint(process)
     }
 
@@ -229,11 +232,23 @@ extension Simulation {
             }
             disks[process.index] = checkpoint.chunks
             for ticket in checkpoint.tickets { handle(.durable(ticket), process) }
-            for answer in checkpoint.answers { answer() }
+            for answer in checkpoint.answers { answer.answer() }
         }
     }
 
     // MARK: Moves
+
+    /// What a blackout may take, and what is done if it does not come to that; half of the moves that may hand over ahead of
+    /// rows do so at once.
+    private func terms() -> (Duration, SourceMove.Policy) {
+        let budget = Duration.milliseconds([1, 3, 20, 200][work.below(4)])
+        switch work.below(4) {
+        case 0: return (budget, .fail)
+        case 1: return (budget, .slow(limit: .milliseconds(1)))
+        case 2: return (budget, .postcopy)
+        default: return (.zero, .postcopy)
+        }
+    }
 
     func scheduleMove() {
         schedule(after: .milliseconds(work.below(300))) { [self] in
@@ -245,9 +260,7 @@ extension Simulation {
             let partitions = process.node.division.partitions
             let partition = partitions[work.below(partitions.count)]
             let target = name(work.below(plan.nodes))
-            let budget = Duration.milliseconds([1, 20, 200][work.below(3)])
-            let policy: SourceMove.Policy =
-                work.below(2) == 0 ? .fail : .slow(limit: .milliseconds(1))
+            let (budget, policy) = terms()
             if work.below(12) == 0 {
                 return carryOut(process.node.stop(partition, at: clock(process)), process)
             }

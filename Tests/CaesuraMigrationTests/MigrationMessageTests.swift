@@ -13,6 +13,8 @@ struct MigrationMessageTests {
         else { return [] }
         let entryBytes =
             "0300000000000000 0500000000000000 0200000000000000 0100000000000000 01 62"
+        let low = HashRange(partition: 1, bits: 2)
+        let high = HashRange(partition: 4, bits: 3)
         return [
             (
                 .hello(
@@ -40,6 +42,10 @@ struct MigrationMessageTests {
             (
                 .order(.move(MoveOrder(to: "b", budget: .nanoseconds(3)))), 0,
                 "02 00 01 62 0300000000000000 01"
+            ),
+            (
+                .order(.move(MoveOrder(to: "b", budget: .nanoseconds(3), policy: .postcopy))), 0,
+                "02 00 01 62 0300000000000000 03"
             ),
             (.order(.stop([.unkeyed])), 0, "03 01 0000000000000000"),
             (.answer(.done(nil)), 0, "00"),
@@ -99,6 +105,16 @@ struct MigrationMessageTests {
                 (.durable(entry), 7, entryBytes),
                 (.giveUp(MigrationProblem(.noRoom, "full")), 7, "07 04 66756C6C"),
                 (.aborted(entry), 7, entryBytes),
+                (
+                    .handoverAhead(HandoverAhead(epoch: 3, missing: [low, high])), 7,
+                    "0300000000000000 02 05000000 0C000000"
+                ),
+                (
+                    .handoverAhead(HandoverAhead(epoch: 3, missing: [.all])), 7,
+                    "0300000000000000 01 01000000"
+                ),
+                (.pull(high), 7, "0C000000"),
+                (.sliceEnd(SliceEnd(slice: low, chunks: 9)), 7, "05000000 0900000000000000"),
             ]
     }()
 
@@ -124,8 +140,9 @@ struct MigrationMessageTests {
     }
 
     static let kinds: [UInt8] = [
-        1, 2, 3, 4, 5, 6, 6, 6, 6, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 16, 17, 17, 17, 18, 19, 20, 21, 22,
-        23, 24, 25, 26,
+        1, 2, 3, 4, 5, 6, 6, 6, 6, 6, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 16, 17, 17, 17, 18, 19, 20, 21,
+        22,
+        23, 24, 25, 26, 27, 27, 28, 29,
     ]
 
     static func bytes(_ hexadecimal: String) -> [UInt8] {
@@ -176,7 +193,7 @@ struct MigrationMessageTests {
     }
 
     @Test func `each message has the bytes that the page says`() throws {
-        #expect(Self.golden.count == 32)
+        #expect(Self.golden.count == 37)
         for ((message, move, body), kind) in zip(Self.golden, Self.kinds) {
             let frame = Self.frame(kind, move, Self.bytes(body))
             #expect(Self.encoded(message, move) == frame, "\(message)")
@@ -290,7 +307,7 @@ struct MigrationMessageTests {
             }
         }
         #expect(code(Self.frame(8, 0, [])) == .unsupported)
-        #expect(code(Self.frame(27, 1, [])) == .unsupported)
+        #expect(code(Self.frame(30, 1, [])) == .unsupported)
         #expect(code(Self.frame(4, 1, Array(repeating: 0, count: 8))) == .malformed)
         #expect(code(Self.frame(17, 0, [0])) == .malformed)
         #expect(code(Self.frame(17, 1, [3])) == .unsupported)
@@ -298,6 +315,15 @@ struct MigrationMessageTests {
         #expect(code(Self.frame(1, 0, Array("GET / HTTP/1.1\r\n".utf8))) == .malformed)
         let tooMany = Self.bytes("0000020000000000 0100000000000000 01")
         #expect(code(Self.frame(16, 1, tooMany)) == .malformed)
+        for slice in ["00000000", "00000200", "FFFFFFFF"] {
+            #expect(code(Self.frame(28, 1, Self.bytes(slice))) == .malformed)
+        }
+        // Slices that are not ascending, overlap, or are too many.
+        for slices in ["02 05000000 04000000", "02 05000000 05000000", "02 02000000 04000000"] {
+            let body = Self.bytes("0300000000000000" + slices)
+            #expect(code(Self.frame(27, 1, body)) == .malformed)
+        }
+        #expect(code(Self.frame(27, 1, Self.bytes("0300000000000000 8120"))) == .limitExceeded)
     }
 
     @Test func `a problem that is too long is cut between characters`() throws {

@@ -1,3 +1,4 @@
+import CaesuraFormat
 import CaesuraMigration
 import Testing
 
@@ -6,6 +7,8 @@ import Testing
 /// Rows are a count: how many writes they have in them. Whoever serves must have all that were acknowledged, and nobody
 /// else may serve. Each node has a repository, so that what it has acknowledged survives a crash; the target has no
 /// checkpoint of the rows before it has been told that it has one.
+///
+/// Where rows come after ownership, all are in one slice.
 struct MoveWorldTests {
     struct World: Hashable {
         struct Append: Hashable {
@@ -27,9 +30,13 @@ struct MoveWorldTests {
             case claimsDurability
             /// The source goes on serving while the last round is sent.
             case doesNotSeal
+            /// The target serves rows that are still to come.
+            case opensAtOnce
         }
 
         var bug: Bug?
+        /// Whether the target owns the partition before the last round has gone.
+        var isPostcopy = false
         var source: SourceMove?
         var target: TargetMove?
         var entries = [World.first]
@@ -50,6 +57,15 @@ struct MoveWorldTests {
         var staged: Int?
         var targetIsDurable = false
         var kept: [MigrationMessage] = []
+        /// Chunks of the round that are acknowledged.
+        var acknowledgedChunks: UInt64 = 0
+        /// Whether the round goes slice by slice, and whether the slice has ended.
+        var hasSlices = false
+        var sliceHasEnded = false
+        /// Whether rows that the target serves are still to come.
+        var targetLacksRows = false
+        /// Whether it may have a checkpoint of them.
+        var targetHasAll = false
         var epoch: UInt64 = 1
         var sourceAudits: UInt64?
         var targetAudits: UInt64?
@@ -88,8 +104,12 @@ struct MoveWorldTests {
             switch action {
             case .connect: world.wantsConnection = true
             case .send(let message): if world.isConnected { world.toTarget.append(message) }
-            case .beginRound(let isFirst):
+            case .beginRound(let kind):
+                let isFirst = kind == .snapshot
                 world.kept = []
+                world.acknowledgedChunks = 0
+                world.hasSlices = kind == .slices
+                world.sliceHasEnded = false
                 let base = world.epoch
                 world.epoch += 1
                 world.roundRows = world.sourceRows ?? -1
@@ -97,7 +117,10 @@ struct MoveWorldTests {
                 handle(
                     .roundBegan(
                         epoch: world.epoch, baseEpoch: isFirst ? 0 : base,
-                        baseDigest: isFirst ? 0 : base), &world)
+                        baseDigest: isFirst ? 0 : base,
+                        missing: world.hasSlices ? [.all] : []), &world)
+            case .demand: break
+            case .encode where world.hasSlices: encodeSlices(&world)
             case .encode:
                 let chunk = MigrationMessage.chunk([
                     UInt8(bitPattern: Int8(world.roundRows)), UInt8(world.epoch),
@@ -105,8 +128,19 @@ struct MoveWorldTests {
                 world.kept.append(chunk)
                 if world.isConnected { world.toTarget.append(chunk) }
                 handle(.encoded(byteCount: 2, digest: world.epoch), &world)
-            case .acknowledge(let chunks): if chunks > 0 { world.kept = [] }
-            case .resend: world.toTarget += world.kept
+            case .acknowledge(let chunks):
+                world.kept.removeFirst(Int(chunks - world.acknowledgedChunks))
+                world.acknowledgedChunks = chunks
+            case .resend:
+                if world.sliceHasEnded, world.acknowledgedChunks == 1 {
+                    world.toTarget.append(sliceEnd)
+                }
+                for (index, chunk) in world.kept.enumerated() {
+                    world.toTarget.append(chunk)
+                    if world.sliceHasEnded, world.acknowledgedChunks == 0, index == 0 {
+                        world.toTarget.append(sliceEnd)
+                    }
+                }
             case .audit: world.sourceAudits = world.epoch
             case .seal:
                 if world.bug != .doesNotSeal { world.sourceServes = nil }
@@ -128,6 +162,24 @@ struct MoveWorldTests {
         }
     }
 
+    /// All rows.
+    static let sliceEnd = MigrationMessage.sliceEnd(SliceEnd(slice: .all, chunks: 1))
+
+    /// Encodes the rows, or else the end of their slice and that of the round.
+    static func encodeSlices(_ world: inout World) {
+        let isFirst = world.acknowledgedChunks + UInt64(world.kept.count) == 0
+        if !isFirst {
+            world.sliceHasEnded = true
+            if world.isConnected { world.toTarget.append(sliceEnd) }
+        }
+        let chunk = MigrationMessage.chunk([
+            UInt8(bitPattern: Int8(world.roundRows)), isFirst ? 0 : UInt8(world.epoch),
+        ])
+        world.kept.append(chunk)
+        if world.isConnected { world.toTarget.append(chunk) }
+        handle(.encoded(byteCount: 2, digest: isFirst ? nil : world.epoch), &world)
+    }
+
     static func handle(_ event: SourceMove.Event, _ world: inout World) {
         guard let actions = world.source?.handle(event, at: .milliseconds(world.epoch)) else {
             return
@@ -146,23 +198,40 @@ struct MoveWorldTests {
             case .apply:
                 guard let chunk else { preconditionFailure("a chunk has come") }
                 world.staged = Int(Int8(bitPattern: chunk[0]))
-                handle(.applied(byteCount: 2, digest: UInt64(chunk[1])), &world)
+                handle(
+                    .applied(byteCount: 2, digest: chunk[1] == 0 ? nil : UInt64(chunk[1])),
+                    &world)
             case .audit: world.targetAudits = world.epoch
             case .adopt:
                 world.targetRows = world.staged
                 world.staged = nil
                 handle(.adopted, &world)
+            case .adoptExcept: handle(.adopted, &world)
+            case .adoptSlice: world.targetRows = world.staged
             case .append(let entry): world.appends.append(.init(entry: entry, by: .target))
+            case .serveExcept(let entry, _):
+                world.targetServes = entry
+                world.targetLacksRows = world.bug != .opensAtOnce
+                world.targetHasAll = false
+            case .open: world.targetLacksRows = false
+            case .complete: world.targetHasAll = true
+            case .reconnect: disconnect(&world)
             case .serve(let entry):
                 world.targetServes = entry
+                world.targetHasAll = true
                 if world.bug == .claimsDurability { handle(.durable, &world) }
             case .drop:
                 world.staged = nil
                 world.targetRows = nil
             case .wait(let time): world.targetTimer = time != nil
-            case .end:
+            case .end(let outcome):
                 world.target = nil
                 world.targetAudits = nil
+                guard case .incomplete = outcome else { break }
+                world.targetServes = nil
+                world.targetLacksRows = false
+                world.targetRows = nil
+                world.staged = nil
             }
         }
     }
@@ -229,7 +298,9 @@ struct MoveWorldTests {
         world.attempts += 1
         let plan = SourceMove.Plan(
             partition: World.partition, entry: entry ?? world.sourceServes ?? World.first,
-            target: "target", attempt: world.attempts)
+            target: "target", attempt: world.attempts,
+            budget: world.isPostcopy ? .zero : .milliseconds(1),
+            policy: world.isPostcopy ? .postcopy : .fail)
         let move = entry.map { SourceMove(plan, lettingGo: $0) } ?? SourceMove(plan)
         world.source = move
         carryOut(move.firstActions, &world)
@@ -311,7 +382,10 @@ struct MoveWorldTests {
             $0.targetTimer = false
             handle(TargetMove.Event.timedOut, &$0)
         }
-        step("target has a checkpoint", if: world.targetServes != nil && !world.targetIsDurable) {
+        step(
+            "target has a checkpoint",
+            if: world.targetServes != nil && world.targetHasAll && !world.targetIsDurable
+        ) {
             $0.targetIsDurable = true
             handle(.durable, &$0)
         }
@@ -348,6 +422,11 @@ struct MoveWorldTests {
             $0.timeoutsLeft -= 1
             handle(TargetMove.Event.stop(MigrationProblem(.stopped, "")), &$0)
         }
+        step("a chunk is damaged", if: world.timeoutsLeft > 0 && isPulling(world)) {
+            $0.timeoutsLeft -= 1
+            $0.toTarget.removeFirst()
+            handle(TargetMove.Event.stop(MigrationProblem(.damaged, "")), &$0)
+        }
         step("source crashes", if: !world.sourceIsDown && world.crashesLeft > 0) {
             $0.crashesLeft -= 1
             $0.source = nil
@@ -374,6 +453,7 @@ struct MoveWorldTests {
             $0.targetIsDown = true
             $0.staged = nil
             if !$0.targetIsDurable { $0.targetRows = nil }
+            $0.targetLacksRows = false
             $0.targetAudits = nil
             $0.targetTimer = false
             for index in $0.appends.indices
@@ -387,6 +467,14 @@ struct MoveWorldTests {
             returnTarget(&$0)
         }
         return worlds
+    }
+
+    /// Whether a chunk is about to come to a target that owns the partition.
+    static func isPulling(_ world: World) -> Bool {
+        guard case .pulling = world.target?.state, case .chunk = world.toTarget.first else {
+            return false
+        }
+        return true
     }
 
     static func land(_ append: World.Append, _ world: inout World) {
@@ -424,7 +512,9 @@ struct MoveWorldTests {
         if world.sourceServes != nil, world.sourceRows != world.acknowledged {
             return "the source serves without a write that was acknowledged"
         }
-        if world.targetServes != nil, world.targetRows != world.acknowledged {
+        if world.targetServes != nil, !world.targetLacksRows,
+            world.targetRows != world.acknowledged
+        {
             return "the target serves without a write that was acknowledged"
         }
         return nil
@@ -454,6 +544,9 @@ struct MoveWorldTests {
                 if world.sourceServes == nil, world.targetServes == nil {
                     return (order.count, moved, "nobody serves at the end:\n" + history(world))
                 }
+                if world.targetServes != nil, world.targetLacksRows {
+                    return (order.count, moved, "rows never come:\n" + history(world))
+                }
                 if world.targetServes != nil { moved += 1 }
                 if world.targetServes != nil, world.sourceRows != nil {
                     return (
@@ -475,13 +568,16 @@ struct MoveWorldTests {
     }
 
     /// Crashes, lost connections, outcomes of appends that are not known, time outs and giving up, writes, moves.
-    static let worlds: [World] = [
-        (0, 0, 0, 0, 3, 2), (0, 2, 0, 2, 1, 2), (1, 1, 1, 1, 1, 1), (2, 0, 1, 0, 1, 1),
-        (2, 1, 0, 1, 1, 1), (1, 0, 2, 1, 1, 2), (3, 0, 0, 0, 1, 1),
-    ].map { crashes, losses, unknowns, timeouts, writes, attempts in
-        World(
-            crashesLeft: crashes, lossesLeft: losses, unknownsLeft: unknowns, writesLeft: writes,
-            attemptsLeft: attempts, timeoutsLeft: timeouts)
+    static let worlds: [World] = [false, true].flatMap { isPostcopy in
+        [
+            (0, 0, 0, 0, 3, 2), (0, 2, 0, 2, 1, 2), (1, 1, 1, 1, 1, 1), (2, 0, 1, 0, 1, 1),
+            (2, 1, 0, 1, 1, 1), (1, 0, 2, 1, 1, 2), (3, 0, 0, 0, 1, 1),
+        ].map { crashes, losses, unknowns, timeouts, writes, attempts in
+            World(
+                isPostcopy: isPostcopy, crashesLeft: crashes, lossesLeft: losses,
+                unknownsLeft: unknowns, writesLeft: writes, attemptsLeft: attempts,
+                timeoutsLeft: timeouts)
+        }
     }
 
     @Test(arguments: worlds)

@@ -22,9 +22,22 @@ struct ProcessTests {
     func `whoever is hit, each write has one effect and the moves go on`(
         step: String, fault: String
     ) async throws {
+        try await Self.trial(step, fault, [])
+    }
+
+    /// The steps that are others where partitions are handed over before all of their rows have gone.
+    @Test(
+        arguments: ["handingOver", "lettingGo", "appending", "pulling", "owning"], ["kill", "stop"])
+    func `the same where rows follow their owner`(step: String, fault: String) async throws {
+        try await Self.trial(step, fault, ["--postcopy"])
+    }
+
+    private static func trial(
+        _ step: String, _ fault: String, _ options: [String]
+    ) async throws {
         let process = Process()
-        process.executableURL = try #require(Self.program)
-        process.arguments = ["trial", "--step", step, "--fault", fault]
+        process.executableURL = try #require(program)
+        process.arguments = ["trial", "--step", step, "--fault", fault] + options
         let output = Pipe()
         process.standardOutput = output
         process.standardError = output

@@ -25,11 +25,13 @@ struct CountingNode {
     private let checkpoints: ContinuousCheckpoints
     private let counts: Table<UInt64, Count>
     private let replies: ReplyTable
+    private let isPostcopy: Bool
     private let aim: Aim?
 
     init(
-        _ name: String, _ directory: String, createsPartitions: Bool, _ aim: Aim?
+        _ name: String, _ directory: String, createsPartitions: Bool, isPostcopy: Bool, _ aim: Aim?
     ) async throws {
+        self.isPostcopy = isPostcopy
         let repository = try await Repository.open(.directory("\(directory)/\(name)"))
         let store = Store()
         counts = try store.table("counts", key: UInt64.self, row: Count.self)
@@ -86,23 +88,28 @@ struct CountingNode {
 
     private func write(client: UInt64, sequence: UInt64, key: UInt64) async {
         do {
-            let count = try await count(client: client, sequence: sequence, key: key)
+            let (epoch, count) = try await count(client: client, sequence: sequence, key: key)
             aim?.answerWaits()
-            try await checkpoints.durable()
+            try await service.durable(key, writtenUnder: epoch, until: .now + .seconds(1))
             Lines.write("done \(client) \(sequence) \(count.map { "\($0)" } ?? "none")")
         } catch {
             Lines.write("again \(client) \(sequence)")
         }
     }
 
-    /// Adds one to a row, once; nil for a request that is older than the client's last.
+    /// Adds one to a row, once; nil for a request that is older than the client's last. And the fencing epoch of that.
     private func count(
         client: UInt64, sequence: UInt64, key: UInt64
-    ) async throws(GateError) -> UInt64? {
-        guard let range = service.division.range(of: service.partition(of: key)) else { return nil }
+    ) async throws(GateError) -> (epoch: UInt64, count: UInt64?) {
+        guard let range = service.division.range(of: service.partition(of: key)) else {
+            preconditionFailure("a key is in a partition of rows")
+        }
         let place = replies.place(of: client, in: range)
-        let outcome = try await service.write(to: key, until: .now + .seconds(1)) { _ in
-            replies.perform(
+        let rows = [counts.row(key), replies.row(of: client, place: place)]
+        let (epoch, outcome) = try await service.write(
+            to: key, touching: rows, until: .now + .seconds(1)
+        ) { epoch in
+            let outcome = replies.perform(
                 client: client, sequence: sequence, place: place, at: .now, in: range,
                 touching: [counts.row(key)]
             ) { transaction in
@@ -114,23 +121,27 @@ struct CountingNode {
                 if count == 1 { transaction[counts, key] = Count(count: 1) }
                 return Array("\(count)".utf8)
             }
+            return (epoch, outcome)
         }
         switch outcome {
         case .done(let reply), .repeated(let reply):
-            return UInt64(String(decoding: reply, as: UTF8.self))
-        case .tooOld, .tooLong: return nil
+            return (epoch, UInt64(String(decoding: reply, as: UTF8.self)))
+        case .tooOld, .tooLong: return (epoch, nil)
         }
     }
 
     // MARK: Moves
 
     private func move(to target: String) async {
+        let isPostcopy = isPostcopy
         let count = await withTaskGroup { group in
             for partition in service.division.partitions {
                 group.addTask { () -> Int in
+                    // Logs and cells cannot be handed over ahead.
+                    let isAhead = isPostcopy && partition != .unkeyed
                     let end = try? await service.move(
-                        partition, to: target, budget: .seconds(1),
-                        policy: .slow(limit: .milliseconds(1)))
+                        partition, to: target, budget: isAhead ? .zero : .seconds(1),
+                        policy: isAhead ? .postcopy : .slow(limit: .milliseconds(1)))
                     FileHandle.standardError.write(
                         Data("\(partition.rawValue): \(String(describing: end))\n".utf8))
                     guard case .moved = end?.outcome else { return 0 }

@@ -4,7 +4,8 @@ import CaesuraSimulation
 /// Two processes that move partitions to each other while clients count, one of which is killed or stopped at a chosen step
 /// of the protocol: `docs/FAULTS.md`, "Processes".
 ///
-///     TestNode trial --step finishing --fault kill        the whole of it, once; `--rounds` for more
+///     TestNode trial --step finishing --fault kill        the whole of it, once; `--rounds` for more; `--postcopy` has
+///                                                         partitions handed over before all of their rows have gone
 ///     TestNode node a DIRECTORY --create                  one process of it, as the trial starts it
 @main
 struct TestNode: AsyncParsableCommand {
@@ -16,13 +17,14 @@ struct RunTrials: ParsableCommand {
 
     @Option(transform: Aim.step) var step: Trial.Step
     @Option var fault: Aim.Fault
+    @Flag var postcopy = false
     @Option var rounds = 1
 
     func run() throws {
         for round in 1...rounds {
-            let trial = try Trial(step, fault)
+            let trial = try Trial(step, fault, isPostcopy: postcopy)
             let outcome = try trial.run()
-            print("\(step) \(fault) \(round): \(outcome)")
+            print("\(step) \(fault)\(postcopy ? " postcopy" : "") \(round): \(outcome)")
         }
     }
 }
@@ -33,11 +35,14 @@ struct RunNode: AsyncParsableCommand {
     @Argument var name: String
     @Argument var directory: String
     @Flag var create = false
+    @Flag var postcopy = false
     @Option(transform: Aim.step) var step: ProtocolStep?
     @Option var fault: Aim.Fault = .kill
 
     func run() async throws {
         let aim = step.map { Aim($0, fault) }
-        try await CountingNode(name, directory, createsPartitions: create, aim).run()
+        try await CountingNode(
+            name, directory, createsPartitions: create, isPostcopy: postcopy, aim
+        ).run()
     }
 }

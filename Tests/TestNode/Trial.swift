@@ -53,6 +53,7 @@ final class Trial {
 
     private let step: Step
     private let fault: Aim.Fault
+    private let isPostcopy: Bool
     private let directory: URL
     private var log: URL { directory.appending(path: "log") }
     private let findings = Findings()
@@ -64,7 +65,8 @@ final class Trial {
     private static let standstill = 2.5
     private static let limit = 90.0
 
-    init(_ step: Step, _ fault: Aim.Fault) throws {
+    init(_ step: Step, _ fault: Aim.Fault, isPostcopy: Bool) throws {
+        self.isPostcopy = isPostcopy
         self.step = step
         self.fault = fault
         directory = FileManager.default.temporaryDirectory.appending(
@@ -100,7 +102,7 @@ final class Trial {
     /// Who is hit.
     private var victim: String {
         switch step {
-        case .asked, .receiving, .waiting, .appending, .owning, .recovering, .missing: "b"
+        case .asked, .receiving, .waiting, .appending, .pulling, .owning, .recovering, .missing: "b"
         default: "a"
         }
     }
@@ -128,6 +130,7 @@ final class Trial {
     private func start(_ member: Member) throws {
         var arguments = [member.name, directory.path]
         if member.name == "a" { arguments.append("--create") }
+        if isPostcopy { arguments.append("--postcopy") }
         if let hit = member.hits.first {
             arguments += ["--step", hit.step.rawValue, "--fault", hit.fault.rawValue]
         }

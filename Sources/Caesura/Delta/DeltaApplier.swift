@@ -260,6 +260,11 @@ public final class DeltaApplier: Sendable {
         }
     }
 
+    /// Notes that rows which are complete were taken out of partitions of the store, so many times.
+    ///
+    /// Whoever has taken them must see to it that no further chunk is about them.
+    func noteRemovals(_ count: Int) { progress.withLock { $0.writeCount &+= count } }
+
     // MARK: Logs
 
     private func keep(

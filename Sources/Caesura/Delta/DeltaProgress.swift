@@ -48,12 +48,7 @@ struct DeltaProgress {
     }
 
     /// The chunks in the order of the stream.
-    var headersInOrder: [ChunkHeader] {
-        // A log's are counted anew in each stretch.
-        headers.sorted {
-            ($0.region, $0.range.first, $0.sequence) < ($1.region, $1.range.first, $1.sequence)
-        }
-    }
+    var headersInOrder: [ChunkHeader] { headers.inStreamOrder }
 
     /// Notes a chunk; false when it was noted before.
     mutating func note(_ header: ChunkHeader, at offset: Int) throws -> Bool {

@@ -157,6 +157,19 @@ public final class DeltaSource: Sendable {
         return end
     }
 
+    /// Whether something in a range of hashes, which consists of whole partitions, may have changed.
+    ///
+    /// - Complexity: O(tables · partitions of the range).
+    func mayHaveChanged(in range: HashRange) -> Bool {
+        zip(baseRegions, regions).contains { pair in
+            guard case (.table(let old), .table(let new)) = pair else { return false }
+            return StorePart.rows(range).partitions(of: new.table).contains { index in
+                new.roots[index].epoch > base.epoch.rawValue
+                    || new.rowCounts[index] != old.rowCounts[index]
+            }
+        }
+    }
+
     /// How pages were compared so far.
     public var counts: DeltaCounts { cursor.withLock { $0.counts } }
 

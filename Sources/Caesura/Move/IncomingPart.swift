@@ -11,6 +11,14 @@ package import CaesuraFormat
 ///
 /// Until then nobody sees its rows but who holds this: they lie in a store of their own, which shares memory, hash key and
 /// shapes with the other. To drop the part is to let go of it. One thread at a time uses it, but for cuts.
+///
+/// The rows of tables can be adopted before all of the last delta has come, slice by slice:
+///
+///     try incoming.beginRound(at: epoch, from: base, digest)
+///     try incoming.adopt(except: slices)                            // those that the delta changes
+///     _ = try incoming.apply(chunk)                                 // all of a slice's
+///     try incoming.adopt(slice)
+///     _ = try incoming.apply(end)                                   // true once all slices are adopted
 package final class IncomingPart {
     /// The part.
     package let part: StorePart
@@ -26,6 +34,8 @@ package final class IncomingPart {
     /// What the regions are, in the order of the chunks' numbers.
     private var kinds: [RegionKind] = []
     private var phase = Phase.idle
+    /// The slices that are still to come; nil if the part is adopted as one.
+    private var missing: Set<HashRange>?
 
     /// What of a round has come.
     package struct Progress: Hashable, Sendable {
@@ -128,8 +138,10 @@ package final class IncomingPart {
         }
         progress.chunks += 1
         progress.bytes += UInt64(chunk.header.chunkLength)
-        if case .idle = phase { return true }
-        return false
+        switch phase {
+        case .idle, .adopted: return true
+        case .awaitingMetadata, .snapshot, .delta: return false
+        }
     }
 
     private func begin(_ chunk: VerifiedChunk) throws {
@@ -156,6 +168,10 @@ package final class IncomingPart {
             throw FormatError(
                 .malformed, "a chunk of rows that are not of the part that moves",
                 at: chunk.offset)
+        }
+        if let missing, !missing.contains(where: { $0.contains(header.range) }) {
+            throw FormatError(
+                .malformed, "a chunk of rows that have come already", at: chunk.offset)
         }
         switch phase {
         case .snapshot(let applier, let worker, var totals):
@@ -187,10 +203,12 @@ package final class IncomingPart {
                     .malformed, "the round is not what its end chunk says", at: chunk.offset)
             }
             try applier.finish(with: end)
-        case .delta(let applier, _): try applier.finish(end, at: progress.epoch)
+        case .delta(let applier, _):
+            if missing?.isEmpty == false { throw unexpected(chunk) }
+            try applier.finish(end, at: progress.epoch)
         case .awaitingMetadata, .idle, .adopted: throw unexpected(chunk)
         }
-        phase = .idle
+        phase = missing == nil ? .idle : .adopted
         state = (progress.epoch, end.digest)
     }
 
@@ -212,6 +230,50 @@ package final class IncomingPart {
         }
         try store.core.adopt(part, from: staging.core)
         phase = .adopted
+    }
+
+    /// Makes the rows the store's that the round which has just begun, the last one, does not change.
+    ///
+    /// - Parameter slices: Ranges in which it may: each consists of whole partitions of the store, and none overlaps another.
+    /// - Complexity: As ``adopt()``, for each stretch between the slices.
+    /// - Throws: As ``adopt()``; what was adopted before that stays the store's.
+    package func adopt(except slices: Set<HashRange>) throws(StoreError) {
+        guard case .delta(let applier, _) = phase, progress.chunks == 0, missing == nil else {
+            throw StoreError(.inconsistentData, "a part whose last round has not just begun")
+        }
+        guard
+            slices.allSatisfy({
+                part.range.contains($0) && $0.prefixBits <= store.core.partitionBits
+            })
+        else { throw StoreError(.inconsistentData, "slices that are not of the part") }
+        // What is found to be wrong later can only be mended by sending everything once more.
+        try store.core.checkVacancy(of: part)
+        try store.core.checkShapes(from: staging.core)
+        missing = slices
+        for range in Self.cover(of: part.range, without: slices) {
+            applier.noteRemovals(try store.core.adopt(.rows(range), from: staging.core))
+        }
+    }
+
+    /// Makes the rows of a slice the store's, all of whose changes were applied.
+    ///
+    /// - Throws: As ``adopt()``; `inconsistentData` when the slice is none that is missing.
+    package func adopt(_ slice: HashRange) throws(StoreError) {
+        guard case .delta(let applier, _) = phase, missing?.remove(slice) != nil else {
+            throw StoreError(.inconsistentData, "a slice that is not missing")
+        }
+        applier.noteRemovals(try store.core.adopt(.rows(slice), from: staging.core))
+    }
+
+    /// The fewest ranges that have all hashes of a range but those of some ranges in it.
+    private static func cover(
+        of range: HashRange, without slices: Set<HashRange>
+    ) -> [HashRange] {
+        if slices.contains(range) { return [] }
+        guard slices.contains(where: { range.contains($0) }), let (low, high) = range.halves else {
+            return [range]
+        }
+        return cover(of: low, without: slices) + cover(of: high, without: slices)
     }
 }
 

@@ -26,6 +26,8 @@ package final class OutgoingRound {
     /// Whether all chunks were given.
     package private(set) var hasEnded = false
     private var encoder = ChunkEncoder()
+    /// How often each of the store's partitions of the part had been written when the round began.
+    private let writeCounts: [HashRange: Int]
 
     private enum Content {
         case snapshot(SnapshotSource, SnapshotSource.Worker)
@@ -45,6 +47,7 @@ package final class OutgoingRound {
         self.cut = cut
         baseEpoch = 0
         baseDigest = 0
+        writeCounts = Self.writeCounts(of: part, in: cut.store)
         totals = StreamEnd(regionCount: source.metadata.regions.count)
         totals.heads = source.heads
         encoder.encode(metadata: source.metadata)
@@ -64,7 +67,28 @@ package final class OutgoingRound {
         self.cut = cut
         baseEpoch = base.epoch
         baseDigest = base.totals.digest
+        writeCounts = Self.writeCounts(of: base.part, in: cut.store)
         totals = source.totals
+    }
+
+    private static func writeCounts(
+        of part: StorePart, in store: StoreCore
+    ) -> [HashRange: Int] {
+        guard case .rows(let range) = part else { return [:] }
+        let slices = range.slices(bits: store.partitionBits)
+        return Dictionary(uniqueKeysWithValues: slices.map { ($0, store.writeCount(in: $0)) })
+    }
+
+    /// How often slices of so many bits were written since the round began.
+    ///
+    /// - Complexity: O(tables · partitions of the part).
+    func heat(bits: Int) -> [HashRange: Int] {
+        var heat: [HashRange: Int] = [:]
+        for (partition, count) in writeCounts {
+            let slice = HashRange(bits: bits, of: partition.first)
+            heat[slice, default: 0] += cut.store.writeCount(in: partition) - count
+        }
+        return heat
     }
 
     /// The next chunk; nil behind the end.

@@ -63,7 +63,9 @@ extension StoreCore {
     /// tell what changed since an earlier cut: ``DeltaScan`` compares all of them then.
     ///
     /// - Parameter other: A store that ``staging()`` made, and nobody else uses.
-    func adopt(_ part: StorePart, from other: StoreCore) throws(StoreError) {
+    /// - Returns: How many of its partitions had rows, each of which counts as written once more.
+    @discardableResult
+    func adopt(_ part: StorePart, from other: StoreCore) throws(StoreError) -> Int {
         for region in other.populatedRegions(of: part) where self.region(named: region.name) == nil
         {
             let layout = RowLayout(region: region)
@@ -85,6 +87,27 @@ extension StoreCore {
         }
         for (log, old, new) in emptied {
             log.trimming.withLock { log.retire(old, in: new) }
+        }
+        return replaced.count
+    }
+
+    /// Checks that rows of tables which have not come yet will lie as this store's do.
+    ///
+    /// - Throws: As ``adopt(_:from:)``.
+    func checkShapes(from other: StoreCore) throws(StoreError) {
+        for table in other.tables where region(named: table.schema.name) != nil {
+            try checkShape(of: table.schema, from: other)
+        }
+    }
+
+    /// How often writers have had a lock of a range's partitions.
+    func writeCount(in range: HashRange) -> Int {
+        let part = StorePart.rows(range)
+        return tables.reduce(0) { sum, table in
+            part.partitions(of: table).reduce(sum) { sum, index in
+                let partition = unsafe table.partition(index)
+                return unsafe sum &+ partition.withLock { unsafe partition.pointee.writeCount }
+            }
         }
     }
 

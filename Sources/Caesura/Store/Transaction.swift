@@ -7,6 +7,9 @@ public struct RowReference: Sendable {
     /// Hashes the key with the store's present hash key.
     let hash: @Sendable () -> UInt64
 
+    /// The hash of its key.
+    package var keyHash: UInt64 { hash() }
+
     /// The partition that the row lies in.
     var partition: Int {
         table.partitionBits == 0

@@ -63,6 +63,21 @@ public struct HashRange: Hashable, Sendable, CustomStringConvertible {
         )
     }
 
+    /// The range with so many bits that a hash is in.
+    package init(bits: Int, of hash: UInt64) {
+        self.init(prefixBits: bits, first: hash & ~Self.mask(bits))
+    }
+
+    /// The parts of the range whose hashes share so many top bits, in order.
+    ///
+    /// - Precondition: The range has no more bits than that, and at most 16 fewer.
+    package func slices(bits: Int) -> [HashRange] {
+        precondition((prefixBits...prefixBits + 16).contains(bits), "slices of \(bits) bits")
+        return (0..<UInt64(1) << (bits - prefixBits)).map { index in
+            HashRange(prefixBits: bits, first: first | index << (64 - bits))
+        }
+    }
+
     /// Whether a hash is in the range.
     public func contains(_ hash: UInt64) -> Bool { first <= hash && hash <= last }
 

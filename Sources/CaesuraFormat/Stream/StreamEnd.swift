@@ -47,6 +47,15 @@ public struct StreamEnd: Hashable, Sendable {
         regions[header.region].chunks += 1
     }
 
+    /// Counts chunks that were not counted in the order of the stream: the digest is then that of these headers.
+    ///
+    /// - Parameters:
+    ///   - headers: Those of all chunks of a delta.
+    ///   - baseDigest: The identity of the state that the delta builds on.
+    package mutating func settleDigest(of headers: [ChunkHeader], from baseDigest: UInt64) {
+        digest = headers.inStreamOrder.reduce(baseDigest) { Checksum.of($0, $1.identity) }
+    }
+
     /// Appends the body of the end chunk: `docs/FORMAT.md`, "End body".
     func encode(into writer: inout ByteWriter) {
         writer.append(varint: chunkCount)
@@ -90,6 +99,16 @@ public struct StreamEnd: Hashable, Sendable {
             }
             baseHeads = Array(heads[(heads.count / 2)...])
             heads.removeLast(baseHeads.count)
+        }
+    }
+}
+
+extension [ChunkHeader] {
+    /// Chunks of a delta as its stream has them: by region, then range, then the number among those of the range.
+    package var inStreamOrder: [ChunkHeader] {
+        // A log's are counted anew in each stretch.
+        sorted {
+            ($0.region, $0.range.first, $0.sequence) < ($1.region, $1.range.first, $1.sequence)
         }
     }
 }

@@ -128,7 +128,10 @@ extension MigrationMessage {
         static let durable: UInt8 = 24
         static let giveUp: UInt8 = 25
         static let aborted: UInt8 = 26
-        static let all: [UInt8] = Array(1...7) + Array(16...26)
+        static let handoverAhead: UInt8 = 27
+        static let pull: UInt8 = 28
+        static let sliceEnd: UInt8 = 29
+        static let all: [UInt8] = Array(1...7) + Array(16...29)
     }
 
     /// "CAESURAM" as a number.
@@ -154,6 +157,9 @@ extension MigrationMessage {
         case .durable: Kind.durable
         case .giveUp: Kind.giveUp
         case .aborted: Kind.aborted
+        case .handoverAhead: Kind.handoverAhead
+        case .pull: Kind.pull
+        case .sliceEnd: Kind.sliceEnd
         }
     }
 
@@ -219,6 +225,16 @@ extension MigrationMessage {
             writer.append(littleEndian: handover.digest)
         case .owned(let entry), .durable(let entry), .aborted(let entry):
             entry.encode(into: &writer)
+        case .handoverAhead(let handover):
+            writer.append(littleEndian: handover.epoch)
+            writer.append(varint: UInt64(handover.missing.count))
+            for slice in handover.missing.sorted(by: { $0.first < $1.first }) {
+                writer.append(littleEndian: slice.sliceNumber)
+            }
+        case .pull(let slice): writer.append(littleEndian: slice.sliceNumber)
+        case .sliceEnd(let end):
+            writer.append(littleEndian: end.slice.sliceNumber)
+            writer.append(littleEndian: end.chunks)
         }
         return writer.array
     }
@@ -285,6 +301,16 @@ extension MigrationMessage {
         case Kind.durable: self = .durable(try OwnerEntry(reading: &reader))
         case Kind.giveUp: self = .giveUp(try MigrationProblem(reading: &reader))
         case Kind.aborted: self = .aborted(try OwnerEntry(reading: &reader))
+        case Kind.handoverAhead:
+            let epoch = try reader.integer(UInt64.self, "an epoch")
+            let slices = try reader.slices()
+            self = .handoverAhead(HandoverAhead(epoch: epoch, missing: Set(slices)))
+        case Kind.pull: self = .pull(try reader.slice())
+        case Kind.sliceEnd:
+            self = .sliceEnd(
+                SliceEnd(
+                    slice: try reader.slice(),
+                    chunks: try reader.integer(UInt64.self, "a number of chunks")))
         default: preconditionFailure("a header of a known kind")
         }
         guard reader.remaining == 0 else {
@@ -314,11 +340,42 @@ extension ByteReader {
         return PartitionNumber(rawValue: number)
     }
 
+    /// A slice: a range that consists of whole partitions of a store.
+    mutating func slice() throws(FormatError) -> HashRange {
+        let number = try integer(UInt32.self, "a slice")
+        let bits = UInt32.bitWidth - 1 - number.leadingZeroBitCount
+        guard (0...Limits.partitionBits).contains(bits) else {
+            throw error(.malformed, "there is no slice \(number)")
+        }
+        return HashRange(partition: Int(number) - 1 << bits, bits: bits)
+    }
+
+    /// Slices, ascending, none of which overlaps another.
+    mutating func slices() throws(FormatError) -> [HashRange] {
+        let count = try varint(upTo: HandoverAhead.sliceLimit, "the number of slices")
+        var slices: [HashRange] = []
+        for _ in 0..<count {
+            let slice = try slice()
+            if let last = slices.last, slice.first <= last.last {
+                throw error(.malformed, "slices that are not in order")
+            }
+            slices.append(slice)
+        }
+        return slices
+    }
+
     /// The name of a node: not empty.
     mutating func nodeName() throws(FormatError) -> String {
         let name = try string(upTo: OwnerEntry.ownerLimit, "the name of a node")
         guard !name.isEmpty else { throw error(.malformed, "a node without a name") }
         return name
+    }
+}
+
+extension HashRange {
+    /// Its bits behind a 1, so that the number tells how many there are.
+    fileprivate var sliceNumber: UInt32 {
+        UInt32(1) << prefixBits | UInt32(prefixBits == 0 ? 0 : first >> (64 - prefixBits))
     }
 }
 

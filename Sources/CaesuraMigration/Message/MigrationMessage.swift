@@ -1,3 +1,5 @@
+public import CaesuraFormat
+
 /// What the two sides of moves say to each other: `docs/MIGRATION.md` section 6.
 @nonexhaustive
 public enum MigrationMessage: Hashable, Sendable {
@@ -37,6 +39,12 @@ public enum MigrationMessage: Hashable, Sendable {
     case giveUp(MigrationProblem)
     /// The source owns the partition as before, under a new entry.
     case aborted(OwnerEntry)
+    /// The source has stopped writes: the target may append its entry, and some slices will come after that.
+    case handoverAhead(HandoverAhead)
+    /// Somebody waits for a slice.
+    case pull(HashRange)
+    /// All of a slice was sent.
+    case sliceEnd(SliceEnd)
 
     /// What it is called in messages to people.
     var name: String {
@@ -59,6 +67,9 @@ public enum MigrationMessage: Hashable, Sendable {
         case .durable: "a durable checkpoint"
         case .giveUp: "giving up"
         case .aborted: "an abort"
+        case .handoverAhead: "a handover ahead of rows"
+        case .pull: "a demand for a slice"
+        case .sliceEnd: "the end of a slice"
         }
     }
 }
@@ -230,6 +241,37 @@ public struct Handover: Hashable, Sendable {
     public init(epoch: UInt64, digest: UInt64) {
         self.epoch = epoch
         self.digest = digest
+    }
+}
+
+/// The source has stopped writes, and the target has all but what changed in some slices: the policy *postcopy*.
+public struct HandoverAhead: Hashable, Sendable {
+    /// The epoch of the last cut; its round was announced just before.
+    public var epoch: UInt64
+    /// The slices that it changes, none of which overlaps another.
+    public var missing: Set<HashRange>
+
+    /// The most slices of a partition.
+    public static let sliceLimit = 4_096
+
+    /// Hands over.
+    public init(epoch: UInt64, missing: Set<HashRange>) {
+        self.epoch = epoch
+        self.missing = missing
+    }
+}
+
+/// All chunks of a slice were sent.
+public struct SliceEnd: Hashable, Sendable {
+    /// The slice.
+    public var slice: HashRange
+    /// The chunks of the round up to here.
+    public var chunks: UInt64
+
+    /// Ends a slice.
+    public init(slice: HashRange, chunks: UInt64) {
+        self.slice = slice
+        self.chunks = chunks
     }
 }
 

@@ -16,6 +16,7 @@ extension Order {
             case .slow(let limit):
                 writer.append(2)
                 writer.append(littleEndian: limit.wholeNanoseconds)
+            case .postcopy: writer.append(3)
             }
         case .stop(let partitions):
             writer.append(3)
@@ -34,6 +35,7 @@ extension Order {
             switch try reader.byte("a policy") {
             case 1: policy = .fail
             case 2: policy = .slow(limit: try reader.duration("the limit of a policy"))
+            case 3: policy = .postcopy
             case let other:
                 throw reader.error(.unsupported, "policy \(other) is of a newer protocol")
             }

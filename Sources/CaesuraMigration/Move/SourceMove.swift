@@ -1,3 +1,5 @@
+public import CaesuraFormat
+
 /// The side of a move that has the partition: `docs/MIGRATION.md` section 4, "The source, state by state".
 ///
 ///     connecting ─► asking ─► copying ─► sealing ─► finishing ─► handing over ─► letting go ─► ended
@@ -49,6 +51,10 @@ public struct SourceMove: Hashable, Sendable {
         case fail
         /// Writes of the partition wait, a little longer each time, up to a limit; then the move is given up.
         case slow(limit: Duration)
+        /// The target owns the partition before it has what changed last, and gets that in the order of demand. The move of
+        /// logs and cells, which have no slices, is given up. With a budget of zero that is done as soon as the first round was
+        /// audited.
+        case postcopy
     }
 
     /// What has happened.
@@ -59,8 +65,9 @@ public struct SourceMove: Hashable, Sendable {
         case disconnected
         /// The target has sent something.
         case received(MigrationMessage)
-        /// The cut of a round was taken, and encoding can begin.
-        case roundBegan(epoch: UInt64, baseEpoch: UInt64, baseDigest: UInt64)
+        /// The cut of a round was taken, and encoding can begin; `missing` are the slices of a round of slices.
+        case roundBegan(
+            epoch: UInt64, baseEpoch: UInt64, baseDigest: UInt64, missing: Set<HashRange> = [])
         /// A chunk was encoded, sent and kept; `digest` with the last one of the round.
         case encoded(byteCount: Int, digest: UInt64?)
         /// The content of the first round's cut was looked at.
@@ -87,8 +94,10 @@ public struct SourceMove: Hashable, Sendable {
         case connect
         /// Send a message about the move.
         case send(MigrationMessage)
-        /// Take a cut and prepare a round: a snapshot, or what changed since the round before.
-        case beginRound(isFirst: Bool)
+        /// Take a cut and prepare a round.
+        case beginRound(RoundKind)
+        /// Have a slice go next.
+        case demand(HashRange)
         /// Encode the next chunk, send it, and keep it until it is acknowledged.
         case encode
         /// Forget the first chunks of the present round that are kept: so many of it were applied.
@@ -113,6 +122,16 @@ public struct SourceMove: Hashable, Sendable {
         case wait(Duration?)
         /// The move has ended: close its cuts.
         case end(Outcome)
+    }
+
+    /// What a round has.
+    public enum RoundKind: Hashable, Sendable {
+        /// All rows.
+        case snapshot
+        /// What changed since the round before.
+        case delta
+        /// The same, slice by slice, in the order in which they are asked for.
+        case slices
     }
 
     /// How a move has ended.
@@ -163,6 +182,8 @@ public struct SourceMove: Hashable, Sendable {
     private var lastCut = Duration.zero
     /// The entry whose fate is not known yet.
     private var appending: OwnerEntry?
+    /// Whether the target is to own the partition before the last round has gone.
+    private var handsOverAhead = false
 
     /// How far a round is.
     private struct Flow: Hashable, Sendable {
@@ -227,8 +248,8 @@ public struct SourceMove: Hashable, Sendable {
         case .connected: connected(&actions)
         case .disconnected: disconnected(&actions)
         case .received(let message): received(message, now, &actions)
-        case .roundBegan(let epoch, let baseEpoch, let baseDigest):
-            roundBegan(epoch, baseEpoch, baseDigest, now, &actions)
+        case .roundBegan(let epoch, let baseEpoch, let baseDigest, let missing):
+            roundBegan(epoch, baseEpoch, baseDigest, missing, now, &actions)
         case .encoded(let byteCount, let digest): encoded(byteCount, digest, &actions)
         case .audited(let audit):
             audits.own = audit
@@ -241,6 +262,7 @@ public struct SourceMove: Hashable, Sendable {
         case .postponed:
             if case .sealing = state {
                 state = .copying
+                handsOverAhead = false
                 actions.append(.wait(nil))
                 beginRound(&actions)
             }
@@ -314,10 +336,13 @@ public struct SourceMove: Hashable, Sendable {
             compareAudits(&actions)
         case (.handingOver, .owned(let entry)) where entry == committed:
             letGo(entry, &actions)
+            // What was handed over ahead.
+            encodeMore(&actions)
         case (.lettingGo(let entry), .durable(let durable))
         where durable.fencingEpoch >= entry.fencingEpoch && durable.owner == entry.owner:
             actions.append(.remove)
             end(.moved(durable), &actions)
+        case (.lettingGo, .pull(let slice)): actions.append(.demand(slice))
         // It could not take them back yet, or has not learned yet of the latest entry that it has appended.
         case (.lettingGo, .giveUp), (.lettingGo, .durable):
             actions.append(.wait(Self.recoveryPause))
@@ -368,12 +393,15 @@ public struct SourceMove: Hashable, Sendable {
         round += 1
         flow = Flow()
         awaitsAudit = false
-        actions.append(.beginRound(isFirst: round == 1))
+        let isLast = if case .finishing = state { true } else { false }
+        actions.append(
+            .beginRound(
+                round == 1 ? .snapshot : isLast && handsOverAhead ? .slices : .delta))
     }
 
     private mutating func roundBegan(
-        _ epoch: UInt64, _ baseEpoch: UInt64, _ baseDigest: UInt64, _ now: Duration,
-        _ actions: inout [Action]
+        _ epoch: UInt64, _ baseEpoch: UInt64, _ baseDigest: UInt64,
+        _ missing: Set<HashRange>, _ now: Duration, _ actions: inout [Action]
     ) {
         switch state {
         case .copying, .finishing, .lettingGo: break
@@ -394,6 +422,12 @@ public struct SourceMove: Hashable, Sendable {
         default: break
         }
         actions.append(.send(.round(announcement)))
+        if case .finishing = state, handsOverAhead {
+            state = .handingOver
+            // What changed goes when the target owns the partition, so that nothing is in the way of that.
+            return actions.append(
+                .send(.handoverAhead(HandoverAhead(epoch: flow.epoch, missing: missing))))
+        }
         encodeMore(&actions)
     }
 
@@ -469,11 +503,16 @@ public struct SourceMove: Hashable, Sendable {
     }
 
     private mutating func decide(_ actions: inout [Action]) {
+        if plan.policy == .postcopy, plan.budget == .zero {
+            if hasAgreed { return concede(&actions) }
+            awaitsAudit = true
+            return
+        }
         switch convergence.verdict {
         case .fits where hasAgreed:
             state = .sealing
             actions += [.seal, .wait(plan.handoverLimit)]
-        case .stuck where hasAgreed: slowDown(&actions)
+        case .stuck where hasAgreed: concede(&actions)
         case .improves: beginRound(&actions)
         case .tooFar: giveUp(tooFar, &actions)
         // No better until the audit is over.
@@ -481,7 +520,14 @@ public struct SourceMove: Hashable, Sendable {
         }
     }
 
-    private mutating func slowDown(_ actions: inout [Action]) {
+    /// Does what the policy says when rounds do not help.
+    private mutating func concede(_ actions: inout [Action]) {
+        if plan.policy == .postcopy, plan.partition != .unkeyed {
+            handsOverAhead = true
+            state = .sealing
+            actions += [.seal, .wait(plan.handoverLimit)]
+            return
+        }
         if case .slow(let limit) = plan.policy, delay < limit {
             delay = min(limit, delay == .zero ? Self.firstDelay : delay * 2)
             convergence.beginAnew()

@@ -1,6 +1,10 @@
+public import CaesuraFormat
+
 /// The side of a move that gets the partition: `docs/MIGRATION.md` section 4, "The target, state by state".
 ///
-///     receiving ─► adopting ─► appending ─► owning ─► ended
+///                                       ┌─► pulling ─┬─► ended, without rows
+///                                       │            ▼
+///     receiving ─► adopting ─► appending ─────────► owning ─► ended
 ///       │   ▲          └───────────┴────────────────────┐
 ///       ▼   │ the same attempt                          ▼
 ///     waiting ───────────────────────────────────────► ended
@@ -21,6 +25,8 @@ public struct TargetMove: Hashable, Sendable {
         case adopted
         /// What became of the entry that was to be appended; nil if it is not known.
         case appended(OwnerAppending?)
+        /// Somebody waits for rows of a slice that is missing.
+        case wanted(HashRange)
         /// A durable checkpoint has the partition.
         case durable
         /// The time that was asked for is over.
@@ -41,10 +47,23 @@ public struct TargetMove: Hashable, Sendable {
         case audit
         /// Make the rows the store's, and serve none of them yet.
         case adopt
+        /// Make the rows the store's that the round which has just begun leaves as they are: all but those of these slices.
+        case adoptExcept(Set<HashRange>)
+        /// Make the rows of a slice the store's.
+        case adoptSlice(HashRange)
         /// Append an entry to the register.
         case append(OwnerEntry)
         /// Let writes begin under an entry that this node has appended, and take a checkpoint.
         case serve(OwnerEntry)
+        /// Let writes begin under an entry that this node has appended, but for those that touch rows of these slices. No
+        /// checkpoint has the partition yet.
+        case serveExcept(OwnerEntry, Set<HashRange>)
+        /// Let writes begin that touch rows of a slice.
+        case open(HashRange)
+        /// All rows are there: let all writes begin, and take a checkpoint.
+        case complete(OwnerEntry)
+        /// Close the connection: over another one the source sends again what was damaged on its way.
+        case reconnect
         /// Drop what has come, or take it out of the store again; nobody has seen it.
         case drop
         /// Give ``Event/timedOut`` after so long, instead of what was asked for before; nil never.
@@ -61,6 +80,8 @@ public struct TargetMove: Hashable, Sendable {
         case givenUp(MigrationProblem)
         /// The register has another entry than the one that was to be appended.
         case refused(OwnerEntry)
+        /// This node owns the partition, and what it had of the rows is of no use: the source has to send them all.
+        case incomplete(OwnerEntry, MigrationProblem)
     }
 
     /// How far it is.
@@ -69,6 +90,8 @@ public struct TargetMove: Hashable, Sendable {
         case waiting
         case adopting
         case appending
+        /// It owns the partition, and some slices are still to come.
+        case pulling(OwnerEntry)
         case owning(OwnerEntry)
         case ended(Outcome)
     }
@@ -91,9 +114,19 @@ public struct TargetMove: Hashable, Sendable {
     private var audit: Audit?
     /// The entry whose fate is not known yet.
     private var appending: OwnerEntry?
+    /// The slices that are still to come; nil if all rows had come before the handover.
+    public private(set) var missing: Set<HashRange>?
+    /// Slices that somebody waits for and the source was asked for, in that order.
+    private var wanted: [HashRange] = []
+    /// Whether the source has asked what there is while that was being decided.
+    private var isAsked = false
+    /// How often in succession a chunk was damaged on its way.
+    private var damages = 0
 
     /// How long what has come is kept for another connection.
     static let patience = Duration.seconds(60)
+    /// How often in succession a chunk may be damaged until everything is sent again.
+    static let damageLimit = 3
 
     /// Begins a move that a source has asked for, of a partition that this node may take.
     ///
@@ -101,6 +134,15 @@ public struct TargetMove: Hashable, Sendable {
     public init(_ request: MoveRequest, node: String) {
         self.request = request
         self.node = node
+    }
+
+    /// Whether a request goes on with this move over another connection.
+    public func isAbout(_ request: MoveRequest) -> Bool {
+        switch state {
+        // Its purpose has changed since: what the source asks about is this node's.
+        case .adopting, .appending, .pulling, .owning: request.attempt == self.request.attempt
+        case .receiving, .waiting, .ended: request == self.request
+        }
     }
 
     /// What is done first.
@@ -129,6 +171,7 @@ public struct TargetMove: Hashable, Sendable {
             if isConnected, case .receiving = state { actions.append(.send(.audit(audit))) }
         case .adopted: adopted(&actions)
         case .appended(let appending): appended(appending, &actions)
+        case .wanted(let slice): want(slice, &actions)
         case .durable: durable(&actions)
         case .timedOut: timedOut(&actions)
         case .stop(let problem): giveUp(problem, &actions)
@@ -147,15 +190,24 @@ public struct TargetMove: Hashable, Sendable {
             digest = nil
             actions.append(.beginRound(round))
         case (.receiving, .chunk) where round != nil && digest == nil: actions.append(.apply)
+        case (.pulling, .chunk) where digest == nil: actions.append(.apply)
+        case (.pulling, .sliceEnd(let end)): ended(end, &actions)
+        case (.receiving, .handoverAhead(let handover))
+        where request.purpose == .handover && handover.epoch == round?.epoch
+            && round?.baseEpoch != 0 && chunks == 0 && digest == nil:
+            state = .adopting
+            missing = handover.missing
+            actions.append(.adoptExcept(handover.missing))
         case (.receiving, .handover(let handover))
         where request.purpose == .handover && handover.digest == digest
             && handover.epoch == round?.epoch:
             state = .adopting
             actions.append(.adopt)
-        case (.adopting, .giveUp), (.appending, .giveUp), (.owning, .giveUp):
+        case (.adopting, .giveUp), (.appending, .giveUp), (.owning, .giveUp), (.pulling, .giveUp):
             // The source will append its abort, or find this node's entry.
             break
-        case (.adopting, .aborted), (.appending, .aborted), (.owning, .aborted):
+        case (.adopting, .aborted), (.appending, .aborted), (.owning, .aborted),
+            (.pulling, .aborted):
             // The register says so, too.
             break
         case (_, .giveUp(let problem)): drop(.givenUp(problem), &actions)
@@ -183,7 +235,14 @@ public struct TargetMove: Hashable, Sendable {
             // It may have been lost with the connection.
             if let audit { actions.append(.send(.audit(audit))) }
         case .owning: actions.append(.send(.have(holding)))
-        case .adopting, .appending: break
+        case .pulling where request.attempt == self.request.attempt:
+            actions.append(.send(.have(holding)))
+            for slice in wanted { actions.append(.send(.pull(slice))) }
+        case .pulling(let entry):
+            // It has none of the state that it was to send: what it has is that of a checkpoint.
+            let problem = MigrationProblem(.stopped, "the source has begun anew")
+            lose(entry, problem, isTold: true, &actions)
+        case .adopting, .appending: isAsked = true
         case .receiving, .waiting:
             drop(
                 .givenUp(MigrationProblem(.stopped, "the source has begun another move")),
@@ -205,14 +264,19 @@ public struct TargetMove: Hashable, Sendable {
         guard let round else { preconditionFailure("a chunk is of a round") }
         chunks += 1
         bytes += UInt64(byteCount)
+        damages = 0
         self.digest = digest
-        if isConnected, case .receiving = state {
-            actions.append(
-                .send(
-                    .applied(
-                        Applied(
-                            round: round.number, chunks: chunks, bytes: bytes,
-                            isComplete: digest != nil))))
+        if isConnected {
+            let applied = Applied(
+                round: round.number, chunks: chunks, bytes: bytes, isComplete: digest != nil)
+            switch state {
+            case .receiving, .pulling: actions.append(.send(.applied(applied)))
+            case .waiting, .adopting, .appending, .owning, .ended: break
+            }
+        }
+        if digest != nil, case .pulling(let entry) = state {
+            state = .owning(entry)
+            return actions.append(.complete(entry))
         }
         guard digest != nil, round.number == 1 else { return }
         switch (state, request.purpose) {
@@ -220,8 +284,40 @@ public struct TargetMove: Hashable, Sendable {
             state = .adopting
             actions += [.wait(nil), .adopt]
         case (.receiving, .handover), (.waiting, .handover): actions.append(.audit)
-        case (.adopting, _), (.appending, _), (.owning, _), (.ended, _): break
+        case (.adopting, _), (.appending, _), (.pulling, _), (.owning, _), (.ended, _): break
         }
+    }
+
+    // MARK: Slices
+
+    /// Takes the end of a slice; over another connection it may come once more.
+    private mutating func ended(_ end: SliceEnd, _ actions: inout [Action]) {
+        guard let missing, missing.contains(end.slice) else { return }
+        guard end.chunks == chunks else {
+            return giveUp(
+                MigrationProblem(
+                    .malformed, "a slice ends behind \(end.chunks) chunks, and \(chunks) have come"
+                ), &actions)
+        }
+        self.missing?.remove(end.slice)
+        wanted.removeAll { $0 == end.slice }
+        actions += [.adoptSlice(end.slice), .open(end.slice)]
+    }
+
+    private mutating func want(_ slice: HashRange, _ actions: inout [Action]) {
+        guard case .pulling = state, let missing, missing.contains(slice),
+            !wanted.contains(slice)
+        else { return }
+        wanted.append(slice)
+        if isConnected { actions.append(.send(.pull(slice))) }
+    }
+
+    /// Gives up what has come of a partition that is this node's: only all of it is of use.
+    private mutating func lose(
+        _ entry: OwnerEntry, _ problem: MigrationProblem, isTold: Bool, _ actions: inout [Action]
+    ) {
+        if isConnected, !isTold { actions.append(.send(.giveUp(problem))) }
+        end(.incomplete(entry, problem), &actions)
     }
 
     // MARK: Taking over
@@ -250,9 +346,16 @@ public struct TargetMove: Hashable, Sendable {
         switch appending {
         case nil: actions.append(.wait(SourceMove.registerPause))
         case .appended:
-            state = .owning(entry)
-            actions.append(.serve(entry))
-            if isConnected { actions.append(.send(.owned(entry))) }
+            if let missing {
+                state = .pulling(entry)
+                actions.append(.serveExcept(entry, missing))
+            } else {
+                state = .owning(entry)
+                actions.append(.serve(entry))
+            }
+            guard isConnected else { break }
+            actions.append(.send(.owned(entry)))
+            if isAsked, missing != nil { actions.append(.send(.have(holding))) }
         // Of an append whose outcome was not known, or of another process of this name: this one follows it.
         case .refused(let last) where last.owner == node: append(.abort, behind: last, &actions)
         case .refused(let last): drop(.refused(last), &actions)
@@ -276,7 +379,7 @@ public struct TargetMove: Hashable, Sendable {
                 ), &actions)
         case .appending:
             if let appending { actions.append(.append(appending)) }
-        case .receiving, .adopting, .owning, .ended: break
+        case .receiving, .adopting, .pulling, .owning, .ended: break
         }
     }
 
@@ -285,6 +388,13 @@ public struct TargetMove: Hashable, Sendable {
         case .receiving, .waiting, .adopting:
             if isConnected { actions.append(.send(.giveUp(problem))) }
             drop(.givenUp(problem), &actions)
+        case .pulling(let entry):
+            damages += 1
+            guard problem.code == .damaged, damages < Self.damageLimit else {
+                return lose(entry, problem, isTold: false, &actions)
+            }
+            isConnected = false
+            actions.append(.reconnect)
         // Decided, or being decided.
         case .appending, .owning, .ended: break
         }

@@ -1,4 +1,5 @@
 public import Caesura
+import CaesuraFormat
 public import CaesuraMigration
 
 /// A partition on its way into a store: carries out what ``TargetMove`` says about rows.
@@ -82,13 +83,16 @@ public final class IncomingMove {
                 case .apply: try apply(chunk, &others)
                 case .audit: try beginAudit()
                 case .adopt: try adopt(&others)
+                case .adoptExcept(let slices): try adopt(except: slices, &others)
+                case .adoptSlice(let slice): try incoming?.adopt(slice)
                 case .drop:
                     if isAdopted { store.remove(part) }
                     forget()
                 case .end:
                     forget()
                     others.append(action)
-                case .send, .append, .serve, .wait: others.append(action)
+                case .send, .append, .serve, .serveExcept, .open, .complete, .reconnect, .wait:
+                    others.append(action)
                 }
             } catch {
                 let problem = MigrationProblem(Self.code(of: error), "\(error)")
@@ -135,6 +139,16 @@ public final class IncomingMove {
         guard let incoming else { preconditionFailure("a round has ended") }
         try incoming.adopt()
         isAdopted = true
+        carryOut(machine.handle(.adopted), [], &others)
+    }
+
+    private func adopt(
+        except slices: Set<HashRange>, _ others: inout [TargetMove.Action]
+    ) throws {
+        audit = nil
+        guard let incoming else { preconditionFailure("a round has begun") }
+        isAdopted = true
+        try incoming.adopt(except: slices)
         carryOut(machine.handle(.adopted), [], &others)
     }
 

@@ -1,4 +1,5 @@
 public import Caesura
+import CaesuraFormat
 public import CaesuraMigration
 
 /// A partition on its way out of a store: carries out what ``SourceMove`` says about rows.
@@ -21,7 +22,12 @@ public final class OutgoingMove {
     private let store: Store
     /// The regions whose rows the target stores under the schema that this store writes: their content is compared.
     public var audited: Set<String>
+    /// Into how many slices the part is divided where slices go one by one: they share so many top bits. Nothing but whole
+    /// partitions of both stores.
+    public var sliceBits: Int
     private var round: OutgoingRound?
+    /// The last round, if it goes slice by slice; ``round`` is the one before it then.
+    private var last: OutgoingSlices?
     private var isEncoding = false
     /// Whether the target has yet to say what it has, over a connection that is new: chunks are kept for it meanwhile.
     private var isAsking = false
@@ -30,6 +36,8 @@ public final class OutgoingMove {
     private var kept: [[UInt8]] = []
     /// The number of chunks of the round before these.
     private var acknowledged: UInt64 = 0
+    /// The slices of which all was encoded, in their order.
+    private var ended: [SliceEnd] = []
 
     /// Prepares a move.
     ///
@@ -46,6 +54,7 @@ public final class OutgoingMove {
         self.part = part
         self.store = store
         self.audited = audited
+        sliceBits = store.partitionBits
     }
 
     /// Goes on where another process of this node ended: it has the rows of a partition that the plan's target owns.
@@ -56,6 +65,7 @@ public final class OutgoingMove {
         self.part = part
         self.store = store
         audited = []
+        sliceBits = store.partitionBits
     }
 
     /// What is done first.
@@ -97,18 +107,35 @@ public final class OutgoingMove {
 
     private func encode(_ now: Duration) throws -> [SourceMove.Action] {
         isEncoding = false
-        guard let round, let chunk = try round.next() else { return [] }
-        kept.append(chunk)
         var actions: [SourceMove.Action] = []
+        guard let (chunk, digest) = try nextChunk(&actions) else { return [] }
+        kept.append(chunk)
         if !isAsking {
             sentBytes += UInt64(chunk.count)
             actions.append(.send(.chunk(chunk)))
         }
         return actions
-            + handle(
-                .encoded(
-                    byteCount: chunk.count, digest: round.hasEnded ? round.totals.digest : nil),
-                at: now)
+            + handle(.encoded(byteCount: chunk.count, digest: digest), at: now)
+    }
+
+    /// The next chunk of the round, and the round's digest with its end; the ends of slices before it are to be sent.
+    private func nextChunk(
+        _ actions: inout [SourceMove.Action]
+    ) throws -> (chunk: [UInt8], digest: UInt64?)? {
+        guard let last else {
+            guard let round, let chunk = try round.next() else { return nil }
+            return (chunk, round.hasEnded ? round.totals.digest : nil)
+        }
+        while let item = try last.next() {
+            switch item {
+            case .chunk(let chunk): return (chunk, last.hasEnded ? last.totals.digest : nil)
+            case .sliceEnd(let slice):
+                let end = SliceEnd(slice: slice, chunks: acknowledged + UInt64(kept.count))
+                ended.append(end)
+                if !isAsking { actions.append(.send(.sliceEnd(end))) }
+            }
+        }
+        return nil
     }
 
     private func advance(
@@ -125,14 +152,15 @@ public final class OutgoingMove {
     ) {
         for action in actions {
             switch action {
-            case .beginRound(let isFirst): begin(isFirst, now, &others)
+            case .beginRound(let kind): begin(kind, now, &others)
+            case .demand(let slice): last?.demand(slice)
             case .encode: isEncoding = true
             case .acknowledge(let chunks):
                 kept.removeFirst(min(kept.count, Int(chunks - acknowledged)))
                 acknowledged = chunks
             case .resend:
                 sentBytes += UInt64(kept.reduce(0) { $0 + $1.count })
-                others += kept.map { .send(.chunk($0)) }
+                resend(&others)
             case .audit:
                 guard let round else { preconditionFailure("a round has ended") }
                 do {
@@ -145,6 +173,7 @@ public final class OutgoingMove {
             case .remove: store.remove(part)
             case .end:
                 round = nil
+                last = nil
                 audit = nil
                 isEncoding = false
                 kept = []
@@ -158,29 +187,61 @@ public final class OutgoingMove {
         }
     }
 
-    private func begin(_ isFirst: Bool, _ now: Duration, _ others: inout [SourceMove.Action]) {
+    /// Sends what is kept once more, with the ends of slices in their places.
+    private func resend(_ others: inout [SourceMove.Action]) {
+        var ends = ended[...]
+        var count = acknowledged
+        func endSlices(_ others: inout [SourceMove.Action]) {
+            while let end = ends.first, end.chunks <= count {
+                // Those before what is kept have arrived, or were behind the last chunk that has.
+                if end.chunks == count { others.append(.send(.sliceEnd(end))) }
+                ends.removeFirst()
+            }
+        }
+        endSlices(&others)
+        for chunk in kept {
+            others.append(.send(.chunk(chunk)))
+            count += 1
+            endSlices(&others)
+        }
+    }
+
+    private func begin(
+        _ kind: SourceMove.RoundKind, _ now: Duration, _ others: inout [SourceMove.Action]
+    ) {
         kept = []
+        ended = []
         acknowledged = 0
         isEncoding = false
+        last = nil
         do {
-            let next: OutgoingRound
-            if let round, !isFirst {
-                next = try OutgoingRound(after: round, at: store.cut())
-            } else {
-                audit = nil
-                // The first cut is open longest, and writers copy pages for as long.
-                store.prepareForCut()
-                next = try OutgoingRound(of: part, at: store.cut())
+            let event: SourceMove.Event
+            switch kind {
+            case .slices:
+                guard let round else { preconditionFailure("slices are of a delta") }
+                let next = try OutgoingSlices(after: round, at: store.cut(), bits: sliceBits)
+                last = next
+                event = .roundBegan(
+                    epoch: next.epoch, baseEpoch: next.baseEpoch, baseDigest: next.baseDigest,
+                    missing: next.slices)
+            case .snapshot, .delta:
+                let next = try nextRound(kind)
+                round = next
+                event = .roundBegan(
+                    epoch: next.epoch, baseEpoch: next.baseEpoch, baseDigest: next.baseDigest)
             }
-            round = next
-            carryOut(
-                machine.handle(
-                    .roundBegan(
-                        epoch: next.epoch, baseEpoch: next.baseEpoch, baseDigest: next.baseDigest),
-                    at: now), now, &others)
+            carryOut(machine.handle(event, at: now), now, &others)
         } catch {
             stop(error, now, &others)
         }
+    }
+
+    private func nextRound(_ kind: SourceMove.RoundKind) throws -> OutgoingRound {
+        if kind == .delta, let round { return try OutgoingRound(after: round, at: store.cut()) }
+        audit = nil
+        // The first cut is open longest, and writers copy pages for as long.
+        store.prepareForCut()
+        return try OutgoingRound(of: part, at: store.cut())
     }
 
     private func stop(_ error: any Error, _ now: Duration, _ others: inout [SourceMove.Action]) {

@@ -49,7 +49,7 @@ extension Node {
         }
         sessions[link]?.incoming[number] = partition
         if let move = incoming[partition] {
-            if move.move.machine.request == request {
+            if move.move.machine.isAbout(request) {
                 if move.link != link || move.number != number {
                     feed(.disconnected, partition, now, &actions)
                     incoming[partition]?.link = link
@@ -174,6 +174,16 @@ extension Node {
             case .serve(let entry):
                 serve(partition, entry, isDurable: false, &others)
                 others.append(.makeDurable(ticket(.incoming(partition, attempt: attempt))))
+            case .serveExcept(let entry, let slices):
+                serve(partition, entry, except: slices, &others)
+            case .open(let slice): gates[partition]?.open(slice)
+            case .complete(let entry):
+                mark(partition, entry)
+                gates[partition]?.complete()
+                others.append(.makeDurable(ticket(.incoming(partition, attempt: attempt))))
+            case .reconnect:
+                others.append(.close(move.link))
+                closed(move.link, now, &others)
             case .wait(let time): others.append(.wait(.incoming(partition), time))
             case .end(let outcome):
                 incoming[partition] = nil
@@ -181,8 +191,9 @@ extension Node {
                 case .moved: break
                 case .givenUp: others += read(partition)
                 case .refused(let last): settle(partition, last, now, &others)
+                case .incomplete(let entry, _): miss(partition, entry, &others)
                 }
-            case .beginRound, .apply, .audit, .adopt, .drop:
+            case .beginRound, .apply, .audit, .adopt, .adoptExcept, .adoptSlice, .drop:
                 preconditionFailure("a move does it itself")
             }
         }

@@ -165,6 +165,8 @@ extension Node {
         guard let move = outgoing[number] else { return }
         if case .connected = event, let link = move.link, let session = sessions[link] {
             move.move.audited = session.agreement?.schemas.unchanged ?? []
+            move.move.sliceBits = min(
+                store.partitionBits, Int(session.agreement?.peer.partitionBits ?? 0))
             feedRoundTrip(number, now, &actions)
         }
         carryOut(move.move.handle(event, at: now), number, now, &actions)
@@ -214,7 +216,7 @@ extension Node {
             case .wait(let time) where time != nil && stage.isAsking(number): break
             case .wait(let time): others.append(.wait(.outgoing(number), time))
             case .end(let outcome): end(number, outcome, now, &others)
-            case .beginRound, .encode, .acknowledge, .resend, .audit, .remove:
+            case .beginRound, .demand, .encode, .acknowledge, .resend, .audit, .remove:
                 preconditionFailure("a move does it itself")
             }
         }
@@ -279,8 +281,8 @@ extension Node {
         outgoing[number]?.sealed = now
         let plan = move.move.machine.plan
         actions.append(.wait(.outgoing(number), plan.handoverLimit))
-        let (ticket, whenDrained) = (ticket(.outgoing(number)), whenDrained)
-        gates[plan.partition]?.seal { whenDrained(ticket) }
+        let (ticket, notify) = (ticket(.outgoing(number)), notify)
+        gates[plan.partition]?.seal { notify(.drained(ticket)) }
     }
 
     /// Bytes of all moves but one that are on their way.

@@ -1,4 +1,5 @@
 import Caesura
+import CaesuraFormat
 public import CaesuraMigration
 
 /// Whose a partition is: `docs/MIGRATION.md` section 4, "A node that starts".
@@ -81,8 +82,7 @@ extension Node {
         let isOwn = mark == Mark(node: configuration.name, tenure: last.tenure)
         // Who has created a partition, and has no checkpoint since, has nothing to miss.
         guard isOwn || mark == nil && last.previousTenure == 0 else {
-            empty(partition, .missing(last), last)
-            return actions.append(.report(.misses(partition, last)))
+            return miss(partition, last, &actions)
         }
         append(
             entry { () throws(OwnerRegisterError) in
@@ -133,11 +133,43 @@ extension Node {
         _ actions: inout [Action]
     ) {
         // Before the first write, so that no checkpoint has one without it.
-        let mark = Mark(node: configuration.name, tenure: entry.tenure)
-        if marks[partition] != mark { marks[partition] = mark }
+        mark(partition, entry)
         holdings[partition] = .serving(entry, isDurable: isDurable)
         gates[partition]?.serve(entry)
         actions.append(.report(.serves(partition, entry)))
+    }
+
+    /// Lets writes begin under an entry that this node has appended, but for those of slices that are still to come.
+    ///
+    /// There is no mark: a checkpoint does not have the partition before all of it has come.
+    func serve(
+        _ partition: PartitionNumber, _ entry: OwnerEntry, except slices: Set<HashRange>,
+        _ actions: inout [Action]
+    ) {
+        holdings[partition] = .serving(entry, isDurable: false)
+        let notify = notify
+        gates[partition]?.serve(entry, except: slices) { notify(.wanted(partition, $0)) }
+        actions.append(.report(.serves(partition, entry)))
+    }
+
+    /// Whether a checkpoint of now has all that was written here of a partition: false while rows are still to come, and what
+    /// a checkpoint has of it counts for nothing.
+    public func hasAllRows(of partition: PartitionNumber) -> Bool {
+        if case .pulling = incoming[partition]?.move.machine.state { false } else { true }
+    }
+
+    /// Notes with the rows whose they are.
+    func mark(_ partition: PartitionNumber, _ entry: OwnerEntry) {
+        let mark = Mark(node: configuration.name, tenure: entry.tenure)
+        if marks[partition] != mark { marks[partition] = mark }
+    }
+
+    /// Forgets what is here of a partition that this node owns: whoever has its rows will send them.
+    func miss(
+        _ partition: PartitionNumber, _ last: OwnerEntry, _ actions: inout [Action]
+    ) {
+        empty(partition, .missing(last), last)
+        actions.append(.report(.misses(partition, last)))
     }
 
     /// Lets no more writes begin, and takes the rows out that are of no use to anybody, once no write is inside.
@@ -146,8 +178,8 @@ extension Node {
     ) {
         holdings[partition] = holding
         gates[partition]?.close(last)
-        let (ticket, whenDrained) = (ticket(.remove(partition)), whenDrained)
-        gates[partition]?.seal { whenDrained(ticket) }
+        let (ticket, notify) = (ticket(.remove(partition)), notify)
+        gates[partition]?.seal { notify(.drained(ticket)) }
     }
 
     /// Takes the rows out, if they are still of no use.

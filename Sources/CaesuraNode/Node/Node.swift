@@ -1,9 +1,10 @@
 public import Caesura
+public import CaesuraFormat
 public import CaesuraMigration
 
 /// A node's part in serving and moving partitions: `docs/MIGRATION.md` section 4.
 ///
-///     let node = try Node(configuration, store, seed: …, whenDrained: { … })
+///     let node = try Node(configuration, store, seed: …, notify: { … })
 ///     carryOut(node.start(at: now))
 ///     // whenever something happens, and when there is time:
 ///     carryOut(node.handle(event, at: now))
@@ -95,6 +96,8 @@ public final class Node {
         case closed(Link)
         /// No write is inside a gate any more that lets none begin.
         case drained(Ticket)
+        /// A write waits for rows of a slice that is still to come.
+        case wanted(PartitionNumber, HashRange)
         /// All that was in the store when it was asked for is durable.
         case durable(Ticket)
         /// The time that was asked for is over.
@@ -227,7 +230,7 @@ public final class Node {
     public let gates: [PartitionNumber: PartitionGate]
 
     let store: Store
-    let whenDrained: @Sendable (Ticket) -> Void
+    let notify: @Sendable (Event) -> Void
     var marks: Marks
     var holdings: [PartitionNumber: Holding] = [:]
     var purposes: [UInt64: Purpose] = [:]
@@ -259,12 +262,13 @@ public final class Node {
     /// - Parameters:
     ///   - store: Its regions are declared already: what the other nodes have not is refused by them.
     ///   - seed: A random number of this process: by it, moves of other processes are told from this one's.
-    ///   - whenDrained: Is called by whatever thread leaves a sealed gate last, with what goes into ``Event/drained(_:)``.
+    ///   - notify: Is called by threads that use gates, with what goes into ``handle(_:at:)``: ``Event/drained(_:)`` by the one
+    ///     that leaves a sealed gate last, ``Event/wanted(_:_:)`` by one that waits.
     /// - Throws: `regionConflict` when the store has other regions of the names that begin with "caesura.".
     /// - Precondition: The name has 1 to 255 bytes; the store has at least 2 to the power `moveBits` partitions.
     public init(
         _ configuration: Configuration, _ store: Store, seed: UInt64,
-        whenDrained: @escaping @Sendable (Ticket) -> Void
+        notify: @escaping @Sendable (Event) -> Void
     ) throws(StoreError) {
         precondition(
             (1...OwnerEntry.ownerLimit).contains(configuration.name.utf8.count),
@@ -275,7 +279,7 @@ public final class Node {
         )
         self.configuration = configuration
         self.store = store
-        self.whenDrained = whenDrained
+        self.notify = notify
         division = Division(bits: configuration.moveBits)
         marks = try Marks(in: store, division)
         pace = Pace(bytesPerSecond: configuration.bytesPerSecond)
@@ -326,6 +330,7 @@ public final class Node {
             for number in moves(over: link) { feedRoundTrip(number, now, &actions) }
         case .closed(let link): closed(link, now, &actions)
         case .drained(let ticket): drained(ticket, now, &actions)
+        case .wanted(let partition, let slice): feed(.wanted(slice), partition, now, &actions)
         case .durable(let ticket): durable(ticket, now, &actions)
         case .timedOut(let timer): timedOut(timer, now, &actions)
         case .overtaken(let partition): actions += read(partition)

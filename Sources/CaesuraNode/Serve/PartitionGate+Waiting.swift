@@ -1,4 +1,4 @@
-import Caesura
+public import Caesura
 
 extension PartitionGate {
     /// Does a write, and waits for that as long as its deadline lets it.
@@ -13,23 +13,24 @@ extension PartitionGate {
     /// - Parameters:
     ///   - known: The fencing epoch that the sender knows; nil to do without. It is compared when the write first
     ///     comes to the gate, and not again: a write that has waited was sent to this node when it was right.
+    ///   - rows: As in ``perform(checking:touching:_:)``.
     ///   - deadline: When it stops waiting.
     ///   - body: What to do. It is given the fencing epoch under which it runs, and must not wait for the gate. One that can
     ///     fail returns a `Result`.
-    /// - Complexity: As ``perform(checking:_:)``; who waits has a task more.
+    /// - Complexity: As ``perform(checking:touching:_:)``; who waits has a task more.
     /// - Throws: Whenever `body` has not run.
     public nonisolated(nonsending) func perform<Value>(
-        checking known: UInt64? = nil, until deadline: ContinuousClock.Instant,
-        _ body: (UInt64) -> Value
+        checking known: UInt64? = nil, touching rows: [RowReference]? = nil,
+        until deadline: ContinuousClock.Instant, _ body: (UInt64) -> Value
     ) async throws(GateError) -> Value {
         try await slowDown(until: deadline)
         var known = known
         while true {
-            switch perform(checking: known, body) {
+            switch perform(checking: known, touching: rows, body) {
             case .done(let value): return value
             case .elsewhere(let entry): throw .elsewhere(entry)
             case .overtaken: throw .overtaken
-            case .wait: try await waitForTurn(until: deadline)
+            case .wait: try await waitForTurn(touching: rows, until: deadline)
             }
             known = nil
         }
@@ -50,12 +51,12 @@ extension PartitionGate {
         if end > deadline { throw .timedOut }
     }
 
-    /// Waits until the gate is served.
+    /// Waits until the gate is served, and the rows are there.
     private nonisolated(nonsending) func waitForTurn(
-        until deadline: ContinuousClock.Instant
+        touching rows: [RowReference]?, until deadline: ContinuousClock.Instant
     ) async throws(GateError) {
         let turn = Turn()
-        let ticket = wait { resumption in
+        let ticket = wait(touching: rows) { resumption in
             switch resumption {
             case .serves: turn.end(.success(()))
             case .elsewhere(let entry): turn.end(.failure(.elsewhere(entry)))

@@ -1,4 +1,5 @@
-import Caesura
+public import Caesura
+public import CaesuraFormat
 public import CaesuraMigration
 import Synchronization
 
@@ -14,6 +15,9 @@ import Synchronization
 ///     elsewhere ─ serve ─► serving ─ seal ─► sealed       writes queue
 ///         ▲                   │  ▲ ─ serve ─── │
 ///         └────── close ──────┴────────────────┘
+///
+/// While rows of the partition are still to come (the policy *postcopy*), a write begins if it says which rows it touches and
+/// those are there; others queue until theirs are, or all.
 ///
 /// A writer that is inside has the gate's word that no other entry is served until it leaves: an entry that is to be
 /// served meanwhile waits for that. One atomic word says whether writes may begin, and how many are inside:
@@ -75,14 +79,57 @@ public final class PartitionGate: Sendable {
         /// Whether some of them are being called.
         var isCalling = false
         /// Who waits, by the number of the ticket; numbers ascend.
-        var waiters: [UInt64: @Sendable (Resumption) -> Void] = [:]
+        var waiters: [UInt64: Waiter] = [:]
         var lastTicket: UInt64 = 0
+        /// What is still to come of the partition; nil if nothing is.
+        var absence: Absence?
 
         /// Takes all who wait out, in the order in which they came.
         mutating func takeWaiters() -> [@Sendable (Resumption) -> Void] {
-            defer { waiters = [:] }
-            return waiters.sorted { $0.key < $1.key }.map(\.value)
+            takeWaiters { _ in true }
         }
+
+        /// Takes those out whose rows are there.
+        mutating func takeReadyWaiters() -> [@Sendable (Resumption) -> Void] {
+            guard let absence else { return takeWaiters() }
+            return takeWaiters { !absence.delays($0.rows) }
+        }
+
+        private mutating func takeWaiters(
+            where isReady: (Waiter) -> Bool
+        ) -> [@Sendable (Resumption) -> Void] {
+            let ready = waiters.filter { isReady($0.value) }.sorted { $0.key < $1.key }
+            for (number, _) in ready { waiters[number] = nil }
+            return ready.map(\.value.resume)
+        }
+    }
+
+    /// A write that waits.
+    private struct Waiter {
+        /// The hashes of the rows that it touches; nil if it may touch any.
+        let rows: [UInt64]?
+        let resume: @Sendable (Resumption) -> Void
+    }
+
+    /// What is still to come of a partition.
+    private struct Absence {
+        var slices: Set<HashRange>
+        /// How many bits the hashes of a slice share.
+        let bits: Set<Int>
+        /// Is told of slices for which writes wait.
+        let whenWanted: @Sendable (HashRange) -> Void
+
+        /// The slice that is to come with the row of a hash.
+        func slice(of hash: UInt64) -> HashRange? {
+            for bits in bits {
+                let slice = HashRange(bits: bits, of: hash)
+                if slices.contains(slice) { return slice }
+            }
+            return nil
+        }
+
+        /// Whether a write has to wait.
+        func delays(_ rows: [UInt64]?) -> Bool { rows?.contains { slice(of: $0) != nil } ?? true }
     }
 
     /// Writes that may wait unless told otherwise.
@@ -95,6 +142,8 @@ public final class PartitionGate: Sendable {
     /// The fencing epoch of the entry that is served; it changes while the gate is barred and nobody is inside.
     private let fencingEpoch = Atomic<UInt64>(0)
     private let delayNanoseconds = Atomic<Int64>(0)
+    /// Whether rows are still to come; it changes under the lock, and begins while the gate is barred.
+    private let lacksRows = Atomic<Bool>(false)
     private let waitingLimit: Int
     private let control = Guarded(Control())
 
@@ -110,16 +159,32 @@ public final class PartitionGate: Sendable {
 
     // MARK: Writes
 
-    /// Lets a write begin, or not.
+    /// Lets a write begin that may touch all rows of the partition, or not.
     ///
     /// - Complexity: One atomic addition; no lock, and nothing is allocated.
     /// - Returns: The fencing epoch under which it runs, and ``leave()`` has to be called; or nil, and not.
     public func enter() -> UInt64? {
         // Looking first keeps those who come to a barred gate from delaying the moment when nobody is inside.
         guard word.load(ordering: .relaxed) & Self.barred == 0 else { return nil }
-        if word.wrappingAdd(1, ordering: .acquiring).oldValue & Self.barred == 0 {
+        if word.wrappingAdd(1, ordering: .acquiring).oldValue & Self.barred == 0,
+            !lacksRows.load(ordering: .acquiring)
+        {
             return fencingEpoch.load(ordering: .relaxed)
         }
+        leave()
+        return nil
+    }
+
+    /// Lets a write begin that touches these rows, if rows are still to come and these are there.
+    @usableFromInline func enter(touching rows: [RowReference]) -> UInt64? {
+        guard lacksRows.load(ordering: .acquiring) else { return nil }
+        guard word.wrappingAdd(1, ordering: .acquiring).oldValue & Self.barred == 0 else {
+            leave()
+            return nil
+        }
+        let hashes = rows.map(\.keyHash)
+        let isDelayed = control.withLock { $0.absence?.delays(hashes) ?? false }
+        guard isDelayed else { return fencingEpoch.load(ordering: .relaxed) }
         leave()
         return nil
     }
@@ -138,15 +203,20 @@ public final class PartitionGate: Sendable {
     ///
     /// - Parameters:
     ///   - known: The fencing epoch that the sender knows; nil to do without.
+    ///   - rows: All rows that `body` touches; nil if it may touch any of the partition. Looked at only while rows are still to
+    ///     come, which the policy *postcopy* leads to: then who says nothing waits for all.
     ///   - body: What to do. It is given the fencing epoch under which it runs. It must not wait for the gate.
     /// - Complexity: That of `body`, and two atomic additions. Inlinable, because it is generic: 6 ns in another module, and
     ///   77 ns without.
     /// - Returns: What `body` returns, or why it did not run.
     /// - Throws: What `body` throws.
     @inlinable public func perform<Value, Failure: Error>(
-        checking known: UInt64? = nil, _ body: (UInt64) throws(Failure) -> Value
+        checking known: UInt64? = nil, touching rows: [RowReference]? = nil,
+        _ body: (UInt64) throws(Failure) -> Value
     ) throws(Failure) -> Outcome<Value> {
-        guard let epoch = enter() else { return refuse(known) }
+        guard let epoch = enter() ?? rows.flatMap({ enter(touching: $0) }) else {
+            return refuse(known)
+        }
         defer { leave() }
         guard known == nil || known == epoch else { return refuse(known) }
         return .done(try body(epoch))
@@ -154,13 +224,17 @@ public final class PartitionGate: Sendable {
 
     /// Reads, if this node serves the partition, or its writes have only stopped.
     ///
+    /// `rows` are those that are read, as in ``perform(checking:touching:_:)``.
+    ///
     /// While they have stopped, another node may own the partition already and have changed what is read: that is seen here
     /// once this node learns of it, about a round trip later. Who must not miss that reads as writes are done.
     ///
     /// - Complexity: That of `body`, and two atomic additions; a lock while writes have stopped.
     /// - Returns: What `body` returns, or why it did not run or was in vain.
-    @inlinable public func read<Value>(_ body: () -> Value) -> Outcome<Value> {
-        if enter() != nil {
+    @inlinable public func read<Value>(
+        touching rows: [RowReference]? = nil, _ body: () -> Value
+    ) -> Outcome<Value> {
+        if (enter() ?? rows.flatMap { enter(touching: $0) }) != nil {
             defer { leave() }
             return .done(body())
         }
@@ -186,7 +260,7 @@ public final class PartitionGate: Sendable {
             if known > last.fencingEpoch { return .overtaken }
             if known < last.fencingEpoch { return .elsewhere(last) }
         }
-        // One that serves was sealed a moment ago.
+        // One that serves was sealed a moment ago, or rows are still to come.
         if case .elsewhere = state { return .elsewhere(last) }
         return .wait
     }
@@ -198,24 +272,37 @@ public final class PartitionGate: Sendable {
     /// There is no timer: who has a deadline calls ``cancel(_:)``. A write that has waited is tried again without its sender's
     /// fencing epoch, for that was right when it came, and the gate may serve a later entry now.
     ///
-    /// - Parameter resume: Is called once, unless ``cancel(_:)`` returns true: at once if the gate is not sealed or too many
+    /// - Parameters:
+    ///   - rows: As in ``perform(checking:touching:_:)``.
+    ///   - resume: Is called once, unless ``cancel(_:)`` returns true: at once if the gate is not sealed or too many
     ///   wait, or else by who serves or closes the gate, or the last to leave it, in the order in which they came. Keep it
     ///   short: the others wait behind it.
     /// - Returns: The place in the queue; nil if `resume` has been called.
-    public func wait(_ resume: @escaping @Sendable (Resumption) -> Void) -> Ticket? {
+    public func wait(
+        touching rows: [RowReference]? = nil, _ resume: @escaping @Sendable (Resumption) -> Void
+    ) -> Ticket? {
+        let hashes = rows?.map(\.keyHash)
         let (ticket, resumption) = control.withLock { control -> (Ticket?, Resumption) in
             switch control.state {
-            case .serving: return (nil, .serves)
             case .elsewhere(let entry): return (nil, .elsewhere(entry))
-            case .sealed:
+            case .serving where control.absence?.delays(hashes) != true: return (nil, .serves)
+            case .serving, .sealed:
                 guard control.waiters.count < waitingLimit else { return (nil, .tooMany) }
                 control.lastTicket += 1
-                control.waiters[control.lastTicket] = resume
+                control.waiters[control.lastTicket] = Waiter(rows: hashes, resume: resume)
                 return (Ticket(number: control.lastTicket), .serves)
             }
         }
-        if ticket == nil { resume(resumption) }
+        if ticket == nil { resume(resumption) } else { tellWanted(hashes ?? []) }
         return ticket
+    }
+
+    /// Tells of the slices that some rows are to come with.
+    private func tellWanted(_ hashes: [UInt64]) {
+        guard lacksRows.load(ordering: .acquiring), !hashes.isEmpty,
+            let absence = control.withLock({ $0.absence })
+        else { return }
+        for hash in hashes { if let slice = absence.slice(of: hash) { absence.whenWanted(slice) } }
     }
 
     /// Takes a write out of the queue.
@@ -230,7 +317,7 @@ public final class PartitionGate: Sendable {
 
     /// How long each write is to wait before it begins: the policy *slow* of a move.
     ///
-    /// The gate only keeps it; ``perform(checking:until:_:)`` goes by it. In nanoseconds, at most 292 years.
+    /// The gate only keeps it; ``perform(checking:touching:until:_:)`` goes by it. In nanoseconds, at most 292 years.
     public var delay: Duration {
         get { .nanoseconds(delayNanoseconds.load(ordering: .relaxed)) }
         set {
@@ -267,7 +354,50 @@ public final class PartitionGate: Sendable {
     ///
     /// - Precondition: The entry is later than all that the gate has been given: who has stopped does not
     ///   serve again under the same one.
-    public func serve(_ entry: OwnerEntry) {
+    public func serve(_ entry: OwnerEntry) { serve(entry, lacking: nil) }
+
+    /// Lets writes begin as ``serve(_:)`` does, but for those that touch rows which are still to come.
+    ///
+    /// - Parameters:
+    ///   - slices: The hashes of these, until ``open(_:)``; all other rows are there, too, only once ``complete()`` is called.
+    ///   - whenWanted: Is told of a slice when a write comes that waits for it: from the thread of the write, with no lock
+    ///     held, and perhaps more than once.
+    public func serve(
+        _ entry: OwnerEntry, except slices: Set<HashRange>,
+        whenWanted: @escaping @Sendable (HashRange) -> Void
+    ) {
+        serve(
+            entry,
+            lacking: Absence(
+                slices: slices, bits: Set(slices.map(\.prefixBits)), whenWanted: whenWanted))
+    }
+
+    /// Lets writes begin that touch rows of a slice, which has come.
+    public func open(_ slice: HashRange) {
+        let ready = control.withLock { control in
+            control.absence?.slices.remove(slice)
+            if case .serving = control.state { return control.takeReadyWaiters() }
+            return []
+        }
+        for resume in ready { resume(.serves) }
+    }
+
+    /// Lets all writes begin: no rows are still to come.
+    public func complete() {
+        let ready = control.withLock { control in
+            forgetAbsence(&control)
+            if case .serving = control.state { return control.takeWaiters() }
+            return []
+        }
+        for resume in ready { resume(.serves) }
+    }
+
+    private func forgetAbsence(_ control: inout Control) {
+        control.absence = nil
+        lacksRows.store(false, ordering: .releasing)
+    }
+
+    private func serve(_ entry: OwnerEntry, lacking absence: Absence?) {
         control.withLock { control in
             precondition(
                 entry.fencingEpoch > control.latest,
@@ -277,8 +407,16 @@ public final class PartitionGate: Sendable {
             control.state = .sealed(entry)
             control.opens = true
             bar()
+            control.absence = absence
+            lacksRows.store(absence != nil, ordering: .releasing)
         }
         settle()
+        if absence == nil { return }
+        // Who came before it was known what is still to come.
+        let waiting = control.withLock { control in
+            control.waiters.sorted { $0.key < $1.key }.flatMap { $0.value.rows ?? [] }
+        }
+        tellWanted(waiting)
     }
 
     /// Lets no more writes begin: those that come or wait are told who owns the partition.
@@ -291,6 +429,7 @@ public final class PartitionGate: Sendable {
             control.state = .elsewhere(entry)
             control.latest = max(control.latest, entry?.fencingEpoch ?? 0)
             bar()
+            forgetAbsence(&control)
             return control.takeWaiters()
         }
         for resume in waiters { resume(.elsewhere(entry)) }
@@ -335,7 +474,7 @@ public final class PartitionGate: Sendable {
             control.state = .serving(entry)
             fencingEpoch.store(entry.fencingEpoch, ordering: .relaxed)
             word.bitwiseAnd(~Self.barred, ordering: .releasing)
-            return .resume(control.takeWaiters())
+            return .resume(control.takeReadyWaiters())
         }
     }
 }

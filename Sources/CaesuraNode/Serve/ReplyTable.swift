@@ -70,6 +70,12 @@ public struct ReplyTable: Sendable {
         preconditionFailure("one of 2 to the power 32 hashes is in a range of 2 to the power 48")
     }
 
+    /// Names the row of a client's reply, for ``PartitionGate``: ``perform(client:sequence:place:at:in:touching:staging:_:)``
+    /// touches it besides the rows that it is given.
+    public func row(of client: UInt64, place: UInt32) -> RowReference {
+        replies.row(ReplyKey(client: client, place: place))
+    }
+
     /// Does a client's write and keeps its reply, as one change: a cut has both or neither.
     ///
     /// Not for a partition that another node serves, or that does not take writes now: see ``PartitionGate``.

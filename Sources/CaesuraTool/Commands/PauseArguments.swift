@@ -9,17 +9,29 @@ struct PauseArguments: ParsableArguments {
     var budget = ShortTime(.milliseconds(1))
     @Option(
         help: ArgumentHelp(
-            "If that cannot be: slow the partition's writers, or fail.", valueName: "policy"))
+            """
+            If that cannot be: slow the partition's writers; hand it over before all of its rows have gone, which follow on \
+            demand (postcopy); or fail.
+            """, valueName: "policy"))
     var policy = Policy.slow
 
     enum Policy: String, ExpressibleByArgument, CaseIterable {
-        case slow, fail
+        case slow, postcopy, fail
+
+        /// What a node is told.
+        var policy: SourceMove.Policy {
+            switch self {
+            case .slow: .slow(limit: .milliseconds(1))
+            case .postcopy: .postcopy
+            case .fail: .fail
+            }
+        }
     }
 
     /// The order to move partitions so.
     func order(of partitions: [PartitionNumber], to target: String) -> MoveOrder {
         MoveOrder(
             of: partitions, to: target, budget: budget.duration,
-            policy: policy == .slow ? .slow(limit: .milliseconds(1)) : .fail)
+            policy: policy.policy)
     }
 }

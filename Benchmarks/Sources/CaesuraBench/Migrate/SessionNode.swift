@@ -11,7 +11,7 @@ final class SessionNode: Sendable {
     let setting: NodeSetting
     let service: NodeService
     let register: DirectoryOwnerRegister
-    private let store: Store
+    let store: Store
     private let sessions: Table<UInt64, Session>
     /// Those of the partitions of rows.
     private let gates: [PartitionGate]

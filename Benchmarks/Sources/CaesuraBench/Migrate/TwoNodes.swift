@@ -62,6 +62,8 @@ final class TwoNodes: Sendable {
     func move(
         _ partition: PartitionNumber, _ direction: Direction, budget: Duration
     ) async throws -> MoveEnd {
+        let use = own.store.memoryUse
+        print("MEM \(direction) mapped \(use.mapped/1_000_000) inUse \(use.inUse/1_000_000) retained \(use.retained/1_000_000) cold \(use.coldMappings) rss \(watch.take().resident/1_000_000)")
         switch direction {
         case .out:
             return try await own.service.move(
