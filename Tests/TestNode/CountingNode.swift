@@ -97,7 +97,8 @@ struct CountingNode {
         }
     }
 
-    /// Adds one to a row, once; nil for a request that is older than the client's last. And the fencing epoch of that.
+    /// Adds one to a row, once, and gives the count and the fencing epoch of that; no count for a request that is older than
+    /// the client's last.
     private func count(
         client: UInt64, sequence: UInt64, key: UInt64
     ) async throws(GateError) -> (epoch: UInt64, count: UInt64?) {

@@ -285,6 +285,9 @@ extension Store {
     /// - Complexity: O(partitions of the part · tables) while writers of these wait, then O(pages) beside them.
     package func remove(_ part: StorePart) { core.remove(part) }
 
+    /// Prepares memory as ``prepareForCut()`` does, for a cut of which only a part is read.
+    package func prepareForCut(of part: StorePart) { core.prepareForCut(share: part.share) }
+
     /// Takes over a hash key, if there are no rows and no cuts.
     ///
     /// - Throws: `notEmpty`.

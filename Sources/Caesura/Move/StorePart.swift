@@ -27,6 +27,15 @@ public enum StorePart: Hashable, Sendable {
         if case .rows(let range) = self { range } else { .all }
     }
 
+    /// How much of all rows it has, if they are spread evenly.
+    var share: Double {
+        if case .rows(let range) = self {
+            1 / Double(sign: .plus, exponent: range.prefixBits, significand: 1)
+        } else {
+            1
+        }
+    }
+
     /// Whether logs belong to the part.
     var hasLogs: Bool { self == .all || self == .logsAndCells }
 

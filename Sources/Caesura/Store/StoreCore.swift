@@ -254,15 +254,17 @@ final class StoreCore: @unchecked Sendable {
     }
 
     /// Maps memory for the copies that writers will make while a cut is open.
-    func prepareForCut() {
+    ///
+    /// - Parameter share: How much of the state is read from it.
+    func prepareForCut(share: Double = 1) {
         let copies = unsafe control.pointee.copies.load(ordering: .relaxed)
-        pool.prepare(forCopies: copies > 0 ? copies + copies / 4 : likelyCopies)
+        pool.prepare(forCopies: copies > 0 ? copies + copies / 4 : likelyCopies(share))
     }
 
     /// What the copies for a first cut may take: as if each write met another page, at the rate of writes so
-    /// far, for as long as it takes to encode and write the pages at 1 GB/s; at most half of the pages.
-    private var likelyCopies: Int {
-        let inUse = pool.statistics.inUse
+    /// far, for as long as it takes to encode and write its share of the pages at 1 GB/s; at most half of these.
+    private func likelyCopies(_ share: Double) -> Int {
+        let inUse = Int(Double(pool.statistics.inUse) * share)
         let age = max(ContinuousClock.now - created, .milliseconds(1)) / .seconds(1)
         let writes = tables.reduce(0) { $0 + $1.writeCount }
         let copied = Double(writes) / age * (Double(inUse) / 1e9) * Double(Page.softSize / 2)

@@ -22,8 +22,7 @@ public final class OutgoingMove {
     private let store: Store
     /// The regions whose rows the target stores under the schema that this store writes: their content is compared.
     public var audited: Set<String>
-    /// Into how many slices the part is divided where slices go one by one: they share so many top bits. Nothing but whole
-    /// partitions of both stores.
+    /// How many top bits the hashes of a slice share, where slices go one by one: no more than in a partition of either store.
     public var sliceBits: Int
     private var round: OutgoingRound?
     /// The last round, if it goes slice by slice; ``round`` is the one before it then.
@@ -240,7 +239,7 @@ public final class OutgoingMove {
         if kind == .delta, let round { return try OutgoingRound(after: round, at: store.cut()) }
         audit = nil
         // The first cut is open longest, and writers copy pages for as long.
-        store.prepareForCut()
+        store.prepareForCut(of: part)
         return try OutgoingRound(of: part, at: store.cut())
     }
 

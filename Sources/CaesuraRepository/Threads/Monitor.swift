@@ -47,11 +47,11 @@ package final class Monitor<State>: @unchecked Sendable {
     /// Runs `body` alone, and wakes those that wait.
     package func withLock<Result>(_ body: (inout State) -> Result) -> Result {
         unsafe pthread_mutex_lock(mutex)
-        defer {
-            unsafe pthread_cond_broadcast(changed)
-            unsafe pthread_mutex_unlock(mutex)
-        }
-        return body(&state)
+        let result = body(&state)
+        unsafe pthread_mutex_unlock(mutex)
+        // Whoever is woken finds the mutex free.
+        unsafe pthread_cond_broadcast(changed)
+        return result
     }
 
     /// Runs `body` alone, again after each change, until it gives a result; then wakes those that wait.

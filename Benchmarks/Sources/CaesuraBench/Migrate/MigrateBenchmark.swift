@@ -13,12 +13,19 @@ enum MigrateBenchmark {
         let papers =
             options.flag("tls")
             ? try Papers(of: [NodeSetting.names.own, NodeSetting.names.other, "operator"]) : nil
-        let setting = NodeSetting(rows: rows, owners: owners.path, papers: papers?.path)
+        let setting = NodeSetting(
+            rows: rows, owners: owners.path, papers: papers?.path,
+            partitionBits: try options.int("partition-bits", default: 6))
         let nodes = try await TwoNodes(setting)
         let report = MigrateReport(
-            setting, note: (papers == nil ? "" : ", TLS") + (isOnDisk ? ", register on disk" : ""))
+            setting,
+            note: (papers == nil ? "" : ", TLS") + (isOnDisk ? ", register on disk" : "")
+                + (options.flag("postcopy") ? ", postcopy, 2^\(setting.partitionBits)" : ""))
         let loads = try options.string("loads", default: "0,0,10k,100k,max").split(separator: ",")
-        let budget = Duration.microseconds(try options.int("budget", default: 1_000))
+        // Before all rows have gone: at once.
+        let isAhead = options.flag("postcopy")
+        let budget =
+            isAhead ? .zero : Duration.microseconds(try options.int("budget", default: 1_000))
         let timeline = try? options.string("timeline")
         let least = Duration.milliseconds(try options.int("quiet", default: 1_000))
         let rest = nodes.watch.take().resident
@@ -28,6 +35,7 @@ enum MigrateBenchmark {
             for (number, load) in loads.enumerated() {
                 guard let rate = try await rate(load, nodes, report) else { continue }
                 var plan = Trial.Plan(rate: rate, budget: budget, quiet: quiet)
+                plan.policy = isAhead ? .postcopy : .fail
                 plan.keepsTimeline = timeline != nil
                 let trial = try await Trial(plan, of: nodes)
                 // Nothing moves for as long as it takes to move all.

@@ -8,6 +8,8 @@ struct NodeSetting: Sendable {
     let owners: String
     /// The folder of the nodes' certificates; nil for no TLS.
     let papers: String?
+    /// Rows are in 2 to the power of this partitions of a store.
+    let partitionBits: Int
 
     /// The rows are in 2 to the power of this partitions.
     static let bits = 4
@@ -15,22 +17,25 @@ struct NodeSetting: Sendable {
     /// The names of the nodes: a has the rows first, and the load.
     static let names = (own: "a", other: "b")
 
-    init(rows: Int, owners: String, papers: String?) {
+    init(rows: Int, owners: String, papers: String?, partitionBits: Int = 6) {
         self.rows = rows
         self.owners = owners
         self.papers = papers
+        self.partitionBits = partitionBits
     }
 
     /// As the other process is told.
     init(_ options: Options) throws {
         self.init(
             rows: try options.int("rows"), owners: try options.string("owners"),
-            papers: try? options.string("papers"))
+            papers: try? options.string("papers"),
+            partitionBits: try options.int("partition-bits"))
     }
 
     /// What the other process is told.
     var arguments: [String] {
-        ["--rows", "\(rows)", "--owners", owners] + (papers.map { ["--papers", $0] } ?? [])
+        ["--rows", "\(rows)", "--owners", owners, "--partition-bits", "\(partitionBits)"]
+            + (papers.map { ["--papers", $0] } ?? [])
     }
 
     var security: TransportSecurity {

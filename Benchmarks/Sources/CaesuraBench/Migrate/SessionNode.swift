@@ -11,7 +11,7 @@ final class SessionNode: Sendable {
     let setting: NodeSetting
     let service: NodeService
     let register: DirectoryOwnerRegister
-    let store: Store
+    private let store: Store
     private let sessions: Table<UInt64, Session>
     /// Those of the partitions of rows.
     private let gates: [PartitionGate]
@@ -33,6 +33,7 @@ final class SessionNode: Sendable {
         let isFirst = name == NodeSetting.names.own
         var shape = Store.Configuration()
         shape.hashKey = Self.key
+        shape.partitionBits = setting.partitionBits
         store = Store(shape)
         sessions = try store.table("sessions", key: UInt64.self, row: Session.self)
         if isFirst {
@@ -82,14 +83,24 @@ final class SessionNode: Sendable {
     ) -> Outcome {
         let gate = gates[Int(request.partition)]
         switch gate.perform({ _ in addVisit(to: request.row) }) {
-        case .done(let isThere):
-            if !isThere { misses.add(1, ordering: .relaxed) }
-            return .done
-        case .wait:
-            _ = gate.wait { _ in resumed.add(request) }
-            return .waits
+        case .done(let isThere): return note(isThere)
+        case .wait: break
         case .elsewhere, .overtaken: return .elsewhere
         }
+        // It is named only if rows may be still to come, or the gate is sealed: naming it costs an allocation.
+        let rows = [sessions.row(Session.id(Int(request.row)))]
+        if case .done(let isThere) = gate.perform(
+            touching: rows, { _ in addVisit(to: request.row) })
+        {
+            return note(isThere)
+        }
+        _ = gate.wait(touching: rows) { _ in resumed.add(request) }
+        return .waits
+    }
+
+    private func note(_ isThere: Bool) -> Outcome {
+        if !isThere { misses.add(1, ordering: .relaxed) }
+        return .done
     }
 
     @inline(__always) private func addVisit(to row: UInt32) -> Bool {

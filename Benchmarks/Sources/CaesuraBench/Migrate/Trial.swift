@@ -8,6 +8,7 @@ struct Trial: Sendable {
         var rate: Int
         /// What the blackout of each partition may take, at first.
         var budget: Duration
+        var policy = SourceMove.Policy.fail
         /// How long each of the phases takes in which nothing moves.
         var quiet: Duration
         var keepsTimeline = false
@@ -59,7 +60,8 @@ struct Trial: Sendable {
         _ direction: TwoNodes.Direction, _ nodes: TwoNodes
     ) async throws {
         try await moves.move(
-            0..<NodeSetting.partitions, direction, of: nodes, budget: plan.budget, in: stretches)
+            0..<NodeSetting.partitions, direction, of: nodes, budget: plan.budget,
+            policy: plan.policy, in: stretches)
     }
 
     /// Lets nothing move for a while, in as many stretches as there are moves.

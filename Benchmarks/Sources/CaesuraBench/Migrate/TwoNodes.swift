@@ -60,21 +60,21 @@ final class TwoNodes: Sendable {
     ///
     /// - Returns: How it has ended.
     func move(
-        _ partition: PartitionNumber, _ direction: Direction, budget: Duration
+        _ partition: PartitionNumber, _ direction: Direction, budget: Duration,
+        policy: SourceMove.Policy = .fail
     ) async throws -> MoveEnd {
-        let use = own.store.memoryUse
-        print("MEM \(direction) mapped \(use.mapped/1_000_000) inUse \(use.inUse/1_000_000) retained \(use.retained/1_000_000) cold \(use.coldMappings) rss \(watch.take().resident/1_000_000)")
         switch direction {
         case .out:
             return try await own.service.move(
-                partition, to: NodeSetting.names.other, budget: budget)
+                partition, to: NodeSetting.names.other, budget: budget, policy: policy)
         case .back:
             guard let address = NetworkAddress(other.address) else {
                 throw Failure("node b listens at \(other.address)")
             }
             let connection = try await NodeOperator(
                 of: NodeSetting.names.other, at: address, security: try setting.security)
-            let order = MoveOrder(of: [partition], to: NodeSetting.names.own, budget: budget)
+            let order = MoveOrder(
+                of: [partition], to: NodeSetting.names.own, budget: budget, policy: policy)
             var end: MoveEnd?
             for try await answer in connection.answers(to: .move(order)) {
                 if case .ended(let ended) = answer { end = ended }
@@ -97,14 +97,14 @@ struct MoveCosts: Sendable {
     /// One that the budget is too small for is tried again with twice the budget, which those after it have, too.
     mutating func move(
         _ partitions: Range<Int>, _ direction: TwoNodes.Direction, of nodes: TwoNodes,
-        budget: Duration, in stretches: Stretches
+        budget: Duration, policy: SourceMove.Policy = .fail, in stretches: Stretches
     ) async throws {
         var budget = budget
         for partition in partitions {
             while true {
                 stretches.begin(direction == .out ? .out : .back, partition)
                 let end = try await nodes.move(
-                    SessionNode.partition(partition), direction, budget: budget)
+                    SessionNode.partition(partition), direction, budget: budget, policy: policy)
                 if case .moved = end.outcome {
                     costs.append(end.cost)
                     break
