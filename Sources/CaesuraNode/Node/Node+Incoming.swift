@@ -117,8 +117,9 @@ extension Node {
                 )
             }
         }
-        // An owner that gives a partition away has it in a checkpoint: what is here of before is not needed.
-        if request.purpose == .handover { settle(partition, last, now, &actions) }
+        // An owner that gives a partition away has it in a checkpoint: what is here of before is not needed. And an entry of a
+        // process before this one may have come to be after this one has read.
+        settle(partition, last, now, &actions)
         switch (holdings[partition], request.purpose) {
         case (.absent, .handover), (.missing, .recovery): break
         default:

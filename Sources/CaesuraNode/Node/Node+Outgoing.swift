@@ -213,7 +213,8 @@ extension Node {
                 serve(plan.partition, entry, isDurable: true, &others)
             case .forward(let entry): forward(plan.partition, entry, number, now, &others)
             // It runs from when writes stop.
-            case .wait(let time) where time != nil && stage.isAsking(number): break
+            case .wait(.some) where move.move.machine.state == .sealing && stage.isAsking(number):
+                break
             case .wait(let time): others.append(.wait(.outgoing(number), time))
             case .end(let outcome): end(number, outcome, now, &others)
             case .beginRound, .demand, .encode, .acknowledge, .resend, .audit, .remove:
