@@ -18,26 +18,27 @@ struct ProcessTests {
         URL(filePath: $0).deletingLastPathComponent().appending(path: "TestNode")
     }.first { FileManager.default.isExecutableFile(atPath: $0.path) }
 
+    /// How a trial ends that the system does not permit: `EX_NOPERM` of `sysexits.h`.
+    private static let deniedStatus: Int32 = 77
+
     @Test(arguments: steps, ["kill", "stop"])
     func `whoever is hit, each write has one effect and the moves go on`(
         step: String, fault: String
     ) async throws {
-        try await Self.trial(step, fault, [])
+        try await run("trial", "--step", step, "--fault", fault)
     }
 
-    /// The steps that are others where partitions are handed over before all of their rows have gone.
-    @Test(
-        arguments: ["handingOver", "lettingGo", "appending", "pulling", "owning"], ["kill", "stop"])
-    func `the same where rows follow their owner`(step: String, fault: String) async throws {
-        try await Self.trial(step, fault, ["--postcopy"])
+    @Test(arguments: ["nobody", "source", "target", "both"])
+    func `with a full disk at the target, the source keeps the rows`(victim: String) async throws {
+        try await run("full-disk", "--victim", victim)
     }
 
-    private static func trial(
-        _ step: String, _ fault: String, _ options: [String]
-    ) async throws {
+    /// Runs a trial; there is a warning with the reason if the system does not permit what the trial needs.
+    private func run(_ arguments: String...) async throws {
+        let program = try #require(Self.program)
         let process = Process()
-        process.executableURL = try #require(program)
-        process.arguments = ["trial", "--step", step, "--fault", fault] + options
+        process.executableURL = program
+        process.arguments = arguments
         let output = Pipe()
         process.standardOutput = output
         process.standardError = output
@@ -47,6 +48,10 @@ struct ProcessTests {
         }
         // It says less than a pipe holds.
         let text = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
+        guard status != Self.deniedStatus else {
+            Issue.record("not run: \(text)", severity: .warning)
+            return
+        }
         #expect(status == 0, "\(text)")
     }
 }

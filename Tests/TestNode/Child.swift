@@ -15,16 +15,22 @@ final class Child: @unchecked Sendable {
         var sequence: Substring
     }
 
-    /// Starts a node; `arguments` are those of `TestNode node`.
-    init(_ arguments: [String], log: URL) throws {
-        process.executableURL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
-        process.arguments = ["node"] + arguments
+    /// This program.
+    static var program: String {
+        URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().path
+    }
+
+    /// Starts a node; `arguments` are those of `TestNode node`, and `surroundings` a command that becomes one.
+    init(_ arguments: [String], in surroundings: [String] = [], log: URL) throws {
+        process.executableURL = URL(filePath: "/usr/bin/env")
+        process.arguments = surroundings + [Self.program, "node"] + arguments
         process.standardInput = input
         let output = Pipe()
         process.standardOutput = output
-        let log = try FileHandle(forWritingTo: log)
-        try log.seekToEnd()
-        process.standardError = log
+        // Several write to it: each line goes behind the last.
+        process.standardError = FileHandle(
+            fileDescriptor: unsafe open(log.path, O_WRONLY | O_APPEND | O_CLOEXEC),
+            closeOnDealloc: true)
         try process.run()
         let lines = output.fileHandleForReading
         Thread.detachNewThread { [self] in

@@ -15,46 +15,80 @@ struct Count {
     @Field(1) var count: UInt64
 }
 
+/// A row that nobody writes to, so that there is something to move.
+@Schema("ballast")
+struct Ballast {
+    @Field(1) var bytes: [UInt8]
+
+    static let byteCount = 1_000
+
+    /// Bytes that do not compress, the same for a key each time.
+    init(of key: UInt64) {
+        var random = SplitMix(seed: key)
+        bytes = (0..<Self.byteCount).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+    }
+}
+
 /// A node whose clients ask on standard input, and are answered on standard output, each by lines.
 ///
 ///     write CLIENT SEQUENCE KEY     done CLIENT SEQUENCE COUNT, once that is on disk, or: again CLIENT SEQUENCE
-///     move TARGET                   ended COUNT, when each partition that was here has moved or stays: so many have moved
+///     move TARGET [PARTITION ...]   ended COUNT, when each of them, or of all, has moved or stays: so many have moved
 ///     holdings                      holdings, and of each partition what it is to this node
+///     ballast                       ballast COUNT, the rows of it that are here and as they were written
+///
+/// Unasked it says: listens, and notDurable each time that a checkpoint has failed which a move waits for.
 struct CountingNode {
+    /// What a node is started with.
+    struct Options {
+        /// Where other nodes find it.
+        var host = "127.0.0.1"
+        var createsPartitions = false
+        /// Rows of ballast that it begins with.
+        var ballast: UInt64 = 0
+        var aim: Aim?
+    }
+
     let service: NodeService
     private let checkpoints: ContinuousCheckpoints
     private let counts: Table<UInt64, Count>
     private let replies: ReplyTable
-    private let isPostcopy: Bool
-    private let aim: Aim?
+    private let ballast: Table<UInt64, Ballast>
+    private let options: Options
 
-    init(
-        _ name: String, _ directory: String, createsPartitions: Bool, isPostcopy: Bool, _ aim: Aim?
-    ) async throws {
-        self.isPostcopy = isPostcopy
+    init(_ name: String, _ directory: String, _ options: Options) async throws {
         let repository = try await Repository.open(.directory("\(directory)/\(name)"))
-        let store = Store()
+        var shape = Store.Configuration()
+        // The same in each run: the clients' rows are then in both partitions of tables.
+        shape.hashKey = HashKey(k0: 1, k1: 2)
+        let store = Store(shape)
         counts = try store.table("counts", key: UInt64.self, row: Count.self)
+        ballast = try store.table("ballast", key: UInt64.self, row: Ballast.self)
         replies = try ReplyTable(in: store)
-        try await repository.restore(into: store)
-        var options = ContinuousCheckpoints.Options()
-        options.retention = Retention(newest: 2)
-        checkpoints = repository.checkpoints(
-            of: store, every: .milliseconds(5), options: options)
+        if try await repository.restore(into: store) == nil {
+            for key in 0..<options.ballast { ballast[key] = Ballast(of: key) }
+        }
+        var saving = ContinuousCheckpoints.Options()
+        saving.retention = Retention(newest: 2)
+        checkpoints = repository.checkpoints(of: store, every: .milliseconds(5), options: saving)
         var configuration = NodeService.Configuration(
-            Node.Configuration(name: name, moveBits: 1, createsPartitions: createsPartitions),
-            listen: NetworkAddress(host: "127.0.0.1", port: 0), security: .insecure)
+            Node.Configuration(
+                name: name, moveBits: 1, createsPartitions: options.createsPartitions),
+            listen: NetworkAddress(host: options.host, port: 0), security: .insecure)
         configuration.transport.pingInterval = .milliseconds(100)
         configuration.transport.silence = .milliseconds(500)
         configuration.observer = { event in
-            if case .listens = event { Lines.write("listens") }
+            switch event {
+            case .listens: Lines.write("listens")
+            case .notDurable: Lines.write("notDurable")
+            default: break
+            }
             FileHandle.standardError.write(Data("\(name): \(event)\n".utf8))
         }
-        configuration.watcher = { node in aim?.look(at: node) }
+        configuration.watcher = { [aim = options.aim] node in aim?.look(at: node) }
         service = try await NodeService(
             configuration, of: store, register: DirectoryOwnerRegister("\(directory)/owners"),
             addresses: DirectoryAddressBook("\(directory)/owners"), checkpoints: checkpoints)
-        self.aim = aim
+        self.options = options
     }
 
     func run() async throws {
@@ -76,10 +110,17 @@ struct CountingNode {
         case "write":
             let numbers = words.dropFirst().compactMap { UInt64($0) }
             await write(client: numbers[0], sequence: numbers[1], key: numbers[2])
-        case "move": await move(to: words[1])
+        case "move":
+            let partitions = words.dropFirst(2).compactMap { UInt64($0) }
+            await move(partitions.map { PartitionNumber(rawValue: $0) }, to: words[1])
         case "holdings":
             let holdings = await service.partitions.map { "\($0.partition.rawValue)=\($0.holding)" }
             Lines.write("holdings " + holdings.joined(separator: " "))
+        case "ballast":
+            let keys = (0..<UInt64(words[1])!).filter {
+                ballast[$0].map(\.bytes) == Ballast(of: $0).bytes
+            }
+            Lines.write("ballast \(keys.count)")
         default: Lines.write("what?")
         }
     }
@@ -88,9 +129,9 @@ struct CountingNode {
 
     private func write(client: UInt64, sequence: UInt64, key: UInt64) async {
         do {
-            let (epoch, count) = try await count(client: client, sequence: sequence, key: key)
-            aim?.answerWaits()
-            try await service.durable(key, writtenUnder: epoch, until: .now + .seconds(1))
+            let count = try await count(client: client, sequence: sequence, key: key)
+            options.aim?.answerWaits()
+            try await checkpoints.durable()
             Lines.write("done \(client) \(sequence) \(count.map { "\($0)" } ?? "none")")
         } catch {
             Lines.write("again \(client) \(sequence)")
@@ -133,10 +174,10 @@ struct CountingNode {
 
     // MARK: Moves
 
-    private func move(to target: String) async {
-        let isPostcopy = isPostcopy
+    private func move(_ partitions: [PartitionNumber], to target: String) async {
+        let partitions = partitions.isEmpty ? Array(service.division.partitions) : partitions
         let count = await withTaskGroup { group in
-            for partition in service.division.partitions {
+            for partition in partitions {
                 group.addTask { () -> Int in
                     // Logs and cells cannot be handed over ahead.
                     let isAhead = isPostcopy && partition != .unkeyed

@@ -4,12 +4,14 @@ import CaesuraSimulation
 /// Two processes that move partitions to each other while clients count, one of which is killed or stopped at a chosen step
 /// of the protocol: `docs/FAULTS.md`, "Processes".
 ///
-///     TestNode trial --step finishing --fault kill        the whole of it, once; `--rounds` for more; `--postcopy` has
-///                                                         partitions handed over before all of their rows have gone
+///     TestNode trial --step finishing --fault kill        the whole of it, once; `--rounds` for more
+///     TestNode full-disk --victim target                  the same with a full disk
 ///     TestNode node a DIRECTORY --create                  one process of it, as the trial starts it
 @main
 struct TestNode: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(subcommands: [RunTrials.self, RunNode.self])
+    static let configuration = CommandConfiguration(subcommands: [
+        RunTrials.self, RunDiskTrials.self, RunNode.self,
+    ])
 }
 
 struct RunTrials: ParsableCommand {
@@ -29,20 +31,35 @@ struct RunTrials: ParsableCommand {
     }
 }
 
+struct RunDiskTrials: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "full-disk")
+
+    @Option var victim = DiskTrial.Victim.nobody
+    @Option var rounds = 1
+
+    func run() throws {
+        for round in 1...rounds {
+            let trial = try Apart.reporting { try DiskTrial(victim) }
+            print("full disk, killed: \(victim), \(round): \(try trial.run())")
+        }
+    }
+}
+
 struct RunNode: AsyncParsableCommand {
     static let configuration = CommandConfiguration(commandName: "node")
 
     @Argument var name: String
     @Argument var directory: String
     @Flag var create = false
-    @Flag var postcopy = false
+    @Option var host = "127.0.0.1"
+    @Option var ballast: UInt64 = 0
     @Option(transform: Aim.step) var step: ProtocolStep?
     @Option var fault: Aim.Fault = .kill
 
     func run() async throws {
-        let aim = step.map { Aim($0, fault) }
-        try await CountingNode(
-            name, directory, createsPartitions: create, isPostcopy: postcopy, aim
-        ).run()
+        let options = CountingNode.Options(
+            host: host, createsPartitions: create, ballast: ballast,
+            aim: step.map { Aim($0, fault) })
+        try await CountingNode(name, directory, options).run()
     }
 }

@@ -3,64 +3,22 @@ import Foundation
 
 /// Two nodes, clients that count, and one fault.
 ///
-/// Partitions go to b and back until the fault has happened and they have gone both ways since. Each client counts at a row
-/// of its own, and numbers what it asks for: the count of an answer must be that number, or a write was lost, or had two
-/// effects. Who was killed is started again; who stands still goes on once all time limits of the other are over.
+/// Partitions go to b and back until the fault has happened and they have gone both ways since. Who was killed is started
+/// again; who stands still goes on once all time limits of the other are over.
 final class Trial {
     typealias Step = ProtocolStep
-
-    struct Failure: Error, CustomStringConvertible {
-        let description: String
-    }
+    private typealias Failure = Pair.Failure
+    private typealias Member = Pair.Member
 
     /// What a process is to do to itself.
     private typealias Hit = (step: Step, fault: Aim.Fault)
 
-    /// A process, and how it is started again.
-    private final class Member: @unchecked Sendable {
-        let name: String
-        /// What it has yet to do to itself; only the main thread looks.
-        var hits: [Hit]
-        // `lock` guards `current`.
-        private let lock = NSLock()
-        private var current: Child?
-
-        init(_ name: String, _ hits: [Hit]) {
-            self.name = name
-            self.hits = hits
-        }
-
-        var child: Child {
-            get { lock.withLock { current! } }
-            set { lock.withLock { current = newValue } }
-        }
-    }
-
-    /// What clients find out.
-    private final class Findings: @unchecked Sendable {
-        private let lock = NSLock()
-        private var problems: [String] = []
-        private var isOver = false
-        private var answered = 0
-
-        func note(_ problem: String) { lock.withLock { problems.append(problem) } }
-        func end() { lock.withLock { isOver = true } }
-        func countAnswer() { lock.withLock { answered += 1 } }
-        var hasEnded: Bool { lock.withLock { isOver || !problems.isEmpty } }
-        var all: [String] { lock.withLock { problems } }
-        var answerCount: Int { lock.withLock { answered } }
-    }
-
     private let step: Step
     private let fault: Aim.Fault
-    private let isPostcopy: Bool
-    private let directory: URL
-    private var log: URL { directory.appending(path: "log") }
-    private let findings = Findings()
-    private var members: [String: Member] = [:]
+    private let pair: Pair
+    /// What the nodes have yet to do to themselves.
+    private var hits: [String: [Hit]] = [:]
 
-    /// Clients, and so rows.
-    private static let clientCount = 6
     /// Longer than any time limit of the nodes while writes have stopped, and than the silence of a connection.
     private static let standstill = 2.5
     private static let limit = 90.0
@@ -69,31 +27,26 @@ final class Trial {
         self.isPostcopy = isPostcopy
         self.step = step
         self.fault = fault
-        directory = FileManager.default.temporaryDirectory.appending(
-            path: "caesura-trial-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
-        try Data().write(to: log)
-        unsafe signal(SIGPIPE, SIG_IGN)
+        pair = try Pair()
     }
 
     /// Runs it; its directory stays if something is wrong.
     ///
     /// - Returns: What happened, in a few words.
     func run() throws -> String {
-        defer {
-            for member in members.values {
-                member.child.signal(SIGCONT)
-                member.child.signal(SIGKILL)
-            }
-        }
         let began = Date.now
+        for member in [pair.a, pair.b] {
+            hits[member.name] = hits(of: member.name)
+            try start(member)
+        }
+        defer { pair.kill() }
         do {
             let moves = try play()
-            try? FileManager.default.removeItem(at: directory)
-            return "\(findings.answerCount) writes answered, \(moves) partitions moved, "
+            try? FileManager.default.removeItem(at: pair.directory)
+            return "\(pair.answers.reduce(0, +)) writes answered, \(moves) partitions moved, "
                 + String(format: "%.1f s", Date.now.timeIntervalSince(began))
         } catch {
-            throw Failure(description: "\(step) \(fault): \(error); see \(directory.path)")
+            throw Failure(description: "\(step) \(fault): \(error); see \(pair.directory.path)")
         }
     }
 
@@ -117,24 +70,18 @@ final class Trial {
         }
     }
 
-    private func member(_ name: String) throws -> Member {
+    private func hits(of name: String) -> [Hit] {
         var hits: [Hit] = []
         if let prelude, prelude.name == name { hits.append(prelude.hit) }
         if name == victim { hits.append((step, fault)) }
-        let member = Member(name, hits)
-        members[name] = member
-        try start(member)
-        return member
+        return hits
     }
 
     private func start(_ member: Member) throws {
-        var arguments = [member.name, directory.path]
-        if member.name == "a" { arguments.append("--create") }
-        if isPostcopy { arguments.append("--postcopy") }
-        if let hit = member.hits.first {
-            arguments += ["--step", hit.step.rawValue, "--fault", hit.fault.rawValue]
+        let options = hits[member.name]?.first.map {
+            ["--step", $0.step.rawValue, "--fault", $0.fault.rawValue]
         }
-        member.child = try Child(arguments, log: log)
+        try pair.start(member, options ?? [])
     }
 
     /// Sees to it that a process that has hit itself goes on.
@@ -146,7 +93,7 @@ final class Trial {
             }
             return
         }
-        switch member.hits.removeFirst().fault {
+        switch hits[member.name, default: []].removeFirst().fault {
         case .stop:
             Thread.sleep(forTimeInterval: Self.standstill)
             child.signal(SIGCONT)
@@ -161,26 +108,19 @@ final class Trial {
     // MARK: The play
 
     private func play() throws -> Int {
-        let (a, b) = (try member("a"), try member("b"))
+        let (a, b) = (pair.a, pair.b)
         let deadline = Date.now + Self.limit
-        var isQuiet: Bool { a.hits.isEmpty && b.hits.isEmpty }
+        var isQuiet: Bool { hits.values.allSatisfy(\.isEmpty) }
         func check() throws {
             guard Date.now < deadline else {
                 throw Failure(
                     description: isQuiet
                         ? "they do not come to rest" : "the step was not reached")
             }
-            if let problem = findings.all.first { throw Failure(description: problem) }
+            if let problem = pair.problem { throw Failure(description: problem) }
             for member in [a, b] { try attend(member) }
         }
-        let clients = (0..<Self.clientCount).map { client in
-            let done = DispatchSemaphore(value: 0)
-            Thread.detachNewThread { [findings] in
-                Self.count(client, a, b, findings)
-                done.signal()
-            }
-            return done
-        }
+        pair.beginCounting()
         var moved = 0
         /// Those that have given a partition away since all went well.
         var givers: Set<String> = []
@@ -200,63 +140,9 @@ final class Trial {
                 if wasQuiet, count > 0 { givers.insert(source.name) }
             }
         }
-        findings.end()
-        for client in clients where client.wait(timeout: .now() + 30) == .timedOut {
-            throw Failure(description: "a client gets no answer")
-        }
-        if let problem = findings.all.first { throw Failure(description: problem) }
-        try checkOwners(a, b, until: deadline)
-        for member in [a, b] {
-            member.child.close()
-            guard member.child.end(within: 30) else {
-                throw Failure(description: "\(member.name) does not end")
-            }
-        }
+        try pair.endCounting()
+        try pair.checkOwners(until: deadline)
+        try pair.close()
         return moved
-    }
-
-    /// Each partition is served by one of them, and the other has nothing of it.
-    private func checkOwners(_ a: Member, _ b: Member, until deadline: Date) throws {
-        var (first, second) = ("", "")
-        while Date.now < deadline {
-            func holdings(_ member: Member) -> [Substring] {
-                member.child.say("holdings")
-                return member.child.line("holdings", within: 5)?.split(separator: " ") ?? []
-            }
-            let (here, there) = (holdings(a), holdings(b))
-            (first, second) = (here.joined(separator: " "), there.joined(separator: " "))
-            let isSettled =
-                here.count == 4 && there.count == 4
-                && zip(here, there).dropFirst().allSatisfy { one, other in
-                    one.hasSuffix("served") && other.hasSuffix("elsewhere")
-                        || one.hasSuffix("elsewhere") && other.hasSuffix("served")
-                }
-            if isSettled { return }
-            Thread.sleep(forTimeInterval: 0.05)
-        }
-        throw Failure(description: "in the end a has \(first), b has \(second)")
-    }
-
-    /// Counts at one row, each write until it is answered, at whichever node answers.
-    private static func count(_ client: Int, _ a: Member, _ b: Member, _ findings: Findings) {
-        var sequence: UInt64 = 1
-        var first = true
-        while true {
-            let member = first ? a : b
-            let answer = member.child.ask(
-                client: client, sequence: sequence, key: UInt64(client) * 7, within: 1.5)
-            switch answer {
-            case "done \(client) \(sequence) \(sequence)":
-                findings.countAnswer()
-                if findings.hasEnded { return }
-                sequence += 1
-            case let answer? where answer.hasPrefix("done"):
-                return findings.note("client \(client) wanted count \(sequence): \(answer)")
-            default:
-                first.toggle()
-                if !findings.all.isEmpty { return }
-                Thread.sleep(forTimeInterval: 0.002)
-            }
-        }
     }
 }
