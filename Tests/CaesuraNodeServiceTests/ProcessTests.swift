@@ -1,8 +1,10 @@
 import Foundation
 import Testing
 
-/// Two processes that move partitions to each other while clients count, one of which is killed or stands still for longer
-/// than the other waits, at each step of the protocol.
+/// Two processes that move partitions to each other while clients count.
+///
+/// One of them is killed or stands still for longer than the other waits, at each step of the protocol; or its disk is full;
+/// or the network between them is a bad one.
 ///
 /// What is looked at is in `Tests/TestNode`: each write has one effect, one of them owns each partition, and they go on.
 @Suite(.serialized, .timeLimit(.minutes(60)))
@@ -31,6 +33,12 @@ struct ProcessTests {
     @Test(arguments: ["nobody", "source", "target", "both"])
     func `with a full disk at the target, the source keeps the rows`(victim: String) async throws {
         try await run("full-disk", "--victim", victim)
+    }
+
+    @Test func `over a network that loses, delays and is cut, each write has one effect`()
+        async throws
+    {
+        try await run("hosts")
     }
 
     /// Runs a trial; there is a warning with the reason if the system does not permit what the trial needs.

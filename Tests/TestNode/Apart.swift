@@ -19,8 +19,11 @@ enum Apart {
     static func enter(network: Bool = false) throws {
         if ProcessInfo.processInfo.environment[mark] != nil { return }
         var words = ["unshare", "--mount"]
-        if network { words.append("--net") }
         if geteuid() != 0 { words.append("--map-root-user") }
+        if network {
+            // Foundation does not start processes where there is no loopback.
+            words += ["--net", "sh", "-c", "ip link set lo up && exec \"$0\" \"$@\""]
+        }
         // Asked for by itself first: a command that has taken its place could not say any more who denied what.
         try run(words + ["true"])
         _ = unsafe setenv(mark, "1", 1)

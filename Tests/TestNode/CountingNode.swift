@@ -76,6 +76,7 @@ struct CountingNode {
             listen: NetworkAddress(host: options.host, port: 0), security: .insecure)
         configuration.transport.pingInterval = .milliseconds(100)
         configuration.transport.silence = .milliseconds(500)
+        configuration.transport.openingTime = .seconds(1)
         configuration.observer = { event in
             switch event {
             case .listens: Lines.write("listens")

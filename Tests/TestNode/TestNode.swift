@@ -6,11 +6,12 @@ import CaesuraSimulation
 ///
 ///     TestNode trial --step finishing --fault kill        the whole of it, once; `--rounds` for more
 ///     TestNode full-disk --victim target                  the same with a full disk
+///     TestNode hosts                                      the same with a network between that loses and delays
 ///     TestNode node a DIRECTORY --create                  one process of it, as the trial starts it
 @main
 struct TestNode: AsyncParsableCommand {
     static let configuration = CommandConfiguration(subcommands: [
-        RunTrials.self, RunDiskTrials.self, RunNode.self,
+        RunTrials.self, RunDiskTrials.self, RunHostTrial.self, RunNode.self,
     ])
 }
 
@@ -42,6 +43,17 @@ struct RunDiskTrials: ParsableCommand {
             let trial = try Apart.reporting { try DiskTrial(victim) }
             print("full disk, killed: \(victim), \(round): \(try trial.run())")
         }
+    }
+}
+
+struct RunHostTrial: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "hosts")
+
+    @Option var seed = UInt64.random(in: 0 ... .max)
+
+    func run() throws {
+        let trial = try Apart.reporting { try HostTrial(seed: seed) }
+        print("hosts, seed \(seed): \(try trial.run())")
     }
 }
 
