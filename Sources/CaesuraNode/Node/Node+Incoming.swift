@@ -108,8 +108,12 @@ extension Node {
                 )
             }
         case .recovery:
-            guard last.owner == configuration.name, request.entry.owner == last.owner,
-                request.entry.tenure == last.tenure
+            // It may not have learned of this node's latest ones; what follows its entry is appended, so none is made up.
+            let entry = request.entry
+            guard last.owner == configuration.name, entry.owner == last.owner,
+                entry.tenure == last.tenure,
+                entry == last
+                    || entry.number < last.number && entry.fencingEpoch < last.fencingEpoch
             else {
                 return refuse(
                     .notOwner,
