@@ -30,6 +30,13 @@ struct ProcessTests {
         try await run("trial", "--step", step, "--fault", fault)
     }
 
+    /// The steps that are others where partitions are handed over before all of their rows have gone.
+    @Test(
+        arguments: ["handingOver", "lettingGo", "appending", "pulling", "owning"], ["kill", "stop"])
+    func `the same where rows follow their owner`(step: String, fault: String) async throws {
+        try await run("trial", "--step", step, "--fault", fault, "--postcopy")
+    }
+
     @Test(arguments: ["nobody", "source", "target", "both"])
     func `with a full disk at the target, the source keeps the rows`(victim: String) async throws {
         try await run("full-disk", "--victim", victim)

@@ -43,6 +43,8 @@ struct CountingNode {
         /// Where other nodes find it.
         var host = "127.0.0.1"
         var createsPartitions = false
+        /// Whether partitions are handed over before all of their rows have gone.
+        var isPostcopy = false
         /// Rows of ballast that it begins with.
         var ballast: UInt64 = 0
         var aim: Aim?
@@ -130,9 +132,9 @@ struct CountingNode {
 
     private func write(client: UInt64, sequence: UInt64, key: UInt64) async {
         do {
-            let count = try await count(client: client, sequence: sequence, key: key)
+            let (epoch, count) = try await count(client: client, sequence: sequence, key: key)
             options.aim?.answerWaits()
-            try await checkpoints.durable()
+            try await service.durable(key, writtenUnder: epoch, until: .now + .seconds(1))
             Lines.write("done \(client) \(sequence) \(count.map { "\($0)" } ?? "none")")
         } catch {
             Lines.write("again \(client) \(sequence)")
@@ -177,6 +179,7 @@ struct CountingNode {
 
     private func move(_ partitions: [PartitionNumber], to target: String) async {
         let partitions = partitions.isEmpty ? Array(service.division.partitions) : partitions
+        let isPostcopy = options.isPostcopy
         let count = await withTaskGroup { group in
             for partition in partitions {
                 group.addTask { () -> Int in

@@ -4,7 +4,8 @@ import CaesuraSimulation
 /// Two processes that move partitions to each other while clients count, one of which is killed or stopped at a chosen step
 /// of the protocol: `docs/FAULTS.md`, "Processes".
 ///
-///     TestNode trial --step finishing --fault kill        the whole of it, once; `--rounds` for more
+///     TestNode trial --step finishing --fault kill        the whole of it, once; `--rounds` for more; `--postcopy` has
+///                                                         partitions handed over before all of their rows have gone
 ///     TestNode full-disk --victim target                  the same with a full disk
 ///     TestNode hosts                                      the same with a network between that loses and delays
 ///     TestNode node a DIRECTORY --create                  one process of it, as the trial starts it
@@ -65,12 +66,13 @@ struct RunNode: AsyncParsableCommand {
     @Flag var create = false
     @Option var host = "127.0.0.1"
     @Option var ballast: UInt64 = 0
+    @Flag var postcopy = false
     @Option(transform: Aim.step) var step: ProtocolStep?
     @Option var fault: Aim.Fault = .kill
 
     func run() async throws {
         let options = CountingNode.Options(
-            host: host, createsPartitions: create, ballast: ballast,
+            host: host, createsPartitions: create, isPostcopy: postcopy, ballast: ballast,
             aim: step.map { Aim($0, fault) })
         try await CountingNode(name, directory, options).run()
     }

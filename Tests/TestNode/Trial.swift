@@ -15,6 +15,7 @@ final class Trial {
 
     private let step: Step
     private let fault: Aim.Fault
+    private let isPostcopy: Bool
     private let pair: Pair
     /// What the nodes have yet to do to themselves.
     private var hits: [String: [Hit]] = [:]
@@ -23,6 +24,7 @@ final class Trial {
     private static let standstill = 2.5
     private static let limit = 90.0
 
+    /// - Parameter isPostcopy: Whether partitions are handed over before all of their rows have gone.
     init(_ step: Step, _ fault: Aim.Fault, isPostcopy: Bool) throws {
         self.isPostcopy = isPostcopy
         self.step = step
@@ -81,7 +83,7 @@ final class Trial {
         let options = hits[member.name]?.first.map {
             ["--step", $0.step.rawValue, "--fault", $0.fault.rawValue]
         }
-        try pair.start(member, options ?? [])
+        try pair.start(member, (options ?? []) + (isPostcopy ? ["--postcopy"] : []))
     }
 
     /// Sees to it that a process that has hit itself goes on.
