@@ -31,6 +31,14 @@ struct SimulationTests {
         }
     }
 
+    /// In one an abort's entry was not tried again, for another move had the stage; in the other a process had found out that it
+    /// does not own a partition before an entry of the one before it came to be.
+    @Test(arguments: [2_691, 2_054])
+    func `seeds that went wrong once`(seed: UInt64) throws {
+        let plan = Simulation.Plan(seed: seed, duration: .seconds(10))
+        #expect(try Simulation(plan).run().violations.isEmpty)
+    }
+
     @Test func `the same seed gives the same trace`() throws {
         let outcomes = try (0..<2).map { _ in
             try Simulation(Simulation.Plan(seed: 77, duration: .seconds(5))).run()
