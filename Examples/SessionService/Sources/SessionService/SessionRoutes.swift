@@ -1,4 +1,3 @@
-import CaesuraRepository
 import Foundation
 import HTTPTypes
 import Hummingbird
@@ -8,7 +7,6 @@ import Sessions
 struct SessionRoutes {
     let sessions: Sessions
     let place: SessionPlace
-    let checkpoints: ContinuousCheckpoints
     /// Nil if there is one node.
     let forwarding: Forwarding?
 
@@ -22,24 +20,28 @@ struct SessionRoutes {
             .put { request, context in
                 let id = try context.parameters.require("id", as: UUID.self)
                 let opening = try await request.decode(as: Opening.self, context: context)
-                try await place.perform(id) { sessions.open(id, opening) }
-                try await checkpoints.durable()  // who was told of a session finds it again
+                // Who was told of a session finds it again.
+                try await place.performDurably(id, touching: [sessions.row(id)]) {
+                    sessions.open(id, opening)
+                }
                 return HTTPResponse.Status.created
             }
             .get { _, context in
                 let id = try context.parameters.require("id", as: UUID.self)
-                guard let session = try await place.read(id, { sessions.read(id) }) else {
-                    throw HTTPError.noSession
+                let session = try await place.read(id, touching: [sessions.row(id)]) {
+                    sessions.read(id)
                 }
+                guard let session else { throw HTTPError.noSession }
                 return session
             }
             .post { request, context in try await visit(request, context) }
             .delete { _, context in
                 let id = try context.parameters.require("id", as: UUID.self)
-                guard try await place.perform(id, { sessions.close(id) }) else {
-                    throw HTTPError.noSession
+                // What was closed does not come back.
+                let wasThere = try await place.performDurably(id, touching: [sessions.row(id)]) {
+                    sessions.close(id)
                 }
-                try await checkpoints.durable()  // what was closed does not come back
+                guard wasThere else { throw HTTPError.noSession }
                 return HTTPResponse.Status.noContent
             }
         return router
@@ -58,7 +60,9 @@ struct SessionRoutes {
             }
             outcome = reply.flatMap(Sessions.Outcome.init)
         } else {
-            outcome = try await place.perform(id) { sessions.visit(id, token: token, visit) }
+            outcome = try await place.perform(id, touching: [sessions.row(id)]) {
+                sessions.visit(id, token: token, visit)
+            }
         }
         switch outcome {
         // On disk with the next checkpoint: a crash may lose the visits of the last 100 ms.

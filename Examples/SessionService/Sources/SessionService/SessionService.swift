@@ -45,8 +45,8 @@ struct SessionService: AsyncParsableCommand {
         let client = HTTPClient(eventLoopGroup: .singletonMultiThreadedEventLoopGroup)
         let routes = SessionRoutes(
             sessions: sessions,
-            place: SessionPlace(node: node, replies: try ReplyTable(in: store)),
-            checkpoints: checkpoints,
+            place: SessionPlace(
+                node: node, replies: try ReplyTable(in: store), checkpoints: checkpoints),
             forwarding: node.map { Forwarding(node: $0, client: client) })
         let server = Application(
             router: routes.router,
