@@ -324,6 +324,11 @@ struct MigrationMessageTests {
             #expect(code(Self.frame(27, 1, body)) == .malformed)
         }
         #expect(code(Self.frame(27, 1, Self.bytes("0300000000000000 8120"))) == .limitExceeded)
+        // The progress of a move, with a blackout of 2^63 ns.
+        let tooLong = Self.bytes(
+            "03 0000000000000000 01 62 00 00000000 0000000000000000 0000000000000000"
+                + "FFFFFFFFFFFFFFFF FFFFFFFFFFFFFFFF 0000000000000080")
+        #expect(code(Self.frame(7, 0, tooLong)) == .malformed)
     }
 
     @Test func `a problem that is too long is cut between characters`() throws {

@@ -123,7 +123,9 @@ extension MoveStatus {
         pendingBytes = try reader.integer(UInt64.self, "a number of bytes")
         dirtyBytesPerSecond = try reader.optional("a rate")
         appliedBytesPerSecond = try reader.optional("a rate")
-        prediction = try reader.optional("a blackout").map { .nanoseconds($0) }
+        if let value = try reader.optional("a blackout") {
+            prediction = try reader.duration(of: value, "a blackout")
+        }
     }
 }
 
@@ -203,7 +205,10 @@ extension ByteReader {
 
     /// A time in nanoseconds: up to 2^63, some 292 years.
     fileprivate mutating func duration(_ what: String) throws(FormatError) -> Duration {
-        let value = try integer(UInt64.self, what)
+        try duration(of: integer(UInt64.self, what), what)
+    }
+
+    fileprivate func duration(of value: UInt64, _ what: String) throws(FormatError) -> Duration {
         guard let nanoseconds = Int64(exactly: value) else {
             throw error(.malformed, "\(what) of \(value) ns")
         }
