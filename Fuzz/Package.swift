@@ -23,6 +23,7 @@ if Context.environment["CAESURA_LIBFUZZER"] != nil {
     package.targets.append(.executableTarget(name: "Fuzzer", dependencies: ["FuzzTargets"]))
     package.targets[0].dependencies += [
         .product(name: "Caesura", package: "caesura"),
+        .product(name: "CaesuraNode", package: "caesura"),
         .product(name: "CaesuraRepository", package: "caesura"),
     ]
     package.targets[0].swiftSettings = [.define("CAESURA_LIBFUZZER")]

@@ -39,7 +39,7 @@
     }
 
     /// A store of some rows, a delta of which is applied to a copy.
-    private struct DeltaBase {
+    struct DeltaBase {
         let snapshot: [UInt8]
         let epoch: UInt64
         let digest: UInt64
@@ -98,7 +98,7 @@
             DeltaPeer(name: "peer \(index % 5)", id: UInt32(index))
         }
 
-        private static func entry(_ index: Int) -> DeltaEntry {
+        static func entry(_ index: Int) -> DeltaEntry {
             DeltaEntry(
                 flag: index % 2 == 0, cart: Double(index) / 4, wide: Int128(index) << 70,
                 path: (0..<UInt32(index % 4)).map { $0 * 1_000 + UInt32(index) },
@@ -183,7 +183,7 @@
         }
     }
 
-    private func restore(_ bytes: [UInt8], into store: Store) {
+    func restore(_ bytes: [UInt8], into store: Store) {
         var restorer = StreamRestorer(into: store)
         do {
             try restorer.push(bytes)

@@ -5,8 +5,13 @@ enum Forgery {
     /// Fits the checksums of the chunks that `bytes` consists of, as far as they look like chunks, and
     /// the digest of an end chunk.
     static func fitChecksums(_ bytes: inout [UInt8]) {
-        var start = 0
         var digest: UInt64 = 0
+        fitChecksums(&bytes, &digest)
+    }
+
+    /// The same of some of the chunks of a stream; `digest` is that of those before, and then with these.
+    static func fitChecksums(_ bytes: inout [UInt8], _ digest: inout UInt64) {
+        var start = 0
         while start + 44 <= bytes.count {
             let length = Int(bytes[start + 5])
             guard length >= 44, start + length <= bytes.count else { return }
@@ -42,7 +47,7 @@ enum Forgery {
         return nil
     }
 
-    private static func checksum(_ bytes: ArraySlice<UInt8>) -> UInt64 {
+    static func checksum(_ bytes: ArraySlice<UInt8>) -> UInt64 {
         unsafe bytes.withUnsafeBytes { unsafe Checksum.of($0) }
     }
 
@@ -50,7 +55,7 @@ enum Forgery {
         (0..<8).map { UInt8(truncatingIfNeeded: word >> ($0 * 8)) }
     }
 
-    private static func store(_ word: UInt64, in bytes: inout [UInt8], at position: Int) {
+    static func store(_ word: UInt64, in bytes: inout [UInt8], at position: Int) {
         bytes.replaceSubrange(position..<position + 8, with: littleEndian(word))
     }
 }

@@ -13,7 +13,9 @@ public struct FuzzTarget: Sendable {
 
     /// All of them.
     public static let all: [FuzzTarget] = {
-        var all: [FuzzTarget] = [.schema, .negotiation, .column, .chunk, .stream]
+        var all: [FuzzTarget] = [
+            .schema, .negotiation, .column, .chunk, .stream, .migration,
+        ]
         #if CAESURA_LIBFUZZER
             all.append(.manifest)
             all.append(.delta)
