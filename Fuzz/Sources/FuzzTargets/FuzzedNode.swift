@@ -61,7 +61,7 @@
         /// What was asked for, and is to be told.
         private var answers: [Node.Event] = []
         private var timers: [Node.Timer] = []
-        private let drained = Drained()
+        private let notices = Notices()
         private var now = Duration.zero
         private var lastLink: UInt64 = 0
         /// The connection that messages come over: of who has dialled, or that was dialled.
@@ -76,10 +76,10 @@
         private let isLive: Bool
         private let isRecorded: Bool
 
-        /// Tickets of gates that nobody is inside of.
-        private final class Drained: @unchecked Sendable {
+        /// What gates have told.
+        private final class Notices: @unchecked Sendable {
             // One thread uses it.
-            var tickets: [Node.Ticket] = []
+            var events: [Node.Event] = []
         }
 
         /// A node x that serves one partition and may be given the others; a has greeted.
@@ -115,8 +115,8 @@
             do {
                 (entries, sessions) = try DeltaBase.declare(in: store)
                 events = try store.log("events", row: DeltaSession.self)
-                node = try Node(configuration, store, seed: 1) { [drained] ticket in
-                    drained.tickets.append(ticket)
+                node = try Node(configuration, store, seed: 1) { [notices] event in
+                    notices.events.append(event)
                 }
             } catch {
                 fatalError("a store that declares its regions: \(error)")
@@ -237,10 +237,15 @@
         }
 
         /// An operator wants a partition to move.
-        func order(_ partition: PartitionNumber, to target: String) {
+        ///
+        /// Under the policy *postcopy* ahead of its rows.
+        func order(
+            _ partition: PartitionNumber, to target: String,
+            policy: SourceMove.Policy = .slow(limit: .milliseconds(1))
+        ) {
             let actions = try? node.move(
-                partition, to: target, budget: .seconds(1),
-                policy: .slow(limit: .milliseconds(1)), at: now)
+                partition, to: target, budget: policy == .postcopy ? .zero : .seconds(1),
+                policy: policy, at: now)
             carryOut(actions ?? [])
         }
 
@@ -308,8 +313,8 @@
             var steps = 0
             while steps < 10_000 {
                 steps += 1
-                if !drained.tickets.isEmpty {
-                    handle(.drained(drained.tickets.removeFirst()))
+                if !notices.events.isEmpty {
+                    handle(notices.events.removeFirst())
                 } else if !answers.isEmpty {
                     answer()
                 } else if node.hasWork(at: now) {

@@ -102,6 +102,8 @@ extension FuzzTarget {
             .applied(Applied(round: 1, chunks: 2, bytes: 99, isComplete: true)),
             .audit(Audit(epoch: 3, digest: 8, rows: 9)), .handover(Handover(epoch: 3, digest: 8)),
             .owned(entry), .durable(entry), .giveUp(problem), .aborted(entry),
+            .handoverAhead(HandoverAhead(epoch: 3, missing: [HashRange(partition: 1, bits: 2)])),
+            .pull(.all), .sliceEnd(SliceEnd(slice: .all, chunks: 2)),
         ]
     }()
 }

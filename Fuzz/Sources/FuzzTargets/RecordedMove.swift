@@ -9,11 +9,12 @@
         var hasLost = false
         var messages: [(move: UInt64, message: MigrationMessage)] = []
 
-        /// Both kinds of partitions come, one of them comes back that was lost, and one goes.
+        /// Both kinds of partitions come, one also ahead of its rows, one of them comes back that was lost, and one goes.
         static let all: [RecordedMove] = {
             let partitions = FuzzedNode.partitions
             return [
                 coming(partitions[1], hasLost: false), coming(partitions[0], hasLost: false),
+                coming(partitions[1], hasLost: false, policy: .postcopy),
                 coming(partitions[1], hasLost: true), going(partitions[2]),
             ]
         }()
@@ -34,7 +35,8 @@
 
         /// The owner of the first partitions; it moves one of them to x.
         private static func source(
-            of partition: PartitionNumber = FuzzedNode.partitions[1], hasLost: Bool
+            of partition: PartitionNumber = FuzzedNode.partitions[1], hasLost: Bool,
+            policy: SourceMove.Policy = .slow(limit: .milliseconds(1))
         ) -> FuzzedNode {
             let register = FuzzedRegister()
             let owned = Array(FuzzedNode.partitions[...1])
@@ -45,7 +47,7 @@
                 register.append(.commit, to: "x", of: partition)
                 source.handle(.overtaken(partition))
             } else {
-                source.order(partition, to: "x")
+                source.order(partition, to: "x", policy: policy)
             }
             source.settle()
             return source
@@ -96,10 +98,13 @@
 
         // MARK: Moves
 
-        private static func coming(_ partition: PartitionNumber, hasLost: Bool) -> RecordedMove {
+        private static func coming(
+            _ partition: PartitionNumber, hasLost: Bool,
+            policy: SourceMove.Policy = .slow(limit: .milliseconds(1))
+        ) -> RecordedMove {
             var record = RecordedMove(hasLost: hasLost)
             let node = FuzzedNode(hasLost: hasLost, isRecorded: true)
-            let source = source(of: partition, hasLost: hasLost)
+            let source = source(of: partition, hasLost: hasLost, policy: policy)
             record.play(node, over: node.accepted, with: source) { source.dialled }
             return record
         }
