@@ -538,10 +538,14 @@ public struct SourceMove: Hashable, Sendable {
             convergence.dirtyBytesPerSecond ?? 0, convergence.appliedBytesPerSecond ?? 0
         )
         let blackout = convergence.prediction ?? .zero
+        let hint =
+            plan.policy == .postcopy
+            ? "logs and cells cannot follow their owner; move them under another policy: " : ""
         giveUp(
             MigrationProblem(
                 .doesNotConverge,
-                "writers change \(Int(dirty)) bytes a second and the target applies \(Int(applied)): the blackout would be "
+                hint
+                    + "writers change \(Int(dirty)) bytes a second and the target applies \(Int(applied)): the blackout would be "
                     + "\(blackout), and \(plan.budget) are allowed"), &actions)
     }
 

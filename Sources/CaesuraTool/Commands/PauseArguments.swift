@@ -11,7 +11,7 @@ struct PauseArguments: ParsableArguments {
         help: ArgumentHelp(
             """
             If that cannot be: slow the partition's writers; hand it over before all of its rows have gone, which follow on \
-            demand (postcopy); or fail.
+            demand (postcopy; with a budget of 0ms it does so at once); or fail.
             """, valueName: "policy"))
     var policy = Policy.slow
 
