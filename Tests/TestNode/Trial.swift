@@ -17,6 +17,8 @@ final class Trial {
     private let fault: Aim.Fault
     private let isPostcopy: Bool
     private let pair: Pair
+    /// When a process was started that was killed.
+    private var restart = Date.distantFuture
     /// What the nodes have yet to do to themselves.
     private var hits: [String: [Hit]] = [:]
 
@@ -93,7 +95,7 @@ final class Trial {
             guard child.isRunning else {
                 throw Failure(description: "\(member.name) has ended by itself")
             }
-            return
+            return try attendInVain(member)
         }
         switch hits[member.name, default: []].removeFirst().fault {
         case .stop:
@@ -104,7 +106,22 @@ final class Trial {
                 throw Failure(description: "\(member.name) was not killed")
             }
             try start(member)
+            restart = .now
         }
+    }
+
+    /// Sees to it that a process which was killed too late to come into the step, for a checkpoint was earlier, is killed once
+    /// more.
+    private func attendInVain(_ member: Member) throws {
+        guard let prelude, prelude.name == member.name, hits[member.name]?.first?.step == step,
+            Date.now > restart + 5
+        else { return }
+        member.child.signal(SIGKILL)
+        guard member.child.end(within: 10) else {
+            throw Failure(description: "\(member.name) was not killed")
+        }
+        hits[member.name] = hits(of: member.name)
+        try start(member)
     }
 
     // MARK: The play

@@ -160,33 +160,33 @@ public struct SourceMove: Hashable, Sendable {
     }
 
     /// How far it is.
-    public private(set) var state = State.connecting
+    public internal(set) var state = State.connecting
     /// What was settled.
     public let plan: Plan
     /// What the blackout is predicted from.
-    public private(set) var convergence: Convergence
+    public internal(set) var convergence: Convergence
     /// The present round, from 1; 0 before the first.
-    public private(set) var round: UInt32 = 0
+    public internal(set) var round: UInt32 = 0
 
     /// Bytes of the present round that were sent, and of which the target has not said that they are applied.
     public var unacknowledgedBytes: UInt64 { flow.sentBytes - flow.appliedBytes }
 
-    private var isConnected = false
-    private var flow = Flow()
-    private var audits = Audits()
+    var isConnected = false
+    var flow = Flow()
+    var audits = Audits()
     /// Whether the next round waits for the audit.
-    private var awaitsAudit = false
-    private var roundTrip = Duration.zero
-    private var registerTime = Duration.zero
-    private var delay = Duration.zero
-    private var lastCut = Duration.zero
+    var awaitsAudit = false
+    var roundTrip = Duration.zero
+    var registerTime = Duration.zero
+    var delay = Duration.zero
+    var lastCut = Duration.zero
     /// The entry whose fate is not known yet.
-    private var appending: OwnerEntry?
+    var appending: OwnerEntry?
     /// Whether the target is to own the partition before the last round has gone.
-    private var handsOverAhead = false
+    var handsOverAhead = false
 
     /// How far a round is.
-    private struct Flow: Hashable, Sendable {
+    struct Flow: Hashable, Sendable {
         var epoch: UInt64 = 0
         var baseEpoch: UInt64 = 0
         var baseDigest: UInt64 = 0
@@ -205,7 +205,7 @@ public struct SourceMove: Hashable, Sendable {
     }
 
     /// What both sides have found.
-    private struct Audits: Hashable, Sendable {
+    struct Audits: Hashable, Sendable {
         var own: Audit?
         var others: Audit?
     }
@@ -279,11 +279,11 @@ public struct SourceMove: Hashable, Sendable {
         return actions
     }
 
-    private mutating func estimateOverhead() {
+    mutating func estimateOverhead() {
         convergence.overhead = Self.fixedOverhead + registerTime + roundTrip * 2
     }
 
-    private mutating func connected(_ actions: inout [Action]) {
+    mutating func connected(_ actions: inout [Action]) {
         isConnected = true
         switch state {
         case .connecting:
@@ -294,7 +294,7 @@ public struct SourceMove: Hashable, Sendable {
         }
     }
 
-    private mutating func disconnected(_ actions: inout [Action]) {
+    mutating func disconnected(_ actions: inout [Action]) {
         guard isConnected else { return }
         isConnected = false
         let problem = MigrationProblem(
@@ -309,14 +309,14 @@ public struct SourceMove: Hashable, Sendable {
         }
     }
 
-    private func request(_ purpose: MoveRequest.Purpose) -> MoveRequest {
+    func request(_ purpose: MoveRequest.Purpose) -> MoveRequest {
         var entry = plan.entry
         if case .lettingGo(let owned) = state { entry = owned }
         return MoveRequest(
             partition: plan.partition, attempt: plan.attempt, purpose: purpose, entry: entry)
     }
 
-    private mutating func received(
+    mutating func received(
         _ message: MigrationMessage, _ now: Duration, _ actions: inout [Action]
     ) {
         switch (state, message) {
@@ -354,7 +354,7 @@ public struct SourceMove: Hashable, Sendable {
         }
     }
 
-    private mutating func asked(
+    mutating func asked(
         _ holding: Holding, _ now: Duration, _ actions: inout [Action]
     ) {
         if case .owns(let entry) = holding { return end(.overtaken(entry), &actions) }
@@ -381,278 +381,9 @@ public struct SourceMove: Hashable, Sendable {
         }
     }
 
-    private var announcement: Round {
+    var announcement: Round {
         Round(
             number: round, epoch: flow.epoch, baseEpoch: flow.baseEpoch,
             baseDigest: flow.baseDigest)
-    }
-
-    // MARK: Rounds
-
-    private mutating func beginRound(_ actions: inout [Action]) {
-        round += 1
-        flow = Flow()
-        awaitsAudit = false
-        let isLast = if case .finishing = state { true } else { false }
-        actions.append(
-            .beginRound(
-                round == 1 ? .snapshot : isLast && handsOverAhead ? .slices : .delta))
-    }
-
-    private mutating func roundBegan(
-        _ epoch: UInt64, _ baseEpoch: UInt64, _ baseDigest: UInt64,
-        _ missing: Set<HashRange>, _ now: Duration, _ actions: inout [Action]
-    ) {
-        switch state {
-        case .copying, .finishing, .lettingGo: break
-        // The connection was lost meanwhile: the round waits for another.
-        case .connecting, .asking: break
-        case .sealing, .handingOver, .aborting, .ended: return
-        }
-        flow.epoch = epoch
-        flow.baseEpoch = baseEpoch
-        flow.baseDigest = baseDigest
-        flow.began = now
-        flow.interval = round == 1 ? .zero : now - lastCut
-        flow.hasBegun = true
-        lastCut = now
-        guard isConnected else { return }
-        switch state {
-        case .connecting, .asking: return
-        default: break
-        }
-        actions.append(.send(.round(announcement)))
-        if case .finishing = state, handsOverAhead {
-            state = .handingOver
-            // What changed goes when the target owns the partition, so that nothing is in the way of that.
-            return actions.append(
-                .send(.handoverAhead(HandoverAhead(epoch: flow.epoch, missing: missing))))
-        }
-        encodeMore(&actions)
-    }
-
-    private mutating func encodeMore(_ actions: inout [Action]) {
-        guard flow.hasBegun, !flow.isEncoding, flow.digest == nil,
-            flow.sentBytes - flow.appliedBytes < plan.window
-        else { return }
-        flow.isEncoding = true
-        actions.append(.encode)
-    }
-
-    private mutating func encoded(
-        _ byteCount: Int, _ digest: UInt64?, _ actions: inout [Action]
-    ) {
-        flow.isEncoding = false
-        flow.sentChunks += 1
-        flow.sentBytes += UInt64(byteCount)
-        flow.digest = digest
-        switch state {
-        case .copying, .finishing, .lettingGo: encodeMore(&actions)
-        // What is encoded while there is no connection is sent again with the rest.
-        case .connecting, .asking, .sealing, .handingOver, .aborting, .ended: break
-        }
-    }
-
-    private mutating func acknowledge(
-        chunks: UInt64, bytes: UInt64, _ actions: inout [Action]
-    ) {
-        actions.append(.acknowledge(chunks: chunks))
-        flow.appliedChunks = chunks
-        flow.appliedBytes = bytes
-    }
-
-    private mutating func applied(
-        _ applied: Applied, _ now: Duration, _ actions: inout [Action]
-    ) {
-        // Of a round that is done with.
-        if applied.round < round { return }
-        guard applied.round == round,
-            (flow.appliedChunks...flow.sentChunks).contains(applied.chunks),
-            (flow.appliedBytes...flow.sentBytes).contains(applied.bytes),
-            applied.isComplete == (flow.digest != nil && applied.chunks == flow.sentChunks)
-        else {
-            return giveUp(
-                MigrationProblem(.malformed, "more was applied than was sent"), &actions)
-        }
-        acknowledge(chunks: applied.chunks, bytes: applied.bytes, &actions)
-        proceed(now, &actions)
-    }
-
-    /// Goes on with a round, or with what follows when all of it is applied.
-    private mutating func proceed(_ now: Duration, _ actions: inout [Action]) {
-        guard let digest = flow.digest, flow.appliedChunks == flow.sentChunks else {
-            return encodeMore(&actions)
-        }
-        if case .lettingGo = state { return }
-        if case .finishing = state {
-            state = .handingOver
-            return actions.append(
-                .send(.handover(Handover(epoch: flow.epoch, digest: digest))))
-        }
-        if round == 1, audits.own == nil { actions.append(.audit) }
-        let duration = now - flow.began
-        // There and back is part of it; a message that was measured may have waited for others.
-        if duration < roundTrip {
-            roundTrip = duration
-            estimateOverhead()
-        }
-        convergence.note(
-            Convergence.Round(
-                bytes: flow.appliedBytes, duration: duration, interval: flow.interval))
-        decide(&actions)
-    }
-
-    private mutating func decide(_ actions: inout [Action]) {
-        if plan.policy == .postcopy, plan.budget == .zero {
-            if hasAgreed { return concede(&actions) }
-            awaitsAudit = true
-            return
-        }
-        switch convergence.verdict {
-        case .fits where hasAgreed:
-            state = .sealing
-            actions += [.seal, .wait(plan.handoverLimit)]
-        case .stuck where hasAgreed: concede(&actions)
-        case .improves: beginRound(&actions)
-        case .tooFar: giveUp(tooFar, &actions)
-        // No better until the audit is over.
-        case .fits, .stuck: awaitsAudit = true
-        }
-    }
-
-    /// Does what the policy says when rounds do not help.
-    private mutating func concede(_ actions: inout [Action]) {
-        if plan.policy == .postcopy, plan.partition != .unkeyed {
-            handsOverAhead = true
-            state = .sealing
-            actions += [.seal, .wait(plan.handoverLimit)]
-            return
-        }
-        if case .slow(let limit) = plan.policy, delay < limit {
-            delay = min(limit, delay == .zero ? Self.firstDelay : delay * 2)
-            convergence.beginAnew()
-            actions.append(.slow(delay))
-            return beginRound(&actions)
-        }
-        let (dirty, applied) = (
-            convergence.dirtyBytesPerSecond ?? 0, convergence.appliedBytesPerSecond ?? 0
-        )
-        let blackout = convergence.prediction ?? .zero
-        let hint =
-            plan.policy == .postcopy
-            ? "logs and cells cannot follow their owner; move them under another policy: " : ""
-        giveUp(
-            MigrationProblem(
-                .doesNotConverge,
-                hint
-                    + "writers change \(Int(dirty)) bytes a second and the target applies \(Int(applied)): the blackout would be "
-                    + "\(blackout), and \(plan.budget) are allowed"), &actions)
-    }
-
-    private var tooFar: MigrationProblem {
-        MigrationProblem(
-            .doesNotConverge,
-            "the register takes \(registerTime) and a round trip \(roundTrip): the blackout would be \(convergence.overhead) "
-                + "without any writers, and \(plan.budget) are allowed")
-    }
-
-    // MARK: Audit
-
-    private var hasAgreed: Bool { audits.own != nil && audits.own == audits.others }
-
-    private mutating func compareAudits(_ actions: inout [Action]) {
-        guard let own = audits.own, let others = audits.others else { return }
-        if own == others {
-            if awaitsAudit, case .copying = state { beginRound(&actions) }
-            return
-        }
-        giveUp(
-            MigrationProblem(
-                .damaged,
-                "the target has other rows at epoch \(own.epoch): \(others.rows) of them, and \(own.rows) here"
-            ),
-            &actions)
-    }
-
-    // MARK: Giving up
-
-    private mutating func giveUp(
-        _ problem: MigrationProblem, isTold: Bool = false, _ actions: inout [Action]
-    ) {
-        switch state {
-        case .connecting, .asking, .copying:
-            if isConnected, !isTold { actions.append(.send(.giveUp(problem))) }
-            end(.givenUp(problem), &actions)
-        case .sealing, .finishing, .handingOver: abort(problem, &actions)
-        // Decided, or being decided.
-        case .aborting, .lettingGo, .ended: break
-        }
-    }
-
-    private mutating func timedOut(_ actions: inout [Action]) {
-        switch state {
-        case .sealing, .finishing, .handingOver:
-            abort(
-                MigrationProblem(
-                    .timedOut, "the handover took longer than \(plan.handoverLimit)"), &actions)
-        case .aborting: appendAbort(after: plan.entry, &actions)
-        case .lettingGo: askAgain(&actions)
-        case .connecting, .asking, .copying, .ended: break
-        }
-    }
-
-    private mutating func abort(_ problem: MigrationProblem, _ actions: inout [Action]) {
-        state = .aborting(problem)
-        appendAbort(after: plan.entry, &actions)
-    }
-
-    private mutating func appendAbort(after entry: OwnerEntry, _ actions: inout [Action]) {
-        guard let abort = try? OwnerEntry(.abort, of: entry, to: plan.entry.owner) else {
-            preconditionFailure("an entry of the register can be followed by one of its owner")
-        }
-        appending = abort
-        actions += [.wait(nil), .append(abort)]
-    }
-
-    /// What the target appends.
-    private var committed: OwnerEntry? {
-        try? OwnerEntry(.commit, of: plan.entry, to: plan.target)
-    }
-
-    private mutating func appended(
-        _ appending: OwnerAppending?, _ actions: inout [Action]
-    ) {
-        guard case .aborting(let problem) = state, let entry = self.appending else { return }
-        switch appending {
-        case nil: actions.append(.wait(Self.registerPause))
-        case .appended:
-            actions.append(.serve(entry))
-            if isConnected { actions.append(.send(.aborted(entry))) }
-            end(.aborted(entry, problem), &actions)
-        case .refused(let last) where last.owner == plan.target:
-            letGo(last, &actions)
-            askAgain(&actions)
-        // Of an append whose outcome was not known, or of another process of this name: this one follows it.
-        case .refused(let last) where last.owner == plan.entry.owner:
-            appendAbort(after: last, &actions)
-        case .refused(let last): end(.overtaken(last), &actions)
-        }
-    }
-
-    private mutating func letGo(_ entry: OwnerEntry, _ actions: inout [Action]) {
-        state = .lettingGo(entry)
-        actions += [.wait(nil), .forward(entry)]
-        if !isConnected { actions.append(.connect) }
-    }
-
-    /// Asks what has become of the rows: the answer may have come before it was looked for.
-    private func askAgain(_ actions: inout [Action]) {
-        if isConnected { actions.append(.send(.move(request(.recovery)))) }
-    }
-
-    private mutating func end(_ outcome: Outcome, _ actions: inout [Action]) {
-        if delay > .zero { actions.append(.slow(.zero)) }
-        state = .ended(outcome)
-        actions += [.wait(nil), .end(outcome)]
     }
 }
