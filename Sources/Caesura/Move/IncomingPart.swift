@@ -259,11 +259,15 @@ package final class IncomingPart {
     ///
     /// - Throws: As ``adopt()``; `inconsistentData` when the slice is none that is missing.
     package func adopt(_ slice: HashRange) throws(StoreError) {
-        guard case .delta(let applier, _) = phase, missing?.remove(slice) != nil else {
+        guard case .delta(let applier, _) = phase, missing?.contains(slice) == true else {
             throw StoreError(.inconsistentData, "a slice that is not missing")
         }
         applier.noteRemovals(try store.core.adopt(.rows(slice), from: staging.core))
+        missing?.remove(slice)
     }
+
+    /// Whether rows of the part may be the store's while others are still to come.
+    package var isAdoptedBySlices: Bool { missing != nil }
 
     /// The fewest ranges that have all hashes of a range but those of some ranges in it.
     private static func cover(

@@ -30,7 +30,7 @@ public enum StorePart: Hashable, Sendable {
     /// How much of all rows it has, if they are spread evenly.
     var share: Double {
         if case .rows(let range) = self {
-            1 / Double(sign: .plus, exponent: range.prefixBits, significand: 1)
+            1 / Double(UInt64(1) << range.prefixBits)
         } else {
             1
         }

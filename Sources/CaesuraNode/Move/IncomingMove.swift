@@ -147,7 +147,8 @@ public final class IncomingMove {
     ) throws {
         audit = nil
         guard let incoming else { preconditionFailure("a round has begun") }
-        isAdopted = true
+        // What lies there already, so that nothing is adopted, is not to be dropped.
+        defer { isAdopted = incoming.isAdoptedBySlices }
         try incoming.adopt(except: slices)
         carryOut(machine.handle(.adopted), [], &others)
     }
