@@ -186,6 +186,26 @@ struct StorePartTests {
         try followed.expectSameSnapshots()
     }
 
+    /// The pages that come note no changes, and the numbers of their rows are as before.
+    @Test func `one row that changed elsewhere is in the delta when the part is back`() throws {
+        let (here, there) = try (Node(bits: 2), Node(bits: 2))
+        let part = StorePart.rows(.all)
+        for number in 0..<60 as Range<UInt64> { here.rich[number] = RichRow(count: 7) }
+        let followed = try FollowedTable(here.store, here.rich)
+        func move(_ from: Node, _ to: Node) throws {
+            let incoming = try IncomingPart(part, into: to.store)
+            try Self.send(try OutgoingRound(of: part, at: from.store.cut()), to: incoming)
+            from.store.remove(part)
+            try incoming.adopt()
+        }
+        try move(here, there)
+        there.rich.update(18) { $0.count = 100 }
+        try move(there, here)
+        try followed.apply(followed.delta())
+        #expect(try followed.copied[18]?.count == 100)
+        try followed.expectSameSnapshots()
+    }
+
     @Test func `logs and cells move as one part`() throws {
         let (source, target) = try (Node(bits: 2), Node(bits: 2))
         for number in 0..<5_000 as Range<UInt64> { source.log.append(Self.sample(number)) }

@@ -18,9 +18,9 @@ struct DeltaScan: ~Copyable {
     private let target: FrozenTable
     /// What is stamped with a later epoch than the base's was written after it.
     private let baseEpoch: UInt64
-    /// The same in the present partition; 0, so that all of it is compared, if its rows came from elsewhere after the
-    /// base, with stamps of their own.
-    private var stampEpoch: UInt64 = 0
+    /// Whether stamps say so in the present partition: not if its rows came from elsewhere after the base, with stamps of
+    /// their own. All of it is compared then.
+    private var hasStamps = true
     private let comparer: RowComparer
     private var weigher: RowWeigher
     private let stride: Int
@@ -180,6 +180,11 @@ struct DeltaScan: ~Copyable {
         if frontier == 0 { frontier = nil }
     }
 
+    /// Whether what has a stamp may have been written after the base.
+    @inline(__always) private func isLater(_ epoch: UInt64) -> Bool {
+        epoch > baseEpoch || !hasStamps
+    }
+
     /// The first hash behind the present partition; 0 for the end of all.
     private var partitionEnd: UInt64 {
         table.partitionBits == 0 ? 0 : UInt64(partition + 1) << UInt64(64 - table.partitionBits)
@@ -199,7 +204,7 @@ struct DeltaScan: ~Copyable {
         if roots.1.epoch <= baseEpoch, base.rowCounts[partition] == target.rowCounts[partition] {
             return
         }
-        stampEpoch = table.lastAdoption(of: partition) > baseEpoch ? 0 : baseEpoch
+        hasStamps = table.lastAdoption(of: partition) <= baseEpoch
         var old = LeafWalk(below: roots.0, from: start)
         var new = LeafWalk(below: roots.1, from: start)
         var position = rowsBefore
@@ -211,7 +216,7 @@ struct DeltaScan: ~Copyable {
             }
             pages &+= 1
             // Rows that a restore brought while the base was cut have older epochs, and show here.
-            if newLeaf.epoch > stampEpoch || oldLeaf.rowCount != newLeaf.rowCount {
+            if isLater(newLeaf.epoch) || oldLeaf.rowCount != newLeaf.rowCount {
                 runs.append(
                     Run(
                         baseWord: oldLeaf.word, targetWord: newLeaf.word, position: position,
@@ -243,7 +248,7 @@ struct DeltaScan: ~Copyable {
         pages += run.target.count
         let rows = run.base.reduce(0) { $0 + $1.rowCount }
         let rowsNow = run.target.reduce(0) { $0 + $1.rowCount }
-        if rows != rowsNow || run.target.contains(where: { $0.epoch > stampEpoch }) {
+        if rows != rowsNow || run.target.contains(where: { isLater($0.epoch) }) {
             runs.append(
                 Run(
                     baseWord: 0, targetWord: 0, position: position, end: old.end,
@@ -307,7 +312,7 @@ struct DeltaScan: ~Copyable {
     private mutating func comparePages(_ run: Run) -> DeltaCounts.Cause? {
         let new = run.target.page
         let noted = unsafe new.header.pointee.changes
-        guard noted.epoch <= stampEpoch else { return .laterEpoch }
+        guard !isLater(noted.epoch) else { return .laterEpoch }
         let old = OlderPage(run.base, stride)
         let entries =
             unsafe run.target.address + Page.entriesOffset(slotCount: run.target.slotCount)
@@ -421,7 +426,7 @@ struct DeltaScan: ~Copyable {
             if i < old.count, j < new.count, old[i].hash == new[j].hash,
                 comparer.haveSameKey(old[i].row, new[j].row)
             {
-                if new[j].row.epoch > stampEpoch {
+                if isLater(new[j].row.epoch) {
                     append(position: position, new: new[j].row, old: old[i].row)
                 }
                 (i, j) = (i + 1, j + 1)
