@@ -1,5 +1,25 @@
 package import CaesuraFormat
 
+/// The content digest of chunks of a snapshot, in their order: `docs/MIGRATION.md` section 6.
+struct ContentChecksum {
+    private(set) var value: UInt64 = 0
+    private(set) var rowCount: UInt64 = 0
+
+    mutating func add(_ header: ChunkHeader, ofRegion name: String) {
+        if header.role != .segment { rowCount += UInt64(header.rowCount) }
+        add(Self.checksum(of: name))
+        add(header.range.first)
+        add(header.bodyChecksum)
+    }
+
+    private mutating func add(_ word: UInt64) { value = Checksum.of(value, word) }
+
+    private static func checksum(of name: String) -> UInt64 {
+        var name = name
+        return name.withUTF8 { unsafe Checksum.of(UnsafeRawBufferPointer($0)) }
+    }
+}
+
 /// Works out the content digest of a part at a cut: `docs/MIGRATION.md` section 6.
 ///
 ///     let digest = try ContentDigest(of: .rows(range), at: cut, in: ["sessions"])
@@ -11,9 +31,10 @@ package import CaesuraFormat
 /// holds no lock; a snapshot takes as long.
 package final class ContentDigest {
     /// The digest of what has been looked at.
-    package private(set) var value: UInt64 = 0
+    package var value: UInt64 { checksum.value }
     /// The rows that have been looked at.
-    package private(set) var rowCount: UInt64 = 0
+    package var rowCount: UInt64 { checksum.rowCount }
+    private var checksum = ContentChecksum()
     private let source: SnapshotSource
     private let worker: SnapshotSource.Worker
     private let regions: Set<Int>
@@ -43,19 +64,8 @@ package final class ContentDigest {
         let name = source.metadata.regions[job.region].name
         try unsafe source.encode(
             job, with: worker,
-            emit: { (header, _) throws(StoreError) in
-                if header.role != .segment { rowCount += UInt64(header.rowCount) }
-                add(Self.checksum(of: name))
-                add(header.range.first)
-                add(header.bodyChecksum)
-            }, refused: { $0 })
+            emit: { (header, _) throws(StoreError) in checksum.add(header, ofRegion: name) },
+            refused: { $0 })
         return true
-    }
-
-    private func add(_ word: UInt64) { value = Checksum.of(value, word) }
-
-    private static func checksum(of name: String) -> UInt64 {
-        var name = name
-        return name.withUTF8 { unsafe Checksum.of(UnsafeRawBufferPointer($0)) }
     }
 }

@@ -20,7 +20,7 @@ package final class OutgoingRound {
     package let baseDigest: UInt64
     /// The chunks so far; once the end has come, its digest is the identity of what the round leads to.
     package private(set) var totals: StreamEnd
-    private var content: Content
+    private let source: Source
     /// Encoded and not given yet, the next one last.
     private var pending: [[UInt8]] = []
     /// Whether all chunks were given.
@@ -29,7 +29,10 @@ package final class OutgoingRound {
     /// How often each of the store's partitions of the part had been written when the round began.
     private let writeCounts: [HashRange: Int]
 
-    private enum Content {
+    /// In a snapshot: the content of the regions that are audited.
+    private var content: (regions: Set<String>, checksum: ContentChecksum)
+
+    private enum Source {
         case snapshot(SnapshotSource, SnapshotSource.Worker)
         case delta(DeltaSource, DeltaSource.Worker)
     }
@@ -39,10 +42,14 @@ package final class OutgoingRound {
 
     /// Begins a snapshot of a part.
     ///
+    /// - Parameter audited: The regions of which ``contentDigest(of:)`` will be asked for.
     /// - Throws: When a schema is one that cannot be written.
-    package init(of part: StorePart, at cut: Cut) throws(FormatError) {
+    package init(
+        of part: StorePart, at cut: Cut, auditing audited: Set<String> = []
+    ) throws(FormatError) {
         let source = try SnapshotSource(cut, of: part)
-        content = .snapshot(source, SnapshotSource.Worker(for: source))
+        self.source = .snapshot(source, SnapshotSource.Worker(for: source))
+        content = (audited, ContentChecksum())
         self.part = part
         self.cut = cut
         baseEpoch = 0
@@ -62,7 +69,8 @@ package final class OutgoingRound {
         precondition(base.hasEnded, "a round builds on one that has ended")
         let source = try DeltaSource(
             from: base.cut, to: cut, of: base.part, baseDigest: base.totals.digest)
-        content = .delta(source, DeltaSource.Worker(for: source))
+        self.source = .delta(source, DeltaSource.Worker(for: source))
+        content = ([], ContentChecksum())
         part = base.part
         self.cut = cut
         baseEpoch = base.epoch
@@ -105,6 +113,16 @@ package final class OutgoingRound {
         return pending.popLast()
     }
 
+    /// The content digest of the regions that are audited, and their rows, once all chunks of a snapshot were given.
+    ///
+    /// It is of the chunks that were given, and takes no time: who works it out by himself encodes the same ones.
+    ///
+    /// - Returns: Nil in a delta, and of other regions: ``ContentDigest`` works it out then.
+    package func contentDigest(of regions: Set<String>) -> (value: UInt64, rowCount: UInt64)? {
+        guard case .snapshot = source, hasEnded, regions == content.regions else { return nil }
+        return (content.checksum.value, content.checksum.rowCount)
+    }
+
     /// Encodes the chunks of the next job; false when there is none.
     private func encodeNext() throws(StoreError) -> Bool {
         var chunks: [[UInt8]] = []
@@ -112,13 +130,17 @@ package final class OutgoingRound {
             totals.add(header)
             unsafe chunks.append([UInt8](bytes))
         }
-        switch content {
+        switch source {
         case .snapshot(let source, let worker):
             guard let job = try source.next() else { return false }
+            let name = source.metadata.regions[job.region].name
+            let isAudited = content.regions.contains(name)
             try unsafe source.encode(
                 job, with: worker,
-                emit: { (header, bytes) throws(StoreError) in unsafe take(header, bytes) },
-                refused: { $0 })
+                emit: { (header, bytes) throws(StoreError) in
+                    unsafe take(header, bytes)
+                    if isAudited { content.checksum.add(header, ofRegion: name) }
+                }, refused: { $0 })
         case .delta(let source, let worker):
             guard let job = try source.next() else { return false }
             try unsafe source.encode(

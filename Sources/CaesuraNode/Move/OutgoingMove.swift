@@ -30,13 +30,20 @@ public final class OutgoingMove {
     private var isEncoding = false
     /// Whether the target has yet to say what it has, over a connection that is new: chunks are kept for it meanwhile.
     private var isAsking = false
-    private var audit: (digest: ContentDigest, epoch: UInt64)?
+    private var auditing: Auditing?
     /// Chunks of the present round that were sent and not acknowledged.
     private var kept: [[UInt8]] = []
     /// The number of chunks of the round before these.
     private var acknowledged: UInt64 = 0
     /// The slices of which all was encoded, in their order.
     private var ended: [SliceEnd] = []
+
+    /// The content digest of the first cut, once its round has ended.
+    private enum Auditing {
+        /// It came with the round.
+        case known(Audit)
+        case working(ContentDigest, epoch: UInt64)
+    }
 
     /// Prepares a move.
     ///
@@ -81,7 +88,7 @@ public final class OutgoingMove {
     }
 
     /// Whether ``work(at:)`` has something to do.
-    public var hasWork: Bool { isEncoding || audit != nil }
+    public var hasWork: Bool { isEncoding || auditing != nil }
 
     /// Whether that is encoding a chunk, which is sent then.
     public var hasChunks: Bool { isEncoding }
@@ -93,11 +100,11 @@ public final class OutgoingMove {
     public func work(at now: Duration) -> [SourceMove.Action] {
         do {
             if isEncoding { return try encode(now) }
-            if let audit { return try advance(audit.digest, audit.epoch, now) }
+            if let auditing { return try advance(auditing, now) }
             return []
         } catch {
             isEncoding = false
-            audit = nil
+            auditing = nil
             return handle(
                 .stop(MigrationProblem(.noRoom, "the rows cannot be read any more: \(error)")),
                 at: now)
@@ -138,12 +145,26 @@ public final class OutgoingMove {
     }
 
     private func advance(
-        _ digest: ContentDigest, _ epoch: UInt64, _ now: Duration
+        _ auditing: Auditing, _ now: Duration
     ) throws -> [SourceMove.Action] {
-        if try digest.advance() { return [] }
-        audit = nil
-        return handle(
-            .audited(Audit(epoch: epoch, digest: digest.value, rows: digest.rowCount)), at: now)
+        let audit: Audit
+        switch auditing {
+        case .known(let known): audit = known
+        case .working(let digest, let epoch):
+            if try digest.advance() { return [] }
+            audit = Audit(epoch: epoch, digest: digest.value, rows: digest.rowCount)
+        }
+        self.auditing = nil
+        return handle(.audited(audit), at: now)
+    }
+
+    private func beginAudit(of round: OutgoingRound) throws -> Auditing {
+        guard let content = round.contentDigest(of: audited) else {
+            return .working(
+                try ContentDigest(of: part, at: round.cut, in: audited), epoch: round.epoch)
+        }
+        return .known(
+            Audit(epoch: round.epoch, digest: content.value, rows: content.rowCount))
     }
 
     private func carryOut(
@@ -163,9 +184,7 @@ public final class OutgoingMove {
             case .audit:
                 guard let round else { preconditionFailure("a round has ended") }
                 do {
-                    audit = (
-                        try ContentDigest(of: part, at: round.cut, in: audited), round.epoch
-                    )
+                    auditing = try beginAudit(of: round)
                 } catch {
                     stop(error, now, &others)
                 }
@@ -173,7 +192,7 @@ public final class OutgoingMove {
             case .end:
                 round = nil
                 last = nil
-                audit = nil
+                auditing = nil
                 isEncoding = false
                 kept = []
                 others.append(action)
@@ -237,10 +256,10 @@ public final class OutgoingMove {
 
     private func nextRound(_ kind: SourceMove.RoundKind) throws -> OutgoingRound {
         if kind == .delta, let round { return try OutgoingRound(after: round, at: store.cut()) }
-        audit = nil
+        auditing = nil
         // The first cut is open longest, and writers copy pages for as long.
         store.prepareForCut(of: part)
-        return try OutgoingRound(of: part, at: store.cut())
+        return try OutgoingRound(of: part, at: store.cut(), auditing: audited)
     }
 
     private func stop(_ error: any Error, _ now: Duration, _ others: inout [SourceMove.Action]) {
