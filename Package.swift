@@ -96,7 +96,7 @@ let package = Package(
         .target(
             name: "CaesuraSimulation",
             dependencies: [
-                "Caesura", "CaesuraFormat", "CaesuraMigration", "CaesuraNode",
+                "Caesura", "CaesuraFormat", "CaesuraMigration", "CaesuraNode", "CaesuraRepository",
                 .product(name: "HeapModule", package: "swift-collections"),
             ]),
         .target(

@@ -12,10 +12,16 @@ extension Repository {
     @discardableResult
     public func holdBase(_ store: Store) async throws(RepositoryError) -> Bool {
         try await OwnThread.run { () throws(RepositoryError) in
-            try self.claim()
-            defer { self.endCheckpoint() }
-            return try self.holdRestored(store)
+            try self.holdNewest(store)
         }
+    }
+
+    /// ``holdBase(_:)``, blocking on the storage.
+    @discardableResult
+    package func holdNewest(_ store: Store) throws(RepositoryError) -> Bool {
+        try claim()
+        defer { endCheckpoint() }
+        return try holdRestored(store)
     }
 
     /// ``holdBase(_:)``, between ``claim()`` and ``endCheckpoint()``.

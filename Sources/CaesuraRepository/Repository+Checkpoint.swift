@@ -41,6 +41,24 @@ extension Repository {
         }
     }
 
+    /// Writes the newest cut of a store, as ``checkpoint(_:options:)`` would, blocking on the storage.
+    ///
+    /// The cut is closed then, or held as the next base.
+    package func write(
+        _ cut: Cut, of store: Store, _ options: CheckpointOptions
+    ) throws(RepositoryError) -> Checkpoint {
+        try claim()
+        defer { endCheckpoint() }
+        return try write(cut, of: store, options, Cancellation(), isContinuous: false)
+    }
+
+    /// Gives up what the next delta would build on, and the memory that is kept for it.
+    package func releaseBase() throws(RepositoryError) {
+        try claim()
+        defer { endCheckpoint() }
+        chain.end()
+    }
+
     /// Takes a cut and writes it, between ``claim()`` and ``endCheckpoint()``.
     ///
     /// - Parameter isContinuous: Whether the caller shortens the chain by itself.
@@ -49,7 +67,14 @@ extension Repository {
         isContinuous: Bool = false
     ) throws(RepositoryError) -> Checkpoint {
         store.prepareForCut()
-        let cut = store.cut()
+        return try write(
+            store.cut(), of: store, options, cancellation, isContinuous: isContinuous)
+    }
+
+    private func write(
+        _ cut: Cut, of store: Store, _ options: CheckpointOptions, _ cancellation: Cancellation,
+        isContinuous: Bool
+    ) throws(RepositoryError) -> Checkpoint {
         let base = chain.base(for: cut)
         if let base, isContinuous || !chain.isLongEnough(for: options.policy) {
             do throws(DeltaRefusal) {

@@ -25,18 +25,29 @@ extension Repository {
         into store: Store, at epoch: UInt64? = nil
     ) async throws(RepositoryError) -> Checkpoint? {
         try await OwnThread.run { (cancellation) throws(RepositoryError) -> Checkpoint? in
-            let catalog = try Catalog(self.storage)
-            let epochs = catalog.epochs
-            // The newest that can be read need not be the newest that somebody was told of.
-            if epoch == nil, let loss = catalog.losses(in: self.storage).first {
-                throw Self.advised(loss, others: epochs)
-            }
-            guard let epoch = epoch ?? epochs.last else { return nil }
-            do throws(RepositoryError) {
-                return try self.restore(epoch, of: catalog, into: store, cancellation)
-            } catch {
-                throw Self.advised(error, instead: epoch, catalog)
-            }
+            try self.restore(epoch, into: store, cancellation)
+        }
+    }
+
+    /// Brings the newest checkpoint back, as ``restore(into:at:)``, blocking on the storage.
+    package func restoreNewest(into store: Store) throws(RepositoryError) -> Checkpoint? {
+        try restore(nil, into: store, Cancellation())
+    }
+
+    private func restore(
+        _ epoch: UInt64?, into store: Store, _ cancellation: Cancellation
+    ) throws(RepositoryError) -> Checkpoint? {
+        let catalog = try Catalog(storage)
+        let epochs = catalog.epochs
+        // The newest that can be read need not be the newest that somebody was told of.
+        if epoch == nil, let loss = catalog.losses(in: storage).first {
+            throw Self.advised(loss, others: epochs)
+        }
+        guard let epoch = epoch ?? epochs.last else { return nil }
+        do throws(RepositoryError) {
+            return try restore(epoch, of: catalog, into: store, cancellation)
+        } catch {
+            throw Self.advised(error, instead: epoch, catalog)
         }
     }
 

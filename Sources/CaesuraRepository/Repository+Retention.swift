@@ -23,7 +23,7 @@ extension Repository {
 
     /// ``prune(keeping:isDryRun:)``, blocking on the storage.
     @discardableResult
-    func removeOld(
+    package func removeOld(
         keeping retention: Retention, isDryRun: Bool = false
     ) throws(RepositoryError) -> Pruning {
         try maintaining(isDryRun: isDryRun) { () throws(RepositoryError) in

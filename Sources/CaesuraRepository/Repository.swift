@@ -101,7 +101,7 @@ public final class Repository: Sendable {
     }
 
     /// Opens a repository, blocking on the storage.
-    init(location: Location, access: Access) throws(RepositoryError) {
+    package init(location: Location, access: Access) throws(RepositoryError) {
         let storage = try location.storage(access)
         var lock: (any StorageLock)?
         if access == .write {

@@ -2,6 +2,7 @@ import Caesura
 import CaesuraFormat
 import CaesuraMigration
 import CaesuraNode
+import CaesuraRepository
 import Synchronization
 
 /// What clients change: a counter, and something to carry.
@@ -45,6 +46,10 @@ final class SimulatedProcess {
     var answers: [(partition: PartitionNumber, answer: () -> Void)] = []
     /// The checkpoint that is being written.
     var checkpoint: SimulatedCheckpoint?
+    /// Where checkpoints go.
+    let repository: Repository
+    /// How many deltas follow a full checkpoint.
+    let longestChain: Int
     private let inbox: Inbox
 
     /// What gates tell, which call from wherever they are left.
@@ -58,9 +63,12 @@ final class SimulatedProcess {
 
     static let hashKey = HashKey(k0: 5, k1: 6)
 
+    /// Starts from the newest checkpoint of a disk.
+    ///
+    /// - Throws: What ``SimulatedDisk/restore(into:at:)`` does.
     init(
-        index: Int, number: UInt64, _ configuration: Node.Configuration,
-        restoring checkpoint: [[UInt8]]?
+        index: Int, number: UInt64, _ configuration: Node.Configuration, _ disk: SimulatedDisk,
+        longestChain: Int, at now: Duration
     ) throws {
         self.index = index
         self.number = number
@@ -72,16 +80,11 @@ final class SimulatedProcess {
         store = Store(shape)
         accounts = try store.table("accounts", key: UInt64.self, row: Account.self)
         replies = try ReplyTable(in: store)
+        repository = try disk.restore(into: store, at: now)
+        self.longestChain = longestChain
         node = try Node(configuration, store, seed: number) { event in
             inbox.events.withLock { $0.append(event) }
         }
-        guard let checkpoint else { return }
-        let incoming = try IncomingPart(.all, into: store)
-        try incoming.beginRound(at: SimulatedCheckpoint.epoch(of: checkpoint))
-        for chunk in checkpoint {
-            _ = try unsafe chunk.withUnsafeBytes { try unsafe incoming.apply($0) }
-        }
-        try incoming.adopt()
     }
 
     /// The node of a name.
@@ -130,42 +133,5 @@ final class SimulatedProcess {
         answers = []
         links = [:]
         postponed = []
-    }
-}
-
-/// A checkpoint that is being written: the chunks of a cut of all there is.
-final class SimulatedCheckpoint {
-    private let round: OutgoingRound
-    private(set) var chunks: [[UInt8]] = []
-    let tickets: [Node.Ticket]
-    let answers: [(partition: PartitionNumber, answer: () -> Void)]
-
-    init(
-        _ store: Store, _ tickets: [Node.Ticket],
-        _ answers: [(partition: PartitionNumber, answer: () -> Void)]
-    ) throws {
-        round = try OutgoingRound(of: .all, at: store.cut())
-        self.tickets = tickets
-        self.answers = answers
-    }
-
-    /// Encodes the next chunk.
-    ///
-    /// - Returns: Whether it was the last one.
-    func advance() throws -> Bool {
-        if let chunk = try round.next() { chunks.append(chunk) }
-        return round.hasEnded
-    }
-
-    /// The epoch that a checkpoint's metadata says.
-    static func epoch(of chunks: [[UInt8]]) throws -> UInt64 {
-        guard let first = chunks.first else {
-            throw FormatError(.truncated, "a checkpoint without chunks", at: 0)
-        }
-        return try unsafe first.withUnsafeBytes { bytes in
-            let chunk = try unsafe VerifiedChunk(verifying: bytes, origin: 0, limits: Limits())
-            var decoder = ChunkDecoder(limits: Limits())
-            return try decoder.decode(metadata: chunk).epoch
-        }
     }
 }

@@ -87,7 +87,7 @@ extension Simulation {
     private func lastingEffects(on presence: Presence) -> [FaultEffect] {
         var effects: [FaultEffect] = []
         if register.outage > agenda.now { effects.append(.registerOutage) }
-        if fullUntil[presence.node] > agenda.now { effects.append(.diskFull) }
+        if disks[presence.node].fullUntil > agenda.now { effects.append(.diskFull) }
         if let target = presence.target {
             let pair = pair(presence.source, target)
             if partitions[pair] ?? .zero > agenda.now { effects.append(.partition) }

@@ -2,6 +2,7 @@ import Caesura
 import CaesuraFormat
 import CaesuraMigration
 import CaesuraNode
+import CaesuraRepository
 
 /// What goes wrong, and what must be true when nothing does any more.
 extension Simulation {
@@ -30,7 +31,8 @@ extension Simulation {
         case .duplicate(let a, let b): duplicates[[a, b], default: 0] += 1
         case .registerOutage(let time): register.outage = agenda.now + time
         case .unknownAppend(let delay): register.unknown.append(delay)
-        case .diskFull(let node, let time): fullUntil[node] = agenda.now + time
+        case .diskFull(let node, let time):
+            disks[node].fill(until: agenda.now + time, &storing)
         case .stop(let node):
             guard let process = processes[node], !process.isPaused else { return }
             for partition in process.node.division.partitions {
@@ -64,7 +66,7 @@ extension Simulation {
         }
     }
 
-    private func restart(_ node: Int) {
+    func restart(_ node: Int) {
         do {
             try start(node)
         } catch {
@@ -78,7 +80,7 @@ extension Simulation {
         isCalm = true
         register.outage = .zero
         register.unknown = []
-        fullUntil = fullUntil.map { _ in .zero }
+        for disk in disks { disk.fullUntil = .zero }
         partitions = [:]
         delays = [:]
         flips = [:]
@@ -119,6 +121,8 @@ extension Simulation {
             }
             if process.isPaused { reasons.append("\(name(index)) stands still") }
             if !process.node.isSettled { reasons.append("\(name(index)) is not settled") }
+            // One that is going to fail would fail the next move to that node.
+            reasons += process.node.handshakes.map { "\(name(index)) greets \($0)" }
             reasons += process.node.moves.map { "\(name(index)) moves \($0)" }
             reasons += process.node.incomingMoves.map { "\(name(index)) takes \($0)" }
         }
@@ -152,6 +156,7 @@ extension Simulation {
                     continue
                 }
             }
+            try? process.repository.releaseBase()
             if process.checkpoint == nil, process.store.memoryUse.retained != 0 {
                 fail(
                     "\(name(process.index)) keeps \(process.store.memoryUse.retained) bytes for cuts that are closed"

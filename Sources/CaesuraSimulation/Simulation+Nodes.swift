@@ -2,9 +2,13 @@ import Caesura
 import CaesuraFormat
 import CaesuraMigration
 import CaesuraNode
+import CaesuraRepository
 
 /// Processes, and what their nodes want done.
 extension Simulation {
+    /// After how long a process is started again that could not start.
+    private static let startPause = Duration.milliseconds(500)
+
     func name(_ index: Int) -> String { "node-\(index)" }
 
     /// Starts a process of a node, from its newest checkpoint.
@@ -15,8 +19,20 @@ extension Simulation {
             name: name(index), moveBits: plan.moveBits, createsPartitions: index == 0)
         configuration.window = 60_000
         if work.below(3) == 0 { configuration.bytesPerSecond = 2_000_000 }
-        let process = try SimulatedProcess(
-            index: index, number: lastNumber, configuration, restoring: disks[index])
+        let longestChain = storing.below(2) * storing.below(12)
+        func begin(_ disk: SimulatedDisk) throws -> SimulatedProcess {
+            try SimulatedProcess(
+                index: index, number: lastNumber, configuration, disk,
+                longestChain: longestChain, at: agenda.now)
+        }
+        try startFromDamage(index, begin)
+        let process: SimulatedProcess
+        do {
+            process = try begin(disks[index])
+        } catch let error as RepositoryError where error.code == .outOfSpace {
+            note("\(name(index)) cannot start: its disk is full")
+            return schedule(after: Self.startPause) { [self] in restart(index) }
+        }
         processes[index] = process
         note("\(name(index)) starts", UInt64(index))
         schedule(after: .zero, by: process) { [self] in
@@ -25,9 +41,25 @@ extension Simulation {
         scheduleCheckpoint(process)
     }
 
+    /// Whether a bit that has changed on a disk is noticed, or does no harm: sometimes, of a copy.
+    private func startFromDamage(
+        _ index: Int, _ start: (SimulatedDisk) throws -> SimulatedProcess
+    ) throws {
+        guard storing.below(4) == 0,
+            let damaged = SimulatedDisk(flipping: disks[index], &storing)
+        else { return }
+        do {
+            _ = try start(damaged)
+        } catch is RepositoryError {
+            // It does not start.
+        }
+    }
+
     func crash(_ index: Int) {
         guard let process = processes[index] else { return }
         note("\(name(index)) crashes", UInt64(index))
+        disks[index].crash(
+            writing: process.checkpoint, losesPower: storing.below(2) == 0, &storing)
         process.crash()
         processes[index] = nil
         forgetRebalancing(of: index)
@@ -202,38 +234,34 @@ extension Simulation {
         if process.tickets.isEmpty, process.answers.isEmpty {
             return scheduleCheckpoint(process)
         }
-        do {
-            process.checkpoint = try SimulatedCheckpoint(
-                process.store, process.tickets,
-                process.answers.filter { process.node.hasAllRows(of: $0.partition) })
-        } catch {
-            return fail("no checkpoint can be begun: \(error)")
-        }
+        process.checkpoint = SimulatedCheckpoint(
+            process.store, process.repository, longestChain: process.longestChain, process.tickets,
+            process.answers.filter { process.node.hasAllRows(of: $0.partition) })
         process.tickets = []
         process.answers = process.answers.filter { !process.node.hasAllRows(of: $0.partition) }
-        advanceCheckpoint(process)
+        if plan.mistake == .answersEarly { tellDurable(process.checkpoint, process) }
+        schedule(after: microseconds(50..<8_000), by: process) { [self] in endCheckpoint(process) }
     }
 
-    private func advanceCheckpoint(_ process: SimulatedProcess) {
-        schedule(after: microseconds(50..<1_000), by: process) { [self] in
-            guard let checkpoint = process.checkpoint else { return }
-            do {
-                guard try checkpoint.advance() else { return advanceCheckpoint(process) }
-            } catch {
-                return fail("a checkpoint cannot be written: \(error)")
-            }
-            process.checkpoint = nil
-            scheduleCheckpoint(process)
-            guard fullUntil[process.index] <= agenda.now else {
-                // Its disk is full: the next one has it all.
-                process.tickets = checkpoint.tickets + process.tickets
-                process.answers = checkpoint.answers + process.answers
-                return
-            }
-            disks[process.index] = checkpoint.chunks
-            for ticket in checkpoint.tickets { handle(.durable(ticket), process) }
-            for answer in checkpoint.answers { answer.answer() }
+    private func tellDurable(_ checkpoint: SimulatedCheckpoint?, _ process: SimulatedProcess) {
+        for ticket in checkpoint?.tickets ?? [] { handle(.durable(ticket), process) }
+        for answer in checkpoint?.answers ?? [] { answer.answer() }
+    }
+
+    private func endCheckpoint(_ process: SimulatedProcess) {
+        guard let checkpoint = process.checkpoint.take() else { return }
+        scheduleCheckpoint(process)
+        do {
+            try disks[process.index].save(checkpoint, at: agenda.now)
+        } catch let error as RepositoryError where error.code == .outOfSpace {
+            // The next one has it all.
+            process.tickets = checkpoint.tickets + process.tickets
+            process.answers = checkpoint.answers + process.answers
+            return
+        } catch {
+            return fail("a checkpoint of \(name(process.index)) cannot be written: \(error)")
         }
+        if plan.mistake != .answersEarly { tellDurable(checkpoint, process) }
     }
 
     // MARK: Moves

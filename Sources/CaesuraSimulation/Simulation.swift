@@ -50,6 +50,8 @@ public final class Simulation {
         case sendsChunkTwice
         /// The replies to clients do not move with the rows.
         case losesReplies
+        /// Answers that wait for a checkpoint go when it has been begun.
+        case answersEarly
     }
 
     /// What came of a run.
@@ -75,10 +77,8 @@ public final class Simulation {
     var history = History()
     let register = SimulatedRegister()
     var processes: [SimulatedProcess?]
-    /// The newest durable checkpoint of each node.
-    var disks: [[[UInt8]]?]
-    /// Until when a disk is full.
-    var fullUntil: [Duration]
+    /// Of each node.
+    let disks: [SimulatedDisk]
     var connections: [SimulatedConnection] = []
     /// Until when no connection between two nodes can be opened.
     var partitions: [[Int]: Duration] = [:]
@@ -95,6 +95,8 @@ public final class Simulation {
     var work: Random
     /// What operators do who rebalance: a stream of its own, so that it changes nothing of what else is to happen.
     var balancing: Random
+    /// What becomes of what is written to disks.
+    var storing: Random
     /// The rebalancing under way.
     var rebalancing: SimulatedRebalancing?
     var lastNumber: UInt64 = 0
@@ -125,12 +127,12 @@ public final class Simulation {
         self.narrate = narrate
         self.isCancelled = isCancelled
         processes = Array(repeating: nil, count: plan.nodes)
-        disks = Array(repeating: nil, count: plan.nodes)
-        fullUntil = Array(repeating: .zero, count: plan.nodes)
+        disks = (0..<plan.nodes).map { _ in SimulatedDisk() }
         clients = (0..<6).map { SimulatedClient(index: $0) }
         network = Random(seed: plan.seed, stream: 2)
         work = Random(seed: plan.seed, stream: 3)
         balancing = Random(seed: plan.seed, stream: 4)
+        storing = Random(seed: plan.seed, stream: 5)
     }
 
     /// Runs it to its end.

@@ -146,7 +146,7 @@ struct SimulateCommandTests {
         #expect(run.exitCode == 64)
         #expect(
             run.errors.contains(
-                "there is no mistake 'sleeps': they are servesWithoutEntry, sendsChunkTwice, losesReplies"
+                "there is no mistake 'sleeps': they are servesWithoutEntry, sendsChunkTwice, losesReplies, answersEarly"
             ))
     }
 

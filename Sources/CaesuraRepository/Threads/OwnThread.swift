@@ -45,6 +45,25 @@ package enum OwnThread {
         running.wait { $0 == 0 ? () : nil }
     }
 
+    /// Runs `body` on a new thread, and blocks this one until it has ended.
+    ///
+    /// So nothing of what it makes of its thread, such as a lower priority, stays with the caller's.
+    package static func wait<Result: Sendable, Failure: Error>(
+        for body: @escaping @Sendable () throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        let outcome = Monitor<Swift.Result<Result, Failure>?>(nil)
+        start {
+            let result: Swift.Result<Result, Failure>
+            do throws(Failure) {
+                result = .success(try body())
+            } catch {
+                result = .failure(error)
+            }
+            outcome.withLock { $0 = result }
+        }
+        return try outcome.wait { $0 }.get()
+    }
+
     /// Lets the threads of the service run before this one, which is the repository's own.
     ///
     /// With more threads than processors, the scheduler would else give a checkpoint's encoder whole time

@@ -1,7 +1,5 @@
 import Synchronization
 
-@testable import CaesuraRepository
-
 /// Files in memory that keep written and durable apart, can stop working at any operation, and show
 /// what a crash might have left on the disk.
 ///
@@ -9,19 +7,35 @@ import Synchronization
 /// not synced yet; a directory has durable names and changes that are not. A sync makes its own file or
 /// directory durable and nothing else. After a crash any subset of the rest has reached the disk,
 /// whatever the order it was asked for: an append may be there while the one before it reads as zeros.
-final class MemoryStorage: Storage {
-    struct File {
+package final class MemoryStorage: Storage {
+    fileprivate struct File {
         var durable: [UInt8] = []
         var pending: [[UInt8]] = []
-        var bytes: [UInt8] { durable + pending.joined() }
+        var bytes: [UInt8] { pending.reduce(into: durable) { $0 += $1 } }
+
+        /// What is pending, no piece across a multiple of a size.
+        func sectors(of size: Int) -> [[UInt8]] {
+            var offset = durable.count
+            var sectors: [[UInt8]] = []
+            for piece in pending {
+                var rest = piece[...]
+                while !rest.isEmpty {
+                    let sector = rest.prefix(size - offset % size)
+                    sectors.append([UInt8](sector))
+                    offset += sector.count
+                    rest = rest.dropFirst(sector.count)
+                }
+            }
+            return sectors
+        }
     }
 
-    enum NameChange {
+    fileprivate enum NameChange {
         case add(String, Int)
         case remove(String)
     }
 
-    struct Directory {
+    fileprivate struct Directory {
         var durable: [String: Int] = [:]
         var pending: [NameChange] = []
         var names: [String: Int] {
@@ -31,17 +45,27 @@ final class MemoryStorage: Storage {
         }
     }
 
-    struct State {
+    fileprivate struct State {
         var files: [File] = []
         var directories: [String: Directory] = ["": Directory()]
         var locks: Set<String> = []
         var operations = 0
         var log: [String] = []
         var plan = Plan.none
+
+        /// Lets go of the bytes of files that no name leads to, not even after a crash.
+        mutating func releaseNameless() {
+            var named: Set<Int> = []
+            for directory in directories.values {
+                named.formUnion(directory.durable.values)
+                for case .add(_, let file) in directory.pending { named.insert(file) }
+            }
+            for index in files.indices where !named.contains(index) { files[index] = File() }
+        }
     }
 
     /// What goes wrong, and at which operation (counted from 0).
-    enum Plan: Equatable {
+    package enum Plan: Equatable {
         case none
         /// This operation and all after it fail, as if the process had been killed; what the operation
         /// was to do may or may not have reached the disk.
@@ -54,34 +78,52 @@ final class MemoryStorage: Storage {
 
     private let state: Mutex<State>
 
-    init(_ state: State = State()) {
-        self.state = Mutex(state)
+    /// Files on a new disk.
+    package convenience init() { self.init(State()) }
+
+    private init(_ state: State) { self.state = Mutex(state) }
+
+    /// Operations that change the disk, so far.
+    package var operations: Int { state.withLock { $0.operations } }
+    /// What they were.
+    package var log: [String] { state.withLock { $0.log } }
+
+    /// Lets something go wrong.
+    package func plan(_ plan: Plan) { state.withLock { $0.plan = plan } }
+
+    /// Lets nothing go wrong any more.
+    package func refill() { plan(.none) }
+
+    /// The names of the files in a directory, sorted; none if there is no such directory.
+    package func files(in directory: String) -> [String] {
+        state.withLock { $0.directories[directory]?.names.keys.sorted() ?? [] }
     }
 
-    var operations: Int { state.withLock { $0.operations } }
-    var log: [String] { state.withLock { $0.log } }
-    func plan(_ plan: Plan) { state.withLock { $0.plan = plan } }
-    func refill() { plan(.none) }
-    func files(in directory: String) -> [String] {
-        state.withLock { $0.directories[directory]!.names.keys.sorted() }
+    /// The paths of all files, sorted.
+    package var paths: [String] {
+        state.withLock { state in
+            state.directories.flatMap { directory in
+                directory.value.names.keys.map {
+                    directory.key.isEmpty ? $0 : directory.key + "/" + $0
+                }
+            }.sorted()
+        }
     }
 
     // MARK: Crash images
 
     /// What a crash now may leave, as the storage of the process that comes after.
     ///
-    /// `keep` is asked for each append and each name change that is not durable whether it reached the
-    /// disk.
-    func image(keep: () -> Bool) -> MemoryStorage {
-        var next = state.withLock { $0 }
-        next.locks = []
-        next.plan = .none
-        next.operations = 0
-        next.log = []
+    /// - Parameters:
+    ///   - sectorBytes: How much reaches the disk at once; an append is torn at multiples of it. Not at all unless told.
+    ///   - keep: Is asked for each sector of an append, and each name change, that is not durable whether it reached the
+    ///     disk.
+    package func image(sectorBytes: Int = .max, keep: () -> Bool) -> MemoryStorage {
+        var next = restarted()
         for index in next.files.indices {
             var bytes = next.files[index].durable
             var rest: [UInt8] = []
-            for piece in next.files[index].pending {
+            for piece in next.files[index].sectors(of: sectorBytes) {
                 if keep() {
                     bytes += rest + piece
                     rest = []
@@ -105,17 +147,20 @@ final class MemoryStorage: Storage {
 
     /// The storage as the next process finds it when this one is killed and the machine goes on: all that
     /// was written is visible, and what was not durable still is not.
-    func afterKill() -> MemoryStorage {
+    package func afterKill() -> MemoryStorage { MemoryStorage(restarted()) }
+
+    /// The files, for a process that begins.
+    private func restarted() -> State {
         var next = state.withLock { $0 }
         next.locks = []
         next.plan = .none
         next.operations = 0
         next.log = []
-        return MemoryStorage(next)
+        return next
     }
 
     /// Changes one byte of a file, as a bad disk would.
-    func flip(_ path: String, at offset: Int, _ bits: UInt8 = 1) {
+    package func flip(_ path: String, at offset: Int, _ bits: UInt8 = 1) {
         state.withLock { state in
             let file = Self.find(path, in: state)!
             state.files[file] = File(durable: state.files[file].bytes)
@@ -123,7 +168,8 @@ final class MemoryStorage: Storage {
         }
     }
 
-    func replace(_ path: String, with bytes: [UInt8]) {
+    /// Makes a file one of other bytes, or makes it.
+    package func replace(_ path: String, with bytes: [UInt8]) {
         state.withLock { state in
             if let file = Self.find(path, in: state) {
                 state.files[file] = File(durable: bytes)
@@ -135,20 +181,21 @@ final class MemoryStorage: Storage {
         }
     }
 
-    func bytes(_ path: String) -> [UInt8]? {
+    /// The bytes of a file; nil if there is none.
+    package func bytes(_ path: String) -> [UInt8]? {
         state.withLock { state in Self.find(path, in: state).map { state.files[$0].bytes } }
     }
 
     // MARK: Storage
 
-    func makeDirectory(_ path: String) throws(RepositoryError) {
+    package func makeDirectory(_ path: String) throws(RepositoryError) {
         try perform("mkdir \(path)", path, grows: true) { (state) throws(RepositoryError) in
             // Its durability is not modelled apart: the writer syncs the root right after.
             if state.directories[path] == nil { state.directories[path] = Directory() }
         }
     }
 
-    func create(_ path: String) throws(RepositoryError) -> any StorageWriter {
+    package func create(_ path: String) throws(RepositoryError) -> any StorageWriter {
         var created = 0
         try perform("create \(path)", path, grows: true) { (state) throws(RepositoryError) in
             try Self.checkFree(path, state)
@@ -160,7 +207,7 @@ final class MemoryStorage: Storage {
         return Writer(self, created, path)
     }
 
-    func open(_ path: String) throws(RepositoryError) -> any StorageReader {
+    package func open(_ path: String) throws(RepositoryError) -> any StorageReader {
         let file = try state.withLock { (state) throws(RepositoryError) -> Int in
             guard let file = Self.find(path, in: state) else { throw Self.missing(path) }
             return file
@@ -168,7 +215,7 @@ final class MemoryStorage: Storage {
         return Reader(path: display(path), bytes: state.withLock { $0.files[file].bytes })
     }
 
-    func link(_ path: String, as name: String) throws(RepositoryError) {
+    package func link(_ path: String, as name: String) throws(RepositoryError) {
         try perform("link \(name)", name, grows: true) { (state) throws(RepositoryError) in
             try Self.checkFree(name, state)
             guard let file = Self.find(path, in: state) else { throw Self.missing(path) }
@@ -177,7 +224,7 @@ final class MemoryStorage: Storage {
         }
     }
 
-    func remove(_ path: String) throws(RepositoryError) {
+    package func remove(_ path: String) throws(RepositoryError) {
         try perform("remove \(path)", path, grows: false) { (state) throws(RepositoryError) in
             guard Self.find(path, in: state) != nil else { throw Self.missing(path) }
             let (directory, name) = Self.split(path)
@@ -185,15 +232,16 @@ final class MemoryStorage: Storage {
         }
     }
 
-    func syncDirectory(_ path: String) throws(RepositoryError) {
+    package func syncDirectory(_ path: String) throws(RepositoryError) {
         try perform(
             "sync directory \(path)", path, grows: true, certain: false
         ) { (state) throws(RepositoryError) in
             state.directories[path] = Directory(durable: state.directories[path]!.names)
+            state.releaseNameless()
         }
     }
 
-    func syncFile(_ path: String) throws(RepositoryError) {
+    package func syncFile(_ path: String) throws(RepositoryError) {
         try perform(
             "sync file \(path)", path, grows: true, certain: false
         ) { (state) throws(RepositoryError) in
@@ -202,7 +250,7 @@ final class MemoryStorage: Storage {
         }
     }
 
-    func list(_ path: String) throws(RepositoryError) -> [String] {
+    package func list(_ path: String) throws(RepositoryError) -> [String] {
         try state.withLock { (state) throws(RepositoryError) in
             guard let directory = state.directories[path] else { throw Self.missing(path) }
             let below = path.isEmpty ? state.directories.keys.filter { !$0.isEmpty } : []
@@ -210,7 +258,7 @@ final class MemoryStorage: Storage {
         }
     }
 
-    func lock(_ path: String) throws(RepositoryError) -> any StorageLock {
+    package func lock(_ path: String) throws(RepositoryError) -> any StorageLock {
         let taken = state.withLock { $0.locks.insert(path).inserted }
         guard taken else {
             throw LockHolder.refusal(text: Array("pid 1 host memory since now".utf8), path: path)
@@ -218,7 +266,7 @@ final class MemoryStorage: Storage {
         return Lock(self, path)
     }
 
-    func display(_ path: String) -> String { "memory:/" + path }
+    package func display(_ path: String) -> String { "memory:/" + path }
 
     // MARK: Operations
 
