@@ -20,7 +20,8 @@ enum MigrateBenchmark {
         let report = MigrateReport(
             setting,
             note: (papers == nil ? "" : ", TLS") + (isOnDisk ? ", register on disk" : "")
-                + (options.flag("postcopy") ? ", postcopy, 2^\(setting.partitionBits)" : ""))
+                + (options.flag("postcopy") ? ", postcopy, 2^\(setting.partitionBits)" : "")
+                + (options.flag("at-once") ? ", ordered at once" : ""))
         let loads = try options.string("loads", default: "0,0,10k,100k,max").split(separator: ",")
         // Before all rows have gone: at once.
         let isAhead = options.flag("postcopy")
@@ -36,6 +37,7 @@ enum MigrateBenchmark {
                 guard let rate = try await rate(load, nodes, report) else { continue }
                 var plan = Trial.Plan(rate: rate, budget: budget, quiet: quiet)
                 plan.policy = isAhead ? .postcopy : .fail
+                plan.isAtOnce = options.flag("at-once")
                 plan.keepsTimeline = timeline != nil
                 let trial = try await Trial(plan, of: nodes)
                 // Nothing moves for as long as it takes to move all.

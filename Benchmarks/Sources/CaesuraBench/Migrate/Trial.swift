@@ -9,6 +9,8 @@ struct Trial: Sendable {
         /// What the blackout of each partition may take, at first.
         var budget: Duration
         var policy = SourceMove.Policy.fail
+        /// Whether all moves are ordered at once, and not one after the other.
+        var isAtOnce = false
         /// How long each of the phases takes in which nothing moves.
         var quiet: Duration
         var keepsTimeline = false
@@ -59,6 +61,11 @@ struct Trial: Sendable {
     private mutating func move(
         _ direction: TwoNodes.Direction, _ nodes: TwoNodes
     ) async throws {
+        if plan.isAtOnce {
+            return try await moves.moveAtOnce(
+                0..<NodeSetting.partitions, direction, of: nodes, budget: plan.budget,
+                policy: plan.policy)
+        }
         try await moves.move(
             0..<NodeSetting.partitions, direction, of: nodes, budget: plan.budget,
             policy: plan.policy, in: stretches)

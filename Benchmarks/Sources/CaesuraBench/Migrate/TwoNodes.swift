@@ -63,10 +63,27 @@ final class TwoNodes: Sendable {
         _ partition: PartitionNumber, _ direction: Direction, budget: Duration,
         policy: SourceMove.Policy = .fail
     ) async throws -> MoveEnd {
+        try await move([partition], direction, budget: budget, policy: policy)[0]
+    }
+
+    /// Orders moves of several partitions at once.
+    ///
+    /// - Returns: How each has ended.
+    func move(
+        _ partitions: [PartitionNumber], _ direction: Direction, budget: Duration,
+        policy: SourceMove.Policy = .fail
+    ) async throws -> [MoveEnd] {
         switch direction {
         case .out:
-            return try await own.service.move(
-                partition, to: NodeSetting.names.other, budget: budget, policy: policy)
+            return try await withThrowingTaskGroup { group in
+                for partition in partitions {
+                    group.addTask { [service = own.service] in
+                        try await service.move(
+                            partition, to: NodeSetting.names.other, budget: budget, policy: policy)
+                    }
+                }
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
         case .back:
             guard let address = NetworkAddress(other.address) else {
                 throw Failure("node b listens at \(other.address)")
@@ -74,14 +91,16 @@ final class TwoNodes: Sendable {
             let connection = try await NodeOperator(
                 of: NodeSetting.names.other, at: address, security: try setting.security)
             let order = MoveOrder(
-                of: [partition], to: NodeSetting.names.own, budget: budget, policy: policy)
-            var end: MoveEnd?
+                of: partitions, to: NodeSetting.names.own, budget: budget, policy: policy)
+            var ends: [MoveEnd] = []
             for try await answer in connection.answers(to: .move(order)) {
-                if case .ended(let ended) = answer { end = ended }
+                if case .ended(let end) = answer { ends.append(end) }
             }
             await connection.close()
-            guard let end else { throw Failure("node b does not say how the move has ended") }
-            return end
+            guard ends.count == partitions.count else {
+                throw Failure("node b does not say how a move has ended")
+            }
+            return ends
         }
     }
 }
@@ -91,6 +110,36 @@ struct MoveCosts: Sendable {
     var costs: [MoveCost] = []
     /// Moves that were given up, because the budget was too small.
     var givenUp = 0
+    /// How long something moved.
+    private(set) var seconds = 0.0
+
+    /// Moves all partitions, ordered at once, as `caesura migrate` does.
+    ///
+    /// Those that the budget is too small for are tried again with twice the budget.
+    mutating func moveAtOnce(
+        _ partitions: Range<Int>, _ direction: TwoNodes.Direction, of nodes: TwoNodes,
+        budget: Duration, policy: SourceMove.Policy = .fail
+    ) async throws {
+        let start = now()
+        var budget = budget
+        var rest = partitions.map(SessionNode.partition)
+        while !rest.isEmpty {
+            let ends = try await nodes.move(rest, direction, budget: budget, policy: policy)
+            rest = []
+            for end in ends {
+                switch end.outcome {
+                case .moved: costs.append(end.cost)
+                case .givenUp(let problem)
+                where problem.code == .doesNotConverge && budget < .seconds(1):
+                    rest.append(end.partition)
+                default: throw Failure("a move has ended otherwise: \(end.outcome)")
+                }
+            }
+            givenUp += rest.count
+            budget *= 2
+        }
+        seconds += Double(now() - start) / 1e9
+    }
 
     /// Moves all partitions, one after the other.
     ///
@@ -107,6 +156,7 @@ struct MoveCosts: Sendable {
                     SessionNode.partition(partition), direction, budget: budget, policy: policy)
                 if case .moved = end.outcome {
                     costs.append(end.cost)
+                    seconds += end.cost.duration / .seconds(1)
                     break
                 }
                 guard case .givenUp(let problem) = end.outcome, problem.code == .doesNotConverge,
@@ -118,7 +168,6 @@ struct MoveCosts: Sendable {
         }
     }
 
-    var seconds: Double { costs.reduce(0) { $0 + $1.duration / .seconds(1) } }
     var sentBytes: UInt64 { costs.reduce(0) { $0 + $1.sentBytes } }
     var rounds: UInt32 { costs.reduce(0) { $0 + $1.rounds } }
     var blackouts: [UInt64] { costs.map { UInt64($0.blackout / .nanoseconds(1)) } }
