@@ -24,6 +24,8 @@ struct StoreControl: ~Copyable {
     private let padding: InlineArray<16, UInt64> = InlineArray(repeating: 0)
     /// Bytes that are kept for open cuts only.
     let retained = Atomic<Int>(0)
+    /// Bytes of pages and nodes that writers have copied for cuts, since a cut was gone.
+    let copied = Atomic<Int>(0)
     /// Bytes of pages and nodes that the copies for a cut are likely to take.
     let copies = Atomic<Int>(0)
     /// The most bytes that may be kept for cuts.

@@ -3,7 +3,10 @@ import Synchronization
 /// Who frees what writers have replaced, and what is kept for open cuts.
 ///
 ///     writer ─► a partition's list ─► the thread that reclaims ─► the pool
-///                                            └─► kept, as long as a cut sees it
+///                                            └─► kept with the latest cut that sees it, and looked at
+///                                                again when that one is gone
+///
+/// So a cut that closes costs as much as what it was the latest to see, however much is kept for others.
 @safe
 final class Reclaiming: @unchecked Sendable {
     // @unchecked: `kept` is used under `lock` only.
@@ -11,12 +14,35 @@ final class Reclaiming: @unchecked Sendable {
     let lock = Lock()
     /// Whether there may be something to free that nobody has looked at.
     let isDue = Atomic(false)
-    /// What a cut still saw when it was looked at: a list through ``Retirable/next``.
-    fileprivate var kept: UnsafeMutableRawPointer?
+    /// What cuts still saw when it was looked at.
+    fileprivate var kept: [Kept] = []
 
-    fileprivate func takeKept() -> UnsafeMutableRawPointer? {
-        defer { unsafe kept = nil }
-        return unsafe kept
+    /// Blocks that are kept for a cut.
+    @safe
+    fileprivate struct Kept {
+        /// That of the cut: the latest that saw them.
+        var epoch: UInt64
+        /// A list through ``Retirable/next``.
+        var first: UnsafeMutableRawPointer?
+    }
+
+    /// Takes the lists of all cuts but some.
+    fileprivate func takeKept(butFor open: [UInt64]) -> [Kept] {
+        let gone = kept.filter { !open.contains($0.epoch) }
+        if !gone.isEmpty { kept.removeAll { !open.contains($0.epoch) } }
+        return gone
+    }
+
+    /// Keeps a block for a cut.
+    fileprivate func keep(_ block: UnsafeMutablePointer<Retirable>, for epoch: UInt64) {
+        let index =
+            kept.firstIndex { $0.epoch == epoch }
+            ?? {
+                kept.append(Kept(epoch: epoch))
+                return kept.count - 1
+            }()
+        unsafe block.pointee.next = unsafe kept[index].first
+        unsafe kept[index].first = UnsafeMutableRawPointer(block)
     }
 }
 
@@ -65,18 +91,22 @@ extension StoreCore {
 
     /// Frees what was kept for cuts, all of which are gone.
     func freeKept() {
-        var next = unsafe reclaiming.takeKept()
         var freed = FreedBlocks()
-        while let block = unsafe next {
-            unsafe next = unsafe block.assumingMemoryBound(to: Retirable.self).pointee.next
-            unsafe freed.append(block)
+        for kept in reclaiming.takeKept(butFor: []) {
+            var next = unsafe kept.first
+            while let block = unsafe next {
+                unsafe next = unsafe block.assumingMemoryBound(to: Retirable.self).pointee.next
+                unsafe freed.append(block)
+            }
         }
         pool.free(retired: freed)
     }
 
     /// Looks at everything once; whether no partition was busy.
     private func reclaimOnce() -> Bool {
-        unsafe free(reclaiming.takeKept(), areCounted: true)
+        for kept in reclaiming.takeKept(butFor: openEpochs) {
+            unsafe free(kept.first, areCounted: true)
+        }
         var busy: [LockedPartition] = []
         // Held to the end: an adoption may replace a table whose partitions are tried again.
         let tables = tables
@@ -117,14 +147,26 @@ extension StoreCore {
         reclaimWhatIsDue()
     }
 
+    /// The epochs of the cuts that are open, in ascending order.
+    private var openEpochs: [UInt64] {
+        registry.withLock { registry in
+            registry.openCuts.lazy.filter { !$0.isGone }.map(\.epoch).sorted()
+        }
+    }
+
+    /// Whether a cut of an earlier epoch is open.
+    func hasOpenCut(before epoch: UInt64) -> Bool {
+        registry.withLock { registry in
+            registry.openCuts.contains { !$0.isGone && $0.epoch < epoch }
+        }
+    }
+
     /// Frees the blocks of a list that no open cut sees and keeps the others.
     private func free(_ list: UnsafeMutableRawPointer?, areCounted: Bool) {
         guard unsafe list != nil else { return }
         // Looked up after the list was taken: a cut that opens from here on ends an epoch in which, or
         // after which, all of the list was replaced, so it sees nothing of it.
-        let open = registry.withLock { registry in
-            registry.openCuts.filter { !$0.isGone }.map(\.epoch)
-        }
+        let open = openEpochs
         var freed = FreedBlocks()
         var keptBytes = 0
         var next = unsafe list
@@ -132,9 +174,8 @@ extension StoreCore {
             let retirable = unsafe block.assumingMemoryBound(to: Retirable.self)
             unsafe next = unsafe retirable.pointee.next
             let (birth, retired) = unsafe (retirable.pointee.birth, retirable.pointee.retired)
-            if open.contains(where: { birth <= $0 && $0 < retired }) {
-                unsafe retirable.pointee.next = unsafe reclaiming.kept
-                unsafe reclaiming.kept = unsafe block
+            if let latest = open.last(where: { $0 < retired }), birth <= latest {
+                unsafe reclaiming.keep(retirable, for: latest)
                 if !areCounted { unsafe keptBytes += Retirable.byteCount(of: block) }
             } else {
                 unsafe freed.append(block)

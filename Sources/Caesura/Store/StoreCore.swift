@@ -286,9 +286,8 @@ final class StoreCore: @unchecked Sendable {
             registry.openCuts.removeAll { $0.isGone }
             protect(registry)
         }
-        let before = pool.statistics.inUse
         reclaim()
-        noteCopies(before - pool.statistics.inUse)
+        unsafe noteCopies(control.pointee.copied.exchange(0, ordering: .relaxed))
     }
 
     /// Gives up all open cuts, because they keep too much memory.
@@ -306,9 +305,13 @@ final class StoreCore: @unchecked Sendable {
 
     // MARK: What writers have replaced
 
+    /// Counts bytes that writers have replaced by copies, and that are kept for cuts only.
+    func replaced(_ byteCount: Int) {
+        unsafe control.pointee.copied.add(byteCount, ordering: .relaxed)
+        retained(byteCount)
+    }
+
     /// Counts bytes that are kept for cuts only.
-    ///
-    /// Called by writers.
     func retained(_ byteCount: Int) {
         let total = unsafe control.pointee.retained.add(byteCount, ordering: .relaxed).newValue
         if unsafe total > control.pointee.retainedLimit.load(ordering: .relaxed) { cancelCuts() }

@@ -17,7 +17,7 @@ extension Partition {
         unsafe retirable.pointee.retired = writeEpoch
         unsafe retirable.pointee.next = unsafe retiredHead
         unsafe retiredHead = unsafe base
-        unsafe store.retained(byteCount)
+        unsafe store.replaced(byteCount)
     }
 
     /// Keeps the replaced values that a cut sees, and moves the others to a list of what is to be freed
