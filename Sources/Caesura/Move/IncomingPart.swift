@@ -287,7 +287,15 @@ extension Store {
     /// Cuts that are open keep them.
     ///
     /// - Complexity: O(partitions of the part · tables) while writers of these wait, then O(pages) beside them.
-    package func remove(_ part: StorePart) { core.remove(part) }
+    package func remove(_ part: StorePart) {
+        let removal = detach(part)
+        while removal.advance() {}
+    }
+
+    /// As ``remove(_:)``, but that the memory of the rows is given back by and by.
+    ///
+    /// - Complexity: O(partitions of the part · tables) while writers of these wait, and O(pages) of logs.
+    package func detach(_ part: StorePart) -> PartRemoval { core.detach(part) }
 
     /// Prepares memory as ``prepareForCut()`` does, for a cut of which only a part is read.
     package func prepareForCut(of part: StorePart) { core.prepareForCut(share: part.share) }

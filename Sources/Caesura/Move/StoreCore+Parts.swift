@@ -178,8 +178,8 @@ extension StoreCore {
         }
     }
 
-    /// Takes the rows of a part out.
-    func remove(_ part: StorePart) {
+    /// Takes the rows of a part out; their memory is given back by and by.
+    func detach(_ part: StorePart) -> PartRemoval {
         cutting.lock()
         let (tables, logs) = (tables, part.hasLogs ? logs : [])
         for log in logs { log.trimming.lock() }
@@ -198,15 +198,11 @@ extension StoreCore {
         let emptied = logs.map { ($0, $0.detachAll()) }
         unlock(tables, part, logs)
         cutting.unlock()
-        for (table, root) in roots {
-            var list = RetiredList(epoch: epoch)
-            table.retireAll(below: root, withValues: true, into: &list)
-            giveUp(list)
-        }
         for (log, extents) in emptied {
             log.retire(extents.old, in: extents.new)
             log.trimming.unlock()
         }
+        return PartRemoval(of: roots, in: epoch, from: self)
     }
 
     // Ascending, as everybody does who takes several locks.

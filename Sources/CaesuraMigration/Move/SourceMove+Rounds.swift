@@ -173,6 +173,9 @@ extension SourceMove {
 
     var hasAgreed: Bool { audits.own != nil && audits.own == audits.others }
 
+    /// Whether the target has all of the first round, and only what was written since is still to go.
+    public var isConverging: Bool { state == .copying && hasAgreed }
+
     mutating func compareAudits(_ actions: inout [Action]) {
         guard let own = audits.own, let others = audits.others else { return }
         if own == others {

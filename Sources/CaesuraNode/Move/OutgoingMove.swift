@@ -31,6 +31,8 @@ public final class OutgoingMove {
     /// Whether the target has yet to say what it has, over a connection that is new: chunks are kept for it meanwhile.
     private var isAsking = false
     private var auditing: Auditing?
+    /// The rows that were taken out, whose memory is still to be given back.
+    package private(set) var removal: PartRemoval?
     /// Chunks of the present round that were sent and not acknowledged.
     private var kept: [[UInt8]] = []
     /// The number of chunks of the round before these.
@@ -188,7 +190,7 @@ public final class OutgoingMove {
                 } catch {
                     stop(error, now, &others)
                 }
-            case .remove: store.remove(part)
+            case .remove: removal = store.detach(part)
             case .end:
                 round = nil
                 last = nil

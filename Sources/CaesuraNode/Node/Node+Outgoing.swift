@@ -245,6 +245,7 @@ extension Node {
     ) {
         guard let move = outgoing.removeValue(forKey: number) else { return }
         let plan = move.move.machine.plan
+        if let removal = move.move.removal { removals.append(removal) }
         stage.leave(number)
         actions.append(.report(.ended(move.end(outcome, at: now))))
         switch outcome {

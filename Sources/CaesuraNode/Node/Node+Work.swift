@@ -1,3 +1,4 @@
+import Caesura
 import CaesuraMigration
 
 /// What takes a while, a piece at a time.
@@ -9,9 +10,10 @@ extension Node {
     private enum Work {
         case outgoing(UInt64)
         case incoming(PartitionNumber)
+        case removal
     }
 
-    /// Encodes a chunk, or looks at one for a digest.
+    /// Encodes a chunk, or looks at one for a digest, or gives memory back.
     ///
     /// - Complexity: O(rows of a chunk).
     /// - Returns: What is to be done, in order.
@@ -27,6 +29,12 @@ extension Node {
             if let move = incoming[partition] {
                 carryOut(move.move.work(), partition, now, &actions)
             }
+        case .removal:
+            if let index = removals.firstIndex(where: { !$0.isWaiting }),
+                !removals[index].advance()
+            {
+                removals.remove(at: index)
+            }
         case nil: break
         }
         proceedOnStage(now, &actions)
@@ -36,14 +44,17 @@ extension Node {
         return actions
     }
 
-    /// The move on the stage first, whose writers may wait; then the others in turn, and the moves into here.
+    /// The move on the stage first, whose writers may wait; then one that converges, whose deltas would else wait behind the rows
+    /// of others; then memory, which others may need; then the moves out of here in turn, and those into here.
     private func nextWork(at now: Duration) -> Work? {
         if let first = stage.first {
             if let move = outgoing[first], move.move.hasWork { return .outgoing(first) }
             return nil
         }
         let isPaced = pace.delay(at: now) != nil
-        let ready = outgoing.keys.filter { number in
+        let converging = outgoing.keys.filter { outgoing[$0]?.move.machine.isConverging ?? false }
+        if converging.isEmpty, removals.contains(where: { !$0.isWaiting }) { return .removal }
+        let ready = (converging.min().map { [$0] } ?? Array(outgoing.keys)).filter { number in
             guard let move = outgoing[number]?.move, move.hasWork else { return false }
             return !move.hasChunks || !isPaced && !isWindowFull(outgoing[number]?.link)
         }
