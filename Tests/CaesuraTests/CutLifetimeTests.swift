@@ -155,6 +155,46 @@ import Testing
         #expect(store.memoryUse.inUse == inUse)
     }
 
+    /// What several cuts see is kept with one of them, and goes over to another when that closes.
+    @Test func `cuts that close in any order keep what they see and nothing else`() throws {
+        for order in Self.permutations(of: Array(0..<4)) {
+            let store = SnapshotTests.store(1)
+            let table = try store.table("sample", key: UInt64.self, row: SampleRow.self)
+            for key in 0..<400 as Range<UInt64> { table[key] = SnapshotTests.row(key) }
+            let inUse = store.memoryUse.inUse
+            var cuts: [(cut: Cut, bytes: [UInt8])] = []
+            for round in 0..<4 as Range<UInt64> {
+                let cut = store.cut()
+                cuts.append((cut, try cut.write(to: ByteArraySink()).bytes))
+                // Each page in some rounds, so that some are seen by one cut and some by several.
+                for key in 0..<400 as Range<UInt64>
+                where key.hash(with: store.hashKey) >> 62 != round {
+                    table.update(key) { $0.visits += 1 }
+                }
+            }
+            var retained = store.memoryUse.retained
+            for (count, index) in order.enumerated() {
+                cuts[index].cut.close()
+                #expect(store.memoryUse.retained < retained, "\(order), \(count)")
+                retained = store.memoryUse.retained
+                for other in order[(count + 1)...] {
+                    #expect(
+                        try cuts[other].cut.write(to: ByteArraySink()).bytes == cuts[other].bytes,
+                        "\(order), \(other)")
+                }
+            }
+            #expect(retained == 0)
+            #expect(store.memoryUse.inUse == inUse)
+        }
+    }
+
+    private static func permutations(of items: [Int]) -> [[Int]] {
+        if items.isEmpty { return [[]] }
+        return items.flatMap { item in
+            permutations(of: items.filter { $0 != item }).map { [item] + $0 }
+        }
+    }
+
     @Test func `a transaction changes no row inside a closure on another`() async throws {
         await #expect(processExitsWith: .failure) {
             let store = Store()

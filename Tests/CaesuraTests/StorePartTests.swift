@@ -240,6 +240,43 @@ struct StorePartTests {
         #expect(copy.cell.value == target.cell.value)
     }
 
+    @Test func `rows that were taken out are given back once no cut sees them`() throws {
+        var random = Random(state: 6)
+        let node = try Node(bits: 3)
+        let empty = node.store.memoryUse.inUse
+        node.write(6_000, keys: 2_000, &random)
+        let cut = node.store.cut()
+        let bytes = try cut.write(to: ByteArraySink()).bytes
+        let removal = node.store.detach(.rows(.all))
+        #expect(node.rich.count + node.samples.count == 0)
+        let later = node.store.cut()
+        #expect(removal.isWaiting)
+        #expect(try cut.write(to: ByteArraySink()).bytes == bytes)
+        let before = node.store.memoryUse.inUse
+        cut.close()
+        #expect(node.store.memoryUse.inUse == before, "whoever closes the cut has no work with it")
+        // A later cut sees none of them.
+        #expect(!removal.isWaiting)
+        while removal.advance() {}
+        later.close()
+        #expect(node.store.memoryUse.inUse == empty)
+        #expect(node.store.memoryUse.retained == 0)
+    }
+
+    @Test func `rows that nobody gives back go with their removal, as far as cuts let them`() throws
+    {
+        var random = Random(state: 7)
+        let node = try Node(bits: 3)
+        let empty = node.store.memoryUse.inUse
+        node.write(3_000, keys: 1_000, &random)
+        let cut = node.store.cut()
+        let bytes = try cut.write(to: ByteArraySink()).bytes
+        _ = node.store.detach(.rows(.all))
+        #expect(try cut.write(to: ByteArraySink()).bytes == bytes)
+        cut.close()
+        #expect(node.store.memoryUse.inUse == empty)
+    }
+
     @Test func `a part that is dropped gives its memory back`() throws {
         var random = Random(state: 5)
         let (source, target) = try (Node(bits: 3), Node(bits: 3))

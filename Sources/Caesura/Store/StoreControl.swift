@@ -26,8 +26,6 @@ struct StoreControl: ~Copyable {
     let retained = Atomic<Int>(0)
     /// Bytes of pages and nodes that writers have copied for cuts, since a cut was gone.
     let copied = Atomic<Int>(0)
-    /// Bytes of pages and nodes that the copies for a cut are likely to take.
-    let copies = Atomic<Int>(0)
     /// The most bytes that may be kept for cuts.
     let retainedLimit: Atomic<Int>
 

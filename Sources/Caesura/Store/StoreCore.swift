@@ -10,6 +10,8 @@ final class StoreCore: @unchecked Sendable {
     /// The memory of pages; a store of incoming rows shares that of the store that is to have them.
     let pool: PagePool
     private let created = ContinuousClock.now
+    /// What the copies for a cut are likely to take.
+    private let copies = Guarded(Copies())
     var hashKey: HashKey { unsafe control.pointee.hashKey }
     let partitionBits: Int
     let control: UnsafeMutablePointer<StoreControl>
@@ -257,8 +259,8 @@ final class StoreCore: @unchecked Sendable {
     ///
     /// - Parameter share: How much of the state is read from it.
     func prepareForCut(share: Double = 1) {
-        let copies = unsafe control.pointee.copies.load(ordering: .relaxed)
-        pool.prepare(forCopies: copies > 0 ? copies + copies / 4 : likelyCopies(share))
+        let noted = copies.withLock { $0.byteCount }
+        pool.prepare(forCopies: noted > 0 ? noted + noted / 4 : likelyCopies(share))
     }
 
     /// What the copies for a first cut may take: as if each write met another page, at the rate of writes so
@@ -271,11 +273,29 @@ final class StoreCore: @unchecked Sendable {
         return Int(min(copied, Double(inUse / 2)))
     }
 
-    /// Notes the bytes that the copies made for a cut took; what earlier ones took fades by quarters.
+    /// Notes the bytes that the copies made for a cut took; what earlier ones took fades by a quarter a second.
+    ///
+    /// By time, for of several cuts that follow each other closely, as those of a move do, most are open only a moment.
     private func noteCopies(_ byteCount: Int) {
-        let earlier = unsafe control.pointee.copies.load(ordering: .relaxed)
-        let faded = earlier - (earlier - byteCount) / 4
-        unsafe control.pointee.copies.store(max(byteCount, faded), ordering: .relaxed)
+        copies.withLock { copies in
+            let now = ContinuousClock.now
+            while copies.byteCount > byteCount, now - copies.faded >= Copies.fading {
+                copies.byteCount -= max(1, copies.byteCount / 4)
+                copies.faded += Copies.fading
+            }
+            if byteCount >= copies.byteCount {
+                copies.byteCount = byteCount
+                copies.faded = now
+            }
+        }
+    }
+
+    /// What copies for a cut have taken.
+    private struct Copies {
+        var byteCount = 0
+        /// Since when it has not faded.
+        var faded = ContinuousClock.now
+        static let fading = Duration.seconds(1)
     }
 
     /// Forgets the cuts that are gone and frees what only they saw.
