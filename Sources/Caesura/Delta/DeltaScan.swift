@@ -18,8 +18,9 @@ struct DeltaScan: ~Copyable {
     private let target: FrozenTable
     /// What is stamped with a later epoch than the base's was written after it.
     private let baseEpoch: UInt64
-    /// Whether stamps say so in the present partition: not if its rows came from elsewhere after the base, with stamps of
-    /// their own. All of it is compared then.
+    /// Whether stamps say so in the present partition.
+    ///
+    /// Not if its rows came from elsewhere after the base, with stamps of their own: all of it is compared then.
     private var hasStamps = true
     private let comparer: RowComparer
     private var weigher: RowWeigher

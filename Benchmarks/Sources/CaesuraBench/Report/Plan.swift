@@ -109,6 +109,8 @@ struct Plan {
             Self.bench("migrate" + $0 + rows + trial)
         }
         runs += [
+            Self.bench("migrate --at-once --budget 20000 --loads 0,0" + rows),
+            Self.bench("migrate --postcopy --loads 10k,100k" + rows),
             Self.bench("migrate-cut" + (quick ? " --rows 1M" : "")),
             Self.bench("stop-copy-start" + rows),
             Self.bench("transport --chunks \(quick ? 200 : 2_000)"),
