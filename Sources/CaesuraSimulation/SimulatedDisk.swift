@@ -44,7 +44,7 @@ final class SimulatedDisk {
     }
 
     /// Makes room once it is time.
-    private func settle(at now: Duration) {
+    private func makeRoom(at now: Duration) {
         if now >= fullUntil { storage.refill() }
     }
 
@@ -52,7 +52,7 @@ final class SimulatedDisk {
     ///
     /// - Throws: A `RepositoryError`; what is not as it must be.
     func restore(into store: Store, at now: Duration) throws -> Repository {
-        settle(at: now)
+        makeRoom(at: now)
         let storage = storage
         let (repository, epoch) = try OwnThread.wait {
             () throws(RepositoryError) -> (Repository, UInt64) in
@@ -78,7 +78,7 @@ final class SimulatedDisk {
 
     /// Makes a cut durable.
     func save(_ checkpoint: SimulatedCheckpoint, at now: Duration) throws {
-        settle(at: now)
+        makeRoom(at: now)
         try write(checkpoint)
         promised = (checkpoint.epoch, promised.newest)
         digests = digests.filter { $0.key >= promised.before }
