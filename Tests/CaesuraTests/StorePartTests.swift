@@ -95,6 +95,14 @@ struct StorePartTests {
         #expect(incoming.state?.digest == round.totals.digest)
     }
 
+    /// Moves a part in one round.
+    static func move(_ part: StorePart, from source: Node, to target: Node) throws {
+        let incoming = try IncomingPart(part, into: target.store)
+        try send(try OutgoingRound(of: part, at: source.store.cut()), to: incoming)
+        source.store.remove(part)
+        try incoming.adopt()
+    }
+
     static func digest(_ part: StorePart, _ cut: Cut) throws -> ContentDigest {
         let digest = try ContentDigest(of: part, at: cut, in: Set(cut.regions.map(\.name)))
         while try digest.advance() {}
@@ -161,20 +169,14 @@ struct StorePartTests {
         let part = StorePart.rows(HashRange(partition: 2, bits: 2))
         here.write(3_000, keys: 400, &random)
         let followed = try FollowedTable(here.store, here.rich)
-        func move(_ from: Node, _ to: Node) throws {
-            let incoming = try IncomingPart(part, into: to.store)
-            try Self.send(try OutgoingRound(of: part, at: from.store.cut()), to: incoming)
-            from.store.remove(part)
-            try incoming.adopt()
-        }
         let rows = here.rows(of: .all, keys: 400)
-        try move(here, there)
+        try Self.move(part, from: here, to: there)
         let stayed = here.rows(of: .all, keys: 400)
         let gone = rows.filter { stayed[$0.key] == nil }
         #expect(there.rows(of: .all, keys: 400) == gone)
         there.write(20, keys: 400, in: part, &random)
         let changed = there.rows(of: part, keys: 400)
-        try move(there, here)
+        try Self.move(part, from: there, to: here)
         #expect(here.rows(of: part, keys: 400) == changed)
         let delta = try followed.delta()
         try followed.apply(delta)
@@ -192,15 +194,9 @@ struct StorePartTests {
         let part = StorePart.rows(.all)
         for number in 0..<60 as Range<UInt64> { here.rich[number] = RichRow(count: 7) }
         let followed = try FollowedTable(here.store, here.rich)
-        func move(_ from: Node, _ to: Node) throws {
-            let incoming = try IncomingPart(part, into: to.store)
-            try Self.send(try OutgoingRound(of: part, at: from.store.cut()), to: incoming)
-            from.store.remove(part)
-            try incoming.adopt()
-        }
-        try move(here, there)
+        try Self.move(part, from: here, to: there)
         there.rich.update(18) { $0.count = 100 }
-        try move(there, here)
+        try Self.move(part, from: there, to: here)
         try followed.apply(followed.delta())
         #expect(try followed.copied[18]?.count == 100)
         try followed.expectSameSnapshots()
