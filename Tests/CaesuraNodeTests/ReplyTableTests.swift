@@ -172,13 +172,13 @@ struct ReplyTableTests {
         }
         let part = StorePart.rows(ranges[2])
         let incoming = try IncomingPart(part, into: target.store)
-        let first = try OutgoingRound(of: part, at: source.store.cut())
+        let first = try OutgoingRound(of: part, in: source.store)
         try Self.send(first, to: incoming)
         // A second write of some, which goes as a delta.
         for client in clients where client % 2 == 0 {
             source.deposit(1, to: accounts(of: client)[2], by: client, 2, in: ranges[2])
         }
-        try Self.send(try OutgoingRound(after: first, at: source.store.cut()), to: incoming)
+        try Self.send(try OutgoingRound(after: first), to: incoming)
         try incoming.adopt()
         source.store.remove(part)
         #expect(target.replies.replies.count == clients.count)

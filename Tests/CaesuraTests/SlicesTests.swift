@@ -26,14 +26,14 @@ struct SlicesTests {
             source = try Node(bits: bits, epochs: .random(in: 0...40, using: &random))
             target = try Node(bits: bits, epochs: .random(in: 0...40, using: &random))
             source.write(rows, keys: keys, &random)
-            first = try OutgoingRound(of: part, at: source.store.cut())
+            first = try OutgoingRound(of: part, in: source.store)
             incoming = try IncomingPart(part, into: target.store)
             try StorePartTests.send(first, to: incoming)
             source.write(changes, keys: keys, in: part, &random)
         }
 
         func begin(bits: Int) throws -> OutgoingSlices {
-            let last = try OutgoingSlices(after: first, at: source.store.cut(), bits: bits)
+            let last = try OutgoingSlices(after: first, bits: bits)
             try incoming.beginRound(at: last.epoch, from: last.baseEpoch, last.baseDigest)
             return last
         }

@@ -47,10 +47,10 @@ struct StorePartConcurrencyTests {
                 defer { isDone.store(true, ordering: .releasing) }
                 for _ in 0..<30 {
                     let incoming = try IncomingPart(part, into: node.store)
-                    let first = try OutgoingRound(of: part, at: source.store.cut())
+                    let first = try OutgoingRound(of: part, in: source.store)
                     try StorePartTests.send(first, to: incoming)
                     source.rich.update(inside[0]) { $0.count += 1 }
-                    let second = try OutgoingRound(after: first, at: source.store.cut())
+                    let second = try OutgoingRound(after: first)
                     try StorePartTests.send(second, to: incoming)
                     try incoming.adopt()
                     try unsafe followed.apply(followed.delta())

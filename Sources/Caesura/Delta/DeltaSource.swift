@@ -107,6 +107,7 @@ public final class DeltaSource: Sendable {
     ) throws(StoreError) {
         precondition(base.store === target.store, "cuts of two stores")
         precondition(base.epoch < target.epoch, "a base after its target")
+        precondition(base.sees(part) && target.sees(part), "a cut of another part")
         self.base = base
         self.target = target
         self.baseEpoch = baseEpoch ?? base.epoch.rawValue

@@ -297,6 +297,13 @@ extension Store {
     /// - Complexity: O(partitions of the part · tables) while writers of these wait, and O(pages) of logs.
     package func detach(_ part: StorePart) -> PartRemoval { core.detach(part) }
 
+    /// Freezes a part of the state as it is now and goes on in a new epoch, as ``cut()`` does.
+    ///
+    /// Only the part can be read from it. If that is rows, writers of all others copy nothing for it.
+    ///
+    /// - Complexity: O(partitions of the part · tables), and O(logs).
+    package func cut(of part: StorePart) -> Cut { core.cut(of: part) }
+
     /// Prepares memory as ``prepareForCut()`` does, for a cut of which only a part is read.
     package func prepareForCut(of part: StorePart) { core.prepareForCut(share: part.share) }
 

@@ -3,16 +3,16 @@ package import CaesuraFormat
 /// One round of a part that moves, as chunks: a snapshot, or what changed since the round before (`docs/MIGRATION.md`
 /// section 4, "Rounds").
 ///
-///     let first = try OutgoingRound(of: part, at: store.cut())
+///     let first = try OutgoingRound(of: part, in: store)
 ///     while let chunk = try first.next() { send(chunk) }
-///     let second = try OutgoingRound(after: first, at: store.cut())
+///     let second = try OutgoingRound(after: first)
 ///
 /// A snapshot begins with its metadata chunk, and every round ends with its end chunk. One thread at a time uses it; no
 /// lock is held. Memory: the chunks of one job, and the columns of one chunk.
 package final class OutgoingRound {
     /// The part.
     package let part: StorePart
-    /// The cut that the round leads to; open as long as the round is not closed.
+    /// The cut of the part that the round leads to; open as long as somebody holds it.
     package let cut: Cut
     /// The epoch that the round builds on; 0 in a snapshot.
     package let baseEpoch: UInt64
@@ -40,13 +40,14 @@ package final class OutgoingRound {
     /// The epoch of the cut.
     package var epoch: UInt64 { cut.epoch.rawValue }
 
-    /// Begins a snapshot of a part.
+    /// Begins a snapshot of a part, as it is now.
     ///
     /// - Parameter audited: The regions of which ``contentDigest(of:)`` will be asked for.
     /// - Throws: When a schema is one that cannot be written.
     package init(
-        of part: StorePart, at cut: Cut, auditing audited: Set<String> = []
+        of part: StorePart, in store: Store, auditing audited: Set<String> = []
     ) throws(FormatError) {
+        let cut = store.cut(of: part)
         let source = try SnapshotSource(cut, of: part)
         self.source = .snapshot(source, SnapshotSource.Worker(for: source))
         content = (audited, ContentChecksum())
@@ -62,11 +63,12 @@ package final class OutgoingRound {
         unsafe pending.append([UInt8](encoder.bytes))
     }
 
-    /// Begins a delta from what an earlier round, whose cut is still open, led to.
+    /// Begins a delta from what an earlier round led to, to how the part is now.
     ///
     /// - Throws: `noDelta`: the move has to begin anew.
-    package init(after base: OutgoingRound, at cut: Cut) throws(StoreError) {
+    package init(after base: OutgoingRound) throws(StoreError) {
         precondition(base.hasEnded, "a round builds on one that has ended")
+        let cut = base.cut.store.cut(of: base.part)
         let source = try DeltaSource(
             from: base.cut, to: cut, of: base.part, baseDigest: base.totals.digest)
         self.source = .delta(source, DeltaSource.Worker(for: source))

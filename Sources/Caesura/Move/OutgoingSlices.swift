@@ -3,7 +3,7 @@ package import CaesuraFormat
 /// The last round of a part that its new owner takes over slice by slice, in the order in which slices are asked for
 /// (`docs/MIGRATION.md` section 4, "Postcopy").
 ///
-///     let last = try OutgoingSlices(after: round, at: store.cut(), bits: 6)
+///     let last = try OutgoingSlices(after: round, bits: 6)
 ///     send(last.slices)                          // what is missing; all else the new owner has
 ///     last.demand(slice)                         // as often as somebody waits for one
 ///     while let item = try last.next() { … }     // the chunks of a slice, its end, those of the next one, …; then the end chunk
@@ -18,7 +18,7 @@ package final class OutgoingSlices {
         case sliceEnd(HashRange)
     }
 
-    /// The cut that the round leads to; open as long as this is there.
+    /// The cut of the part that the round leads to; open as long as somebody holds it.
     package let cut: Cut
     /// The epoch that the round builds on.
     package let baseEpoch: UInt64
@@ -51,22 +51,23 @@ package final class OutgoingSlices {
     /// The epoch of the cut.
     package var epoch: UInt64 { cut.epoch.rawValue }
 
-    /// Begins a delta from what an earlier round, whose cut is still open, led to.
+    /// Begins a delta from what an earlier round led to, to how the part is now.
     ///
     /// - Parameters:
     ///   - base: A round of rows of tables that has ended.
-    ///   - cut: A later cut of the same store.
     ///   - bits: A slice has all hashes that share so many top bits: no more than the store's partitions share.
     /// - Complexity: O(tables · partitions of the part).
     /// - Throws: `noDelta`.
     package init(
-        after base: OutgoingRound, at cut: Cut, bits: Int
+        after base: OutgoingRound, bits: Int
     ) throws(StoreError) {
         precondition(base.hasEnded, "a round builds on one that has ended")
         let part = base.part.range
         precondition(
-            base.part == .rows(part) && (part.prefixBits...cut.store.partitionBits).contains(bits),
+            base.part == .rows(part)
+                && (part.prefixBits...base.cut.store.partitionBits).contains(bits),
             "slices are of rows, and consist of whole partitions")
+        let cut = base.cut.store.cut(of: base.part)
         let source = try DeltaSource(
             from: base.cut, to: cut, of: base.part, baseDigest: base.totals.digest)
         self.base = base

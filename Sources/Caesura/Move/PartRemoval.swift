@@ -1,11 +1,13 @@
 /// Rows that were taken out of a store, whose memory is given back a few hundred pages at a time.
 ///
-///     let removal = store.detach(part)                            // now the rows are gone
-///     if !removal.isWaiting { while removal.advance() {} }        // when there is time
+///     let removal = store.detach(part)      // now the rows are gone
+///     while removal.advance() {}            // when there is time
 ///
-/// What is left when it goes is given back then. One thread at a time uses it.
+/// What open cuts see is kept for these, and goes with them. What is left when it goes is given back then. One thread at a
+/// time uses it.
 package final class PartRemoval {
     private let store: StoreCore
+    private let part: StorePart
     /// The epoch in which they were taken out.
     private let epoch: UInt64
     /// Pages, and nodes with all below them, that are still in memory.
@@ -15,9 +17,10 @@ package final class PartRemoval {
     private static let pagesPerStep = 256
 
     init(
-        of roots: [(table: TableCore, root: DirectoryEntry)], in epoch: UInt64,
-        from store: StoreCore
+        of part: StorePart, _ roots: [(table: TableCore, root: DirectoryEntry)],
+        in epoch: UInt64, from store: StoreCore
     ) {
+        self.part = part
         rest = roots.map { ($0.table, $0.root) }
         self.epoch = epoch
         self.store = store
@@ -25,12 +28,7 @@ package final class PartRemoval {
 
     deinit { while advance() {} }
 
-    /// Whether a cut is open that sees the rows.
-    ///
-    /// Whoever waits for it to go saves who closes it the giving back of them all.
-    package var isWaiting: Bool { store.hasOpenCut(before: epoch) }
-
-    /// Gives the memory of the next pages back, but for those that open cuts see, which go with these.
+    /// Gives the memory of the next pages back.
     ///
     /// - Returns: Whether there are more.
     package func advance() -> Bool {
@@ -45,7 +43,7 @@ package final class PartRemoval {
             }
             count += 1
         }
-        store.giveUp(list)
+        store.giveUp(list, of: part)
         return !rest.isEmpty
     }
 }

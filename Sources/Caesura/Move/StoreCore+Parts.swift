@@ -83,7 +83,7 @@ extension StoreCore {
         for (table, root, epoch) in replaced {
             var list = RetiredList(epoch: epoch)
             table.retireAll(below: root, withValues: true, into: &list)
-            giveUp(list)
+            giveUp(list, of: part)
         }
         for (log, old, new) in emptied {
             log.trimming.withLock { log.retire(old, in: new) }
@@ -202,7 +202,7 @@ extension StoreCore {
             log.retire(extents.old, in: extents.new)
             log.trimming.unlock()
         }
-        return PartRemoval(of: roots, in: epoch, from: self)
+        return PartRemoval(of: part, roots, in: epoch, from: self)
     }
 
     // Ascending, as everybody does who takes several locks.

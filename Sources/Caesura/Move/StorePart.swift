@@ -9,6 +9,13 @@ public enum StorePart: Hashable, Sendable {
     /// All logs and cells.
     case logsAndCells
 
+    /// What one partition of a table, or of the table that a cell is, belongs to and nothing outside it overlaps.
+    init(partition: Int, of table: TableCore) {
+        self =
+            table.schema.kind == .cell
+            ? .logsAndCells : .rows(HashRange(partition: partition, bits: table.partitionBits))
+    }
+
     /// The partitions of a table, or of the table that a cell is, that belong to the part.
     func partitions(of table: TableCore) -> Range<Int> {
         let all = 0..<table.partitionCount
@@ -33,6 +40,16 @@ public enum StorePart: Hashable, Sendable {
             1 / Double(UInt64(1) << range.prefixBits)
         } else {
             1
+        }
+    }
+
+    /// Whether something may be of both.
+    func overlaps(_ other: StorePart) -> Bool {
+        switch (self, other) {
+        case (.rows(let range), .rows(let other)):
+            range.contains(other) || other.contains(range)
+        case (.rows, .logsAndCells), (.logsAndCells, .rows): false
+        default: true
         }
     }
 

@@ -139,6 +139,7 @@ extension Cut {
     }
 
     private func frozen<Row: SchemaStruct>(_ log: Log<Row>) throws(StoreError) -> FrozenLog {
+        requireAll()
         guard let frozen = logs.first(where: { $0.log === log.core }) else {
             throw StoreError(
                 .unknownRegion, "the cut is older than the log, or of another store",

@@ -181,7 +181,8 @@ extension Cut {
 
     /// Whether something was written in this epoch of the store or later.
     package func isWritten(since epoch: UInt64) -> Bool {
-        tables.contains { table in table.roots.contains { $0.epoch >= epoch } }
+        requireAll()
+        return tables.contains { table in table.roots.contains { $0.epoch >= epoch } }
             || logs.contains { $0.extent.epoch >= epoch }
     }
 

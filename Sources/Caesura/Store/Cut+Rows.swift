@@ -79,6 +79,7 @@ extension Cut {
     }
 
     private func frozen(_ table: TableCore) throws(StoreError) -> FrozenTable {
+        requireAll()
         guard let frozen = tables.first(where: { $0.table === table }) else {
             throw StoreError(
                 .unknownRegion, "the cut is older than the region, or of another store",

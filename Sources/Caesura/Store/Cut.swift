@@ -42,12 +42,16 @@ public final class Cut: Sendable {
         if access.close() { store.forgetGoneCuts() }
     }
 
+    /// What the cut sees: everything, or the rows of a range; of other partitions it has no roots.
+    var part: StorePart { access.part }
+
     /// Whether the cut was given up because it kept too much memory.
     public var isCancelled: Bool { access.isCancelled }
 
     /// The number of rows of a region at the cut.
     public func rowCount(of region: String) -> Int? {
-        tables.first { $0.table.schema.name.utf8Equals(region) }?.rowCount
+        requireAll()
+        return tables.first { $0.table.schema.name.utf8Equals(region) }?.rowCount
             ?? logs.first { $0.log.schema.name.utf8Equals(region) }?.extent.count
     }
 
@@ -73,6 +77,20 @@ public final class Cut: Sendable {
         try read(body, cancelled: { $0 })
     }
 
+    /// Whether the cut sees all of a part.
+    func sees(_ part: StorePart) -> Bool {
+        switch (self.part, part) {
+        case (.all, _): true
+        case (.rows(let range), .rows(let part)): range.contains(part)
+        default: false
+        }
+    }
+
+    /// Whoever reads all of the cut must have one that sees all.
+    func requireAll() {
+        precondition(part == .all, "a cut of a part is read by what reads that part")
+    }
+
     private var refusal: StoreError {
         access.isClosed
             ? StoreError(.cutClosed, "it was closed before it was read to the end", epoch: epoch)
@@ -88,9 +106,9 @@ struct FrozenTable: @unchecked Sendable {
     // @unchecked: the pages below `roots` do not change while the cut is open.
 
     let table: TableCore
-    /// The partitions' directories.
+    /// The partitions' directories; empty where the cut does not see the partition.
     private(set) var roots: [DirectoryEntry] = []
-    /// The partitions' numbers of rows.
+    /// The partitions' numbers of rows; 0 where the cut does not see the partition.
     private(set) var rowCounts: [Int] = []
 
     init(table: TableCore) {
@@ -102,9 +120,15 @@ struct FrozenTable: @unchecked Sendable {
     /// The table's number of rows.
     var rowCount: Int { rowCounts.reduce(0, +) }
 
-    /// Takes the partitions' roots as of the end of `epoch`, passing through each lock once.
-    mutating func freeze(at epoch: UInt64) {
+    /// Takes the roots of a part's partitions as of the end of `epoch`, passing through each lock once.
+    mutating func freeze(_ part: StorePart, at epoch: UInt64) {
+        let seen = part.partitions(of: table)
         for index in 0..<table.partitionCount {
+            guard seen.contains(index) else {
+                roots.append(DirectoryEntry(emptyAtDepth: table.partitionBits))
+                rowCounts.append(0)
+                continue
+            }
             let partition = unsafe table.partition(index)
             unsafe partition.lock()
             let (root, rowCount) = unsafe partition.pointee.frozen(at: epoch)

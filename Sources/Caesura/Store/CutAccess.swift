@@ -10,13 +10,18 @@ import Synchronization
 /// gone: writers stop copying for it.
 final class CutAccess: Sendable {
     let epoch: UInt64
+    /// What the cut sees: everything, or rows.
+    let part: StorePart
     private let state = Atomic<Int>(0)
 
     private static let cancelled = 1
     private static let closed = 2
     private static let reader = 4
 
-    init(epoch: UInt64) { self.epoch = epoch }
+    init(epoch: UInt64, part: StorePart) {
+        self.epoch = epoch
+        self.part = part
+    }
 
     private static func isGone(_ state: Int) -> Bool { state != 0 && state < reader }
 

@@ -10,9 +10,7 @@ public import Synchronization
 struct StoreControl: ~Copyable {
     /// The present epoch: what writes are stamped with.
     @usableFromInline let epoch = Atomic<UInt64>(1)
-    /// The latest epoch that an open cut sees, or 0.
-    ///
-    /// What was last written at or before it is copied before it is written again.
+    /// The latest epoch that an open cut of everything sees, or 0: ``Partition/protectedEpoch``.
     @usableFromInline let protected = Atomic<UInt64>(0)
     @usableFromInline let k0: Atomic<UInt64>
     @usableFromInline let k1: Atomic<UInt64>

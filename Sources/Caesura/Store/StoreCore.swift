@@ -38,6 +38,7 @@ final class StoreCore: @unchecked Sendable {
         /// Tables, and cells, which are tables of one row.
         var tables: [TableCore] = []
         var logs: [LogCore] = []
+        /// In the order of their epochs.
         var openCuts: [CutAccess] = []
     }
 
@@ -227,8 +228,10 @@ final class StoreCore: @unchecked Sendable {
 
     // MARK: Cuts
 
-    /// Ends the present epoch and freezes it.
-    func cut() -> Cut {
+    /// Ends the present epoch and freezes what a part of the state was then.
+    ///
+    /// A cut of rows costs only the writers of these copies. One of logs and cells is one of everything.
+    func cut(of part: StorePart = .all) -> Cut {
         // A cancelled cut whose holder has not noticed yet must not cost this one its life.
         if isOverLimit || reclaiming.isDue.load(ordering: .relaxed) { forgetGoneCuts() }
         return cutting.withLock {
@@ -237,17 +240,18 @@ final class StoreCore: @unchecked Sendable {
             var frozenLogs: [FrozenLog] = []
             frozenLogs.reserveCapacity(logs.count)
             let epoch = unsafe control.pointee.epoch.load(ordering: .relaxed)
-            let access = CutAccess(epoch: epoch)
+            let seen = part.hasLogs ? .all : part
+            let access = CutAccess(epoch: epoch, part: seen)
             registry.withLock { registry in
                 registry.openCuts.append(access)
-                protect(registry)
+                protect(seen, for: registry)
             }
             let start = ContinuousClock.now
             // From here on writers stamp the next epoch. One that has the lock of its partition may still
             // be writing in this epoch; passing through each lock once waits for those, and only for
             // those, on this thread.
             unsafe control.pointee.epoch.store(epoch + 1, ordering: .sequentiallyConsistent)
-            for index in tables.indices { tables[index].freeze(at: epoch) }
+            for index in tables.indices { tables[index].freeze(seen, at: epoch) }
             for log in logs { frozenLogs.append(FrozenLog(log, at: epoch)) }
             let pause = ContinuousClock.now - start
             return Cut(
@@ -303,8 +307,9 @@ final class StoreCore: @unchecked Sendable {
     /// The work of whoever held the cut, or was its last reader; never a writer's.
     func forgetGoneCuts() {
         registry.withLock { registry in
-            registry.openCuts.removeAll { $0.isGone }
-            protect(registry)
+            let gone = registry.openCuts.filter(\.isGone)
+            registry.openCuts.removeAll { cut in gone.contains { $0 === cut } }
+            for cut in gone { protect(cut.part, for: registry) }
         }
         reclaim()
         unsafe noteCopies(control.pointee.copied.exchange(0, ordering: .relaxed))
@@ -314,13 +319,27 @@ final class StoreCore: @unchecked Sendable {
     private func cancelCuts() {
         registry.withLock { registry in
             for access in registry.openCuts { access.cancel() }
-            protect(registry)
+            for access in registry.openCuts { protect(access.part, for: registry) }
         }
     }
 
-    private func protect(_ registry: Registry) {
-        let latest = registry.openCuts.lazy.filter { !$0.isGone }.map(\.epoch).max() ?? 0
-        unsafe control.pointee.protected.store(latest, ordering: .releasing)
+    /// Tells the writers of a part, in which a cut has come or gone, what they must not change.
+    private func protect(_ part: StorePart, for registry: Registry) {
+        func latest(where sees: (StorePart) -> Bool) -> UInt64 {
+            registry.openCuts.last { !$0.isGone && sees($0.part) }?.epoch ?? 0
+        }
+        guard case .rows = part else {
+            let epoch = latest { $0 == .all }
+            return unsafe control.pointee.protected.store(epoch, ordering: .releasing)
+        }
+        for table in registry.tables {
+            for index in part.partitions(of: table) {
+                let epoch = latest {
+                    $0 != .all && $0.partitions(of: table).contains(index)
+                }
+                unsafe table.partition(index).pointee.protected.store(epoch, ordering: .releasing)
+            }
+        }
     }
 
     // MARK: What writers have replaced

@@ -2,10 +2,19 @@ import Synchronization
 
 /// Keeping what writers replace for the cuts that see it.
 extension Partition {
+    /// The latest epoch that an open cut sees which has this partition, or 0.
+    ///
+    /// What was last written at or before it is copied before it is written again.
+    var protectedEpoch: UInt64 {
+        unsafe max(
+            control.pointee.protected.load(ordering: .acquiring),
+            protected.load(ordering: .acquiring))
+    }
+
     /// Frees a page or node that this writer has replaced, or keeps it for the cuts that see it.
     mutating func giveUp(_ base: UnsafeMutableRawPointer, _ byteCount: Int) {
         let birth = unsafe base.assumingMemoryBound(to: Retirable.self).pointee.birth
-        if unsafe birth <= control.pointee.protected.load(ordering: .acquiring) {
+        if birth <= protectedEpoch {
             unsafe retireBlock(base, byteCount)
         } else {
             unsafe pool.free(base, byteCount: byteCount)
@@ -23,7 +32,7 @@ extension Partition {
     /// Keeps the replaced values that a cut sees, and moves the others to a list of what is to be freed
     /// once the lock is given back.
     mutating func settleReplacedValues(freeing list: inout LargeValueList) {
-        let protected = unsafe control.pointee.protected.load(ordering: .acquiring)
+        let protected = protectedEpoch
         while let value = replacedValues.pop() {
             if unsafe value.header.pointee.retirable.birth <= protected {
                 unsafe retireBlock(value.base, value.footprint)

@@ -27,6 +27,8 @@ struct Partition: ~Copyable {
     @usableFromInline var rowCount = 0
     var frozenRoot: DirectoryEntry
     var frozenRowCount = 0
+    /// The latest epoch that an open cut of a part sees which has this partition, or 0.
+    let protected = Atomic<UInt64>(0)
     /// The epoch in which rows with stamps of another store came last, or 0.
     var lastAdoption: UInt64 = 0
     /// Replaced pages, nodes and values that a cut may still see: a list through ``Retirable``.
@@ -86,7 +88,7 @@ struct Partition: ~Copyable {
         for hash: UInt64
     ) -> (entries: UnsafeMutablePointer<DirectoryEntry>, range: Range<Int>) {
         let epoch = writeEpoch
-        let protected = unsafe control.pointee.protected.load(ordering: .acquiring)
+        let protected = protectedEpoch
         if root.epoch != epoch {
             frozenRoot = root
             frozenRowCount = rowCount

@@ -93,6 +93,7 @@ public final class SnapshotSource: Sendable {
         _ cut: Cut, as epoch: UInt64? = nil, of part: StorePart = .all,
         compression: Compression = .none, keeping kept: [String: Range<UInt64>] = [:]
     ) throws(FormatError) {
+        precondition(cut.sees(part), "a cut of another part")
         self.cut = cut
         self.kept = kept
         self.part = part

@@ -31,8 +31,8 @@ public final class OutgoingMove {
     /// Whether the target has yet to say what it has, over a connection that is new: chunks are kept for it meanwhile.
     private var isAsking = false
     private var auditing: Auditing?
-    /// The rows that were taken out, whose memory is still to be given back.
-    package private(set) var removal: PartRemoval?
+    /// What nobody needs any more and costs time to let go, which is not taken while writes have stopped.
+    private var leftovers: [Leftover] = []
     /// Chunks of the present round that were sent and not acknowledged.
     private var kept: [[UInt8]] = []
     /// The number of chunks of the round before these.
@@ -94,6 +94,12 @@ public final class OutgoingMove {
 
     /// Whether that is encoding a chunk, which is sent then.
     public var hasChunks: Bool { isEncoding }
+
+    /// Takes what is to be let go when there is time.
+    package func takeLeftovers() -> [Leftover] {
+        defer { leftovers = [] }
+        return leftovers
+    }
 
     /// Encodes a chunk to be sent, or else looks at one for the digest.
     ///
@@ -190,8 +196,10 @@ public final class OutgoingMove {
                 } catch {
                     stop(error, now, &others)
                 }
-            case .remove: removal = store.detach(part)
+            case .remove: leftovers.append(.rows(store.detach(part)))
             case .end:
+                if let round { leftovers.append(.cut(round.cut)) }
+                if let last { leftovers.append(.cut(last.cut)) }
                 round = nil
                 last = nil
                 auditing = nil
@@ -239,13 +247,14 @@ public final class OutgoingMove {
             switch kind {
             case .slices:
                 guard let round else { preconditionFailure("slices are of a delta") }
-                let next = try OutgoingSlices(after: round, at: store.cut(), bits: sliceBits)
+                let next = try OutgoingSlices(after: round, bits: sliceBits)
                 last = next
                 event = .roundBegan(
                     epoch: next.epoch, baseEpoch: next.baseEpoch, baseDigest: next.baseDigest,
                     missing: next.slices)
             case .snapshot, .delta:
                 let next = try nextRound(kind)
+                if let round { leftovers.append(.cut(round.cut)) }
                 round = next
                 event = .roundBegan(
                     epoch: next.epoch, baseEpoch: next.baseEpoch, baseDigest: next.baseDigest)
@@ -257,11 +266,11 @@ public final class OutgoingMove {
     }
 
     private func nextRound(_ kind: SourceMove.RoundKind) throws -> OutgoingRound {
-        if kind == .delta, let round { return try OutgoingRound(after: round, at: store.cut()) }
+        if kind == .delta, let round { return try OutgoingRound(after: round) }
         auditing = nil
         // The first cut is open longest, and writers copy pages for as long.
         store.prepareForCut(of: part)
-        return try OutgoingRound(of: part, at: store.cut(), auditing: audited)
+        return try OutgoingRound(of: part, in: store, auditing: audited)
     }
 
     private func stop(_ error: any Error, _ now: Duration, _ others: inout [SourceMove.Action]) {

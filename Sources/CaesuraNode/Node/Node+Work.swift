@@ -10,7 +10,7 @@ extension Node {
     private enum Work {
         case outgoing(UInt64)
         case incoming(PartitionNumber)
-        case removal
+        case leftover
     }
 
     /// Encodes a chunk, or looks at one for a digest, or gives memory back.
@@ -29,12 +29,8 @@ extension Node {
             if let move = incoming[partition] {
                 carryOut(move.move.work(), partition, now, &actions)
             }
-        case .removal:
-            if let index = removals.firstIndex(where: { !$0.isWaiting }),
-                !removals[index].advance()
-            {
-                removals.remove(at: index)
-            }
+        case .leftover:
+            if leftovers.first?.advance() == false { leftovers.removeFirst() }
         case nil: break
         }
         proceedOnStage(now, &actions)
@@ -53,7 +49,7 @@ extension Node {
         }
         let isPaced = pace.delay(at: now) != nil
         let converging = outgoing.keys.filter { outgoing[$0]?.move.machine.isConverging ?? false }
-        if converging.isEmpty, removals.contains(where: { !$0.isWaiting }) { return .removal }
+        if converging.isEmpty, !leftovers.isEmpty { return .leftover }
         let ready = (converging.min().map { [$0] } ?? Array(outgoing.keys)).filter { number in
             guard let move = outgoing[number]?.move, move.hasWork else { return false }
             return !move.hasChunks || !isPaced && !isWindowFull(outgoing[number]?.link)

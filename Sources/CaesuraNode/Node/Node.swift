@@ -72,8 +72,6 @@ public final class Node {
         case dial(String)
         /// The limit of bytes a second.
         case pace
-        /// Memory of rows that have gone, which cuts still see.
-        case memory
     }
 
     /// What has happened.
@@ -246,10 +244,8 @@ public final class Node {
     var dialling: Set<String> = []
     var outgoing: [UInt64: Outgoing] = [:]
     var incoming: [PartitionNumber: Incoming] = [:]
-    /// Rows that have gone, whose memory is given back once no cut sees them.
-    var removals: [PartRemoval] = []
-    /// Whether a timer looks after that.
-    private var watchesMemory = false
+    /// What is let go when there is time, in this order.
+    var leftovers: [Leftover] = []
     var wishes: [Wish] = []
     /// Who has asked for a durable checkpoint of a partition, and is told when there is one.
     var askers: [PartitionNumber: [(link: Link, move: UInt64)]] = [:]
@@ -355,16 +351,11 @@ public final class Node {
             dialling.remove(name)
             if isNeeded(name) { dial(name, &actions) }
         case .pace: break
-        case .memory: watchesMemory = false
         }
     }
 
     /// Begins what waited for something that may have come.
     func proceed(_ now: Duration, _ actions: inout [Action]) {
-        if !removals.isEmpty, !watchesMemory {
-            watchesMemory = true
-            actions.append(.wait(.memory, Self.pause))
-        }
         beginMoves(now, &actions)
         proceedOnStage(now, &actions)
     }
