@@ -11,14 +11,14 @@ public final class LocalOwnerRegister: OwnerRegister {
     public init() {}
 
     /// The last entry of a partition.
-    public func last(
+    nonisolated(nonsending) public func last(
         of partition: PartitionNumber
     ) async throws(OwnerRegisterError) -> OwnerEntry? {
         entries.withLock { $0[partition] }
     }
 
     /// Makes an entry the last one, if that before it is.
-    public func append(
+    nonisolated(nonsending) public func append(
         _ entry: OwnerEntry, to partition: PartitionNumber
     ) async throws(OwnerRegisterError) -> OwnerAppending {
         let (last, isAppended) = entries.withLock { entries in
@@ -38,10 +38,11 @@ public final class LocalOwnerRegister: OwnerRegister {
     }
 
     /// Returns at once, as an append does.
-    public func probe() async throws(OwnerRegisterError) {}
+    nonisolated(nonsending) public func probe() async throws(OwnerRegisterError) {}
 
     /// What the first who asked has proposed.
-    public func shape(proposing proposed: OwnerShape) async throws(OwnerRegisterError) -> OwnerShape
+    nonisolated(nonsending) public func shape(proposing proposed: OwnerShape)
+        async throws(OwnerRegisterError) -> OwnerShape
     {
         shape.withLock { shape in
             let settled = shape ?? proposed

@@ -134,13 +134,14 @@ public protocol OwnerRegister: Sendable {
     /// returned here stays.
     ///
     /// - Throws: `unavailable`, `damaged`, `unsupported`.
-    func last(of partition: PartitionNumber) async throws(OwnerRegisterError) -> OwnerEntry?
+    nonisolated(nonsending) func last(of partition: PartitionNumber)
+        async throws(OwnerRegisterError) -> OwnerEntry?
 
     /// Makes an entry the last one, if that before it is.
     ///
     /// - Throws: `unavailable`: the entry may be there all the same, so read. `outOfOrder` when the one before it is not
     ///   there. `damaged`, `unsupported`.
-    func append(
+    nonisolated(nonsending) func append(
         _ entry: OwnerEntry, to partition: PartitionNumber
     ) async throws(OwnerRegisterError) -> OwnerAppending
 
@@ -148,12 +149,13 @@ public protocol OwnerRegister: Sendable {
     /// an append takes now.
     ///
     /// - Throws: `unavailable`.
-    func probe() async throws(OwnerRegisterError)
+    nonisolated(nonsending) func probe() async throws(OwnerRegisterError)
 
     /// How rows are divided into partitions: what the first who asks proposes, for all nodes and for ever.
     ///
     /// - Throws: `unavailable`, `damaged`, `unsupported`.
-    func shape(proposing shape: OwnerShape) async throws(OwnerRegisterError) -> OwnerShape
+    nonisolated(nonsending) func shape(proposing shape: OwnerShape) async throws(OwnerRegisterError)
+        -> OwnerShape
 }
 
 /// How the nodes of a register divide their rows: which partition a row is in follows from it.

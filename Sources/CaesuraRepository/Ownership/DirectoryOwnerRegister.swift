@@ -20,7 +20,7 @@ public final class DirectoryOwnerRegister: OwnerRegister {
     init(storage: any Storage) { self.storage = storage }
 
     /// The last entry of a partition; nil if it has none.
-    public func last(
+    nonisolated(nonsending) public func last(
         of partition: PartitionNumber
     ) async throws(OwnerRegisterError) -> OwnerEntry? {
         let storage = storage
@@ -30,7 +30,7 @@ public final class DirectoryOwnerRegister: OwnerRegister {
     }
 
     /// Makes an entry the last one, if that before it is.
-    public func append(
+    nonisolated(nonsending) public func append(
         _ entry: OwnerEntry, to partition: PartitionNumber
     ) async throws(OwnerRegisterError) -> OwnerAppending {
         let storage = storage
@@ -52,7 +52,7 @@ public final class DirectoryOwnerRegister: OwnerRegister {
     }
 
     /// Writes a file as that of an entry, gives it a name that is none of an entry, and removes it.
-    public func probe() async throws(OwnerRegisterError) {
+    nonisolated(nonsending) public func probe() async throws(OwnerRegisterError) {
         let storage = storage
         try await OwnThread.inRegister { () throws(RepositoryError) in
             let attempt = UInt64.random(in: 0 ... .max)
@@ -64,7 +64,9 @@ public final class DirectoryOwnerRegister: OwnerRegister {
     }
 
     /// What the first who asked has proposed.
-    public func shape(proposing shape: OwnerShape) async throws(OwnerRegisterError) -> OwnerShape {
+    nonisolated(nonsending) public func shape(proposing shape: OwnerShape)
+        async throws(OwnerRegisterError) -> OwnerShape
+    {
         let storage = storage
         return try await OwnThread.inRegister { () throws(RepositoryError) in
             try Self.shape(proposing: shape, in: storage)
@@ -179,7 +181,7 @@ public final class DirectoryOwnerRegister: OwnerRegister {
 
 extension OwnThread {
     /// Runs `body` on a new thread and waits for it without blocking the caller's, for a register in a directory.
-    static func inRegister<Value: Sendable>(
+    nonisolated(nonsending) static func inRegister<Value: Sendable>(
         _ body: @escaping @Sendable () throws(RepositoryError) -> Value
     ) async throws(OwnerRegisterError) -> Value {
         do throws(RepositoryError) {

@@ -13,7 +13,7 @@
 /// a checkpoint are made when it begins and end with it.
 package enum OwnThread {
     /// Runs `body` on a new thread and waits for it without blocking the caller's.
-    static func run<Result: Sendable>(
+    nonisolated(nonsending) static func run<Result: Sendable>(
         _ body: @escaping @Sendable () throws(RepositoryError) -> Result
     ) async throws(RepositoryError) -> Result {
         let result = await withCheckedContinuation { continuation in
