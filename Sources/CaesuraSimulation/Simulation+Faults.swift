@@ -121,6 +121,9 @@ extension Simulation {
             }
             if process.isPaused { reasons.append("\(name(index)) stands still") }
             if !process.node.isSettled { reasons.append("\(name(index)) is not settled") }
+            if process.node.hasWork(at: clock(process)) {
+                reasons.append("\(name(index)) has work to do")
+            }
             // One that is going to fail would fail the next move to that node.
             reasons += process.node.handshakes.map { "\(name(index)) greets \($0)" }
             reasons += process.node.moves.map { "\(name(index)) moves \($0)" }
