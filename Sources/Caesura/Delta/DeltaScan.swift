@@ -13,7 +13,7 @@ import CaesuraFormat
 /// How a run is compared never shows in the result.
 @safe
 struct DeltaScan: ~Copyable {
-    private let table: TableCore
+    let table: TableCore
     private let base: FrozenTable
     private let target: FrozenTable
     /// What is stamped with a later epoch than the base's was written after it.
@@ -22,35 +22,35 @@ struct DeltaScan: ~Copyable {
     ///
     /// Not if its rows came from elsewhere after the base, with stamps of their own: all of it is compared then.
     private var hasStamps = true
-    private let comparer: RowComparer
-    private var weigher: RowWeigher
-    private let stride: Int
+    let comparer: RowComparer
+    var weigher: RowWeigher
+    let stride: Int
 
     /// What was found; the first `taken` of it were taken.
-    private var changes: [RowChange] = []
+    var changes: [RowChange] = []
     /// The sets of changed leaves; rows that were found one after the other share theirs.
-    private var masks: [UInt64] = []
-    private var lastMask = -1
+    var masks: [UInt64] = []
+    var lastMask = -1
     private var taken = 0
     /// How runs were compared, for telemetry and tests.
-    private(set) var counts = DeltaCounts()
+    var counts = DeltaCounts()
 
     private let partitions: Range<Int>
     private var partition: Int
     private var runs: [Run] = []
     private var nextRun = 0
     /// The runs that have several leaves on a side.
-    private var wideRuns: [WideRun] = []
-    private var order: PageOrder
+    var wideRuns: [WideRun] = []
+    var order: PageOrder
     /// The place in hash order of the row of each slot of a page.
-    private let ranks: UnsafeMutablePointer<UInt8>
+    let ranks: UnsafeMutablePointer<UInt8>
     /// Rows of the base in partitions before the present one.
     private var rowsBefore: UInt64
     /// The first hash that has not been looked at; nil when all have.
     private var frontier: UInt64? = 0
 
     /// A range with an end in both directories, something of which was written after the base.
-    private struct Run {
+    struct Run {
         /// The words of the leaves' entries, when there is one leaf on each side.
         var baseWord: UInt64
         var targetWord: UInt64
@@ -66,7 +66,7 @@ struct DeltaScan: ~Copyable {
     }
 
     /// The leaves of a run.
-    private struct WideRun {
+    struct WideRun {
         var base: [DirectoryEntry]
         var target: [DirectoryEntry]
     }
@@ -182,12 +182,12 @@ struct DeltaScan: ~Copyable {
     }
 
     /// Whether what has a stamp may have been written after the base.
-    @inline(__always) private func isLater(_ epoch: UInt64) -> Bool {
+    @inline(__always) func isLater(_ epoch: UInt64) -> Bool {
         epoch > baseEpoch || !hasStamps
     }
 
     /// The first hash behind the present partition; 0 for the end of all.
-    private var partitionEnd: UInt64 {
+    var partitionEnd: UInt64 {
         table.partitionBits == 0 ? 0 : UInt64(partition + 1) << UInt64(64 - table.partitionBits)
     }
 
@@ -287,222 +287,6 @@ struct DeltaScan: ~Copyable {
                 unsafe caesura_prefetch(old + offset + stride - 1)
             }
         }
-    }
-
-    // MARK: Comparing
-
-    private mutating func compare(_ run: Run) {
-        let cause: DeltaCounts.Cause
-        if run.wide >= 0 {
-            cause = .splitOrMerged
-        } else if run.base.isEmpty || run.target.isEmpty {
-            cause = .filledOrEmptied
-        } else if let obstacle = comparePages(run) {
-            cause = obstacle
-        } else {
-            counts.comparedBySlots += 1
-            return
-        }
-        counts.add(cause)
-        compareRows(run)
-    }
-
-    /// Compares two pages of one range by what the newer one notes.
-    ///
-    /// - Returns: Why that is not enough, and nothing is found; nil when it is.
-    private mutating func comparePages(_ run: Run) -> DeltaCounts.Cause? {
-        let new = run.target.page
-        let noted = unsafe new.header.pointee.changes
-        guard !isLater(noted.epoch) else { return .laterEpoch }
-        let old = OlderPage(run.base, stride)
-        let entries =
-            unsafe run.target.address + Page.entriesOffset(slotCount: run.target.slotCount)
-        let before = (changes.count, masks.count)
-        // Looking up many rows costs more than sorting all.
-        let isSorted = noted.slots.count > 6
-        if isSorted { rankAll(run.base.page) }
-        var inserted = 0
-        for slot in noted.slots {
-            let row = unsafe FrozenRow(entries + slot &* stride, new)
-            var place = slot
-            // Mostly the row is where it was, and the older page, which is needed anyway, has its tag.
-            if !old.hasSameKey(row, in: slot, comparer) {
-                place = search(row, tag: unsafe new.tags[slot], in: old)
-            }
-            let tag = unsafe place == slot ? old.tags[slot] : new.tags[slot]
-            if place < 0 { inserted += 1 }
-            let rank =
-                isSorted && place >= 0
-                ? unsafe Int(ranks[place]) : rank(of: row, tag, place >= 0, in: old)
-            append(
-                position: run.position + UInt64(truncatingIfNeeded: rank), new: row,
-                old: place >= 0 ? old.row(place) : nil, mask: row.changeMask)
-        }
-        guard run.base.rowCount + inserted == run.target.rowCount else {
-            changes.removeLast(changes.count - before.0)
-            masks.removeLast(masks.count - before.1)
-            lastMask = -1
-            return .removedOrRestored
-        }
-        sort(from: before.0)
-        return nil
-    }
-
-    /// The slot of the row of the same key in a page; -1 when there is none.
-    ///
-    /// As a lookup finds a row: from its home to the first unused slot.
-    @inline(never)
-    private func search(_ row: FrozenRow, tag: UInt16, in page: OlderPage) -> Int {
-        var slot = Page.home(tag: tag, slotCount: page.slotCount)
-        while page.isUsed(slot) {
-            if page.mayHave(tag, in: slot), comparer.haveSameKey(row, page.row(slot)) {
-                return slot
-            }
-            slot += 1
-            if slot == page.slotCount { slot = 0 }
-        }
-        return -1
-    }
-
-    /// The number of rows of a page before a key in hash order.
-    ///
-    /// - Parameter isThere: Whether the page has a row of the key.
-    private func rank(
-        of row: FrozenRow, _ tag: UInt16, _ isThere: Bool, in page: OlderPage
-    ) -> Int {
-        let (less, equal) = page.tagCounts(tag)
-        // Unused slots have the greatest tag.
-        if equal == 0 || equal == 1 && isThere && tag != Page.unusedTag { return less }
-        var rank = less
-        let hash = table.keys.hash(row)
-        for slot in 0..<page.slotCount where page.mayHave(tag, in: slot) {
-            let other = page.row(slot)
-            if table.keys.precedes(table.keys.hash(other), other, hash, row) { rank += 1 }
-        }
-        return rank
-    }
-
-    /// Notes the place in hash order of each row of a page.
-    private mutating func rankAll(_ page: Page) {
-        let count = order.sort(page)
-        for index in 0..<count { unsafe ranks[order[index]] = UInt8(truncatingIfNeeded: index) }
-    }
-
-    /// Orders what one page has brought by the rows' keys: a few, nearly in order.
-    private mutating func sort(from start: Int) {
-        guard changes.count - start > 1 else { return }
-        for index in start + 1..<changes.count {
-            var place = index
-            let change = changes[index]
-            while place > start, follows(changes[place - 1], change) {
-                changes[place] = changes[place - 1]
-                place -= 1
-            }
-            if place < index { changes[place] = change }
-        }
-    }
-
-    @inline(__always)
-    private func follows(_ a: RowChange, _ b: RowChange) -> Bool {
-        if a.place != b.place { return a.place > b.place }
-        // Two that were inserted before the same row.
-        let (x, y) = (a.row, b.row)
-        return table.keys.precedes(table.keys.hash(y), y, table.keys.hash(x), x)
-    }
-
-    /// Compares all rows of a run.
-    private mutating func compareRows(_ run: Run) {
-        let old: [HashedRow]
-        let new: [HashedRow]
-        if run.wide < 0 {
-            old = rows(of: run.base)
-            new = rows(of: run.target)
-        } else {
-            old = wideRuns[run.wide].base.flatMap { rows(of: $0) }
-            new = wideRuns[run.wide].target.flatMap { rows(of: $0) }
-        }
-        var (i, j) = (0, 0)
-        var position = run.position
-        while i < old.count || j < new.count {
-            if i < old.count, j < new.count, old[i].hash == new[j].hash,
-                comparer.haveSameKey(old[i].row, new[j].row)
-            {
-                if isLater(new[j].row.epoch) {
-                    append(position: position, new: new[j].row, old: old[i].row)
-                }
-                (i, j) = (i + 1, j + 1)
-                position += 1
-            } else if j == new.count
-                || i < old.count
-                    && table.keys.precedes(old[i].hash, old[i].row, new[j].hash, new[j].row)
-            {
-                append(position: position, new: nil, old: old[i].row)
-                i += 1
-                position += 1
-            } else {
-                append(position: position, new: new[j].row, old: nil)
-                j += 1
-            }
-        }
-    }
-
-    private typealias HashedRow = (hash: UInt64, row: FrozenRow)
-
-    /// The rows of a page or a gap in hash order.
-    private mutating func rows(of leaf: DirectoryEntry) -> [HashedRow] {
-        if leaf.isEmpty { return [] }
-        let page = leaf.page
-        let count = order.sort(page)
-        var rows: [HashedRow] = []
-        rows.reserveCapacity(count)
-        for index in 0..<count {
-            let row = unsafe FrozenRow(page.entries + order[index] &* stride, page)
-            rows.append((table.keys.hash(row), row))
-        }
-        return rows
-    }
-
-    /// Adds a change, unless an updated row is as it was.
-    ///
-    /// - Parameter mask: Where all that was written after the base was written in one epoch, the row's change
-    ///   mask of it.
-    @inline(__always)
-    private mutating func append(
-        position: UInt64, new: FrozenRow?, old: FrozenRow?, mask: UInt16 = .max
-    ) {
-        var place = -1
-        let weight: Int
-        if let new, let old {
-            place = noteDifferences(new, old, mask)
-            if place < 0 { return }
-            weight =
-                comparer.wordCount == 1
-                ? weigher.weight(of: new, old, in: masks[place])
-                : weigher.weight(new) + weigher.weight(old)
-        } else {
-            weight = weigher.weight(new) + weigher.weight(old)
-        }
-        changes.append(
-            RowChange(position: position, new: new, old: old, weight: weight, mask: place))
-    }
-
-    /// Where the set of leaves in which two rows differ begins in ``masks``; -1 when there is none.
-    @inline(__always)
-    private mutating func noteDifferences(
-        _ new: FrozenRow, _ old: FrozenRow, _ mask: UInt16
-    ) -> Int {
-        if comparer.wordCount == 1 {
-            let word = comparer.differences(new, old, in: mask)
-            if word == 0 { return -1 }
-            if lastMask < 0 || masks[lastMask] != word {
-                lastMask = masks.count
-                masks.append(word)
-            }
-            return lastMask
-        }
-        let place = masks.count
-        guard comparer.appendDifferences(new, old, in: mask, to: &masks) else { return -1 }
-        return place
     }
 
     // MARK: Positions

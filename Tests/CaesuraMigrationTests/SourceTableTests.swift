@@ -1,0 +1,255 @@
+import CaesuraFormat
+import CaesuraMigration
+import Testing
+
+/// What the source of a move does in each state with each event.
+///
+/// The table is what `docs/MIGRATION.md` section 4 says; of what is in no line of a state nothing comes.
+struct SourceTableTests {
+    @Test func `the source does what its table says`() throws {
+        let machines = try Machine()
+        for (name, machine) in machines.states {
+            #expect(name.hasPrefix(machines.text(machine.state).prefix(6)) || name == "ended")
+        }
+        MoveTable.expectSame(machines.table, Self.table)
+    }
+
+    static let table = """
+        connecting | connected | asking. ask to handover
+        connecting | have nothing, have round 1, have round 3, have owns, applied some of 1, \
+        applied all of 1, applied all of 3, applied too much, the same audit, another audit, \
+        owned, owned by a third, durable, durable later, pull, no answer | given up: malformed.
+        connecting | gives up | given up: noRoom.
+        connecting | stop | given up: stopped.
+        asking | disconnected | connecting. connect
+        asking | have nothing, have round 1, have round 3 | copying. begin snapshot
+        asking | have owns | overtaken committed.
+        asking | applied some of 1, applied all of 1, applied all of 3, applied too much, the \
+        same audit, another audit, owned, owned by a third, durable, durable later, pull, no \
+        answer | given up: malformed. send giveUp
+        asking | gives up | given up: noRoom.
+        asking | stop | given up: stopped. send giveUp
+        copying | disconnected | connecting. connect
+        copying | have nothing, have round 1, have round 3, have owns, applied all of 3, applied \
+        too much, owned, owned by a third, durable, durable later, pull, no answer | given up: \
+        malformed. send giveUp
+        copying | applied some of 1 | acknowledge 0
+        copying | applied all of 1 | acknowledge 1 audit begin delta
+        copying | gives up | given up: noRoom.
+        copying | round began | send round 1
+        copying | encoded | encode
+        copying | stop | given up: stopped. send giveUp
+        sealing | disconnected, have nothing, have round 1, have round 3, have owns, applied \
+        some of 1, applied all of 1, applied all of 3, applied too much, another audit, owned, \
+        owned by a third, durable, durable later, pull, gives up, no answer, timed out, stop | \
+        aborting. append aborted
+        sealing | sealed | finishing. begin delta
+        sealing | postponed | copying. begin delta
+        finishing | disconnected, have nothing, have round 1, have round 3, have owns, applied \
+        too much, another audit, owned, owned by a third, durable, durable later, pull, gives \
+        up, no answer, timed out, stop | aborting. append aborted
+        finishing | applied all of 3 | handing over. acknowledge 1 send handover
+        finishing | round began | send round 3
+        finishing | encoded | encode
+        handing over | disconnected, have nothing, have round 1, have round 3, have owns, \
+        applied some of 1, applied all of 1, applied all of 3, applied too much, another audit, \
+        owned by a third, durable, durable later, pull, gives up, no answer, timed out, stop | \
+        aborting. append aborted
+        handing over | owned | letting go committed. forward committed
+        handing over ahead | disconnected, have nothing, have round 1, have round 3, have owns, \
+        applied some of 1, applied all of 1, applied all of 3, applied too much, another audit, \
+        owned by a third, durable, durable later, pull, gives up, no answer, timed out, stop | \
+        aborting. append aborted
+        handing over ahead | owned | letting go committed. forward committed encode
+        aborting | appended | aborted aborted: timedOut. serve aborted send aborted
+        aborting | refused: target's | letting go committed. forward committed ask to recovery
+        aborting | refused: own | append source 5
+        aborting | refused: a third's | overtaken others.
+        aborting | append unknown | wait 0.1 seconds
+        aborting | timed out | append aborted
+        letting go | connected, timed out | ask to recovery
+        letting go | disconnected | connect
+        letting go | have nothing, have round 1, have round 3 | begin snapshot
+        letting go | applied all of 3 | acknowledge 1
+        letting go | durable | moved committed. remove
+        letting go | durable later | moved returned. remove
+        letting go | pull | demand
+        letting go | gives up | wait 1.0 seconds
+        letting go | round began | send round 3
+        letting go | encoded | encode
+        letting go ahead | connected, timed out | ask to recovery
+        letting go ahead | disconnected | connect
+        letting go ahead | have nothing, have round 1 | begin snapshot
+        letting go ahead | have round 3 | acknowledge 0 resend
+        letting go ahead | durable | moved committed. remove
+        letting go ahead | durable later | moved returned. remove
+        letting go ahead | pull | demand
+        letting go ahead | gives up | wait 1.0 seconds
+        letting go ahead | round began | send round 3
+        letting go ahead | encoded | encode
+        """
+
+    /// Its states, and the events that each is asked about.
+    struct Machine {
+        let entries: MoveTable.Entries
+        let audit = Audit(epoch: 2, digest: 7, rows: 3)
+
+        init() throws { entries = try MoveTable.Entries() }
+
+        func move(
+            _ events: [SourceMove.Event], _ policy: SourceMove.Policy = .fail
+        ) -> SourceMove {
+            var move = SourceMove(
+                SourceMove.Plan(
+                    partition: MoveTable.partition, entry: entries.own, target: "target",
+                    attempt: 1, budget: policy == .postcopy ? .zero : .milliseconds(1),
+                    policy: policy))
+            for (index, event) in events.enumerated() {
+                _ = move.handle(event, at: .microseconds(index * 10))
+            }
+            return move
+        }
+
+        func applied(_ round: UInt32, _ chunks: UInt64, isComplete: Bool) -> SourceMove.Event {
+            .received(
+                .applied(
+                    Applied(
+                        round: round, chunks: chunks, bytes: chunks * 10, isComplete: isComplete)))
+        }
+
+        /// The machine in each state.
+        var states: [(String, SourceMove)] {
+            let asking: [SourceMove.Event] = [.connected]
+            let first: [SourceMove.Event] =
+                asking + [
+                    .received(.have(.nothing)), .roundBegan(epoch: 2, baseEpoch: 0, baseDigest: 0),
+                ]
+            let sent = first + [.encoded(byteCount: 10, digest: 5)]
+            let audited: [SourceMove.Event] =
+                sent + [applied(1, 1, isComplete: true), .audited(audit), .received(.audit(audit))]
+            let second: [SourceMove.Event] =
+                audited + [
+                    .roundBegan(epoch: 3, baseEpoch: 2, baseDigest: 5),
+                    .encoded(byteCount: 10, digest: 6),
+                ]
+            let sealing = second + [applied(2, 1, isComplete: true)]
+            let finishing: [SourceMove.Event] =
+                sealing + [
+                    .sealed, .roundBegan(epoch: 4, baseEpoch: 3, baseDigest: 6),
+                    .encoded(byteCount: 10, digest: 8),
+                ]
+            let handing = finishing + [applied(3, 1, isComplete: true)]
+            // With a budget of zero the audits are what the first round waits for.
+            let ahead: [SourceMove.Event] =
+                audited + [
+                    .roundBegan(epoch: 3, baseEpoch: 2, baseDigest: 5),
+                    .encoded(byteCount: 10, digest: 6), applied(2, 1, isComplete: true), .sealed,
+                    .roundBegan(epoch: 4, baseEpoch: 3, baseDigest: 6, missing: [.all]),
+                ]
+            return [
+                ("connecting", move([])), ("asking", move(asking)), ("copying", move(sent)),
+                ("sealing", move(sealing)), ("finishing", move(finishing)),
+                ("handing over", move(handing)), ("handing over ahead", move(ahead, .postcopy)),
+                ("aborting", move(handing + [.timedOut])),
+                ("letting go", move(handing + [.received(.owned(entries.committed))])),
+                (
+                    "letting go ahead",
+                    move(ahead + [.received(.owned(entries.committed))], .postcopy)
+                ),
+                ("ended", move([.stop(MigrationProblem(.stopped, ""))])),
+            ]
+        }
+
+        var events: [(String, SourceMove.Event)] {
+            let part = Holding.Part(round: 1, epoch: 2, chunks: 1, bytes: 10)
+            let last = Holding.Part(round: 3, epoch: 4, chunks: 0, bytes: 0)
+            return [
+                ("connected", .connected), ("disconnected", .disconnected),
+                ("have nothing", .received(.have(.nothing))),
+                ("have round 1", .received(.have(.part(part)))),
+                ("have round 3", .received(.have(.part(last)))),
+                ("have owns", .received(.have(.owns(entries.committed)))),
+                ("applied some of 1", applied(1, 0, isComplete: false)),
+                ("applied all of 1", applied(1, 1, isComplete: true)),
+                ("applied all of 3", applied(3, 1, isComplete: true)),
+                ("applied too much", applied(9, 9, isComplete: true)),
+                ("the same audit", .received(.audit(audit))),
+                ("another audit", .received(.audit(Audit(epoch: 2, digest: 8, rows: 3)))),
+                ("owned", .received(.owned(entries.committed))),
+                ("owned by a third", .received(.owned(entries.others))),
+                ("durable", .received(.durable(entries.committed))),
+                ("durable later", .received(.durable(entries.returned))),
+                ("pull", .received(.pull(.all))),
+                ("gives up", .received(.giveUp(MigrationProblem(.noRoom, "")))),
+                (
+                    "no answer",
+                    .received(.round(Round(number: 1, epoch: 1, baseEpoch: 0, baseDigest: 0)))
+                ),
+                ("round began", .roundBegan(epoch: 9, baseEpoch: 4, baseDigest: 8)),
+                ("encoded", .encoded(byteCount: 10, digest: nil)), ("audited", .audited(audit)),
+                ("sealed", .sealed), ("postponed", .postponed), ("appended", .appended(.appended)),
+                ("refused: target's", .appended(.refused(entries.committed))),
+                ("refused: own", .appended(.refused(entries.aborted))),
+                ("refused: a third's", .appended(.refused(entries.others))),
+                ("append unknown", .appended(nil)), ("timed out", .timedOut),
+                ("stop", .stop(MigrationProblem(.stopped, ""))),
+            ]
+        }
+
+        func text(_ state: SourceMove.State) -> String {
+            switch state {
+            case .connecting: "connecting"
+            case .asking: "asking"
+            case .copying: "copying"
+            case .sealing: "sealing"
+            case .finishing: "finishing"
+            case .handingOver: "handing over"
+            case .aborting: "aborting"
+            case .lettingGo(let entry): "letting go \(entries.name(entry))"
+            case .ended(.moved(let entry)): "moved \(entries.name(entry))"
+            case .ended(.givenUp(let problem)): "given up: \(problem.code)"
+            case .ended(.aborted(let entry, let problem)):
+                "aborted \(entries.name(entry)): \(problem.code)"
+            case .ended(.overtaken(let entry)): "overtaken \(entries.name(entry))"
+            }
+        }
+
+        func text(_ action: SourceMove.Action) -> String? {
+            switch action {
+            case .connect: "connect"
+            case .send(.move(let request)): "ask to \(request.purpose)"
+            case .send(.round(let round)): "send round \(round.number)"
+            case .send(.handover): "send handover"
+            case .send(.handoverAhead): "send handover ahead"
+            case .send(.giveUp): "send giveUp"
+            case .send(.aborted): "send aborted"
+            case .send(let message): "send \(message)"
+            case .beginRound(let kind): "begin \(kind)"
+            case .demand: "demand"
+            case .encode: "encode"
+            case .acknowledge(let chunks): "acknowledge \(chunks)"
+            case .resend: "resend"
+            case .audit: "audit"
+            case .seal: "seal"
+            case .slow(let delay): "slow \(delay)"
+            case .append(let entry): "append \(entries.name(entry))"
+            case .serve(let entry): "serve \(entries.name(entry))"
+            case .forward(let entry): "forward \(entries.name(entry))"
+            case .remove: "remove"
+            case .wait(nil), .end: nil
+            case .wait(let time?): "wait \(time)"
+            }
+        }
+
+        var table: [String] {
+            MoveTable.lines(states.map(\.0)) { index in
+                let machine = states[index].1
+                return events.map { event, value in
+                    var next = machine
+                    let actions = next.handle(value, at: .milliseconds(1)).compactMap(text)
+                    return (event, text(machine.state), text(next.state), actions)
+                }
+            }
+        }
+    }
+}
