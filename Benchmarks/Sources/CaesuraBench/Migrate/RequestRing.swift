@@ -70,6 +70,7 @@ struct RequestRings: Sendable {
 
 /// A file's bytes, which all processes that map it share.
 final class SharedMemory: @unchecked Sendable {
+    // `@unchecked Sendable`: an address and a size that stay; whoever uses what lies there does so by atomics.
     let base: UnsafeMutableRawPointer
     let byteCount: Int
 
