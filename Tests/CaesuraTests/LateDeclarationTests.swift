@@ -206,6 +206,25 @@ struct PlainSale: Equatable {
         #expect(table[Self.count + 1] == Sale(Self.count + 1))
     }
 
+    @Test func `rows of another layout are copied, and an open cut of a part keeps its own`() throws
+    {
+        let (store, _) = try Self.restoredSales()
+        let cut = store.cut(of: .rows(.all))
+        func content() throws -> UInt64 {
+            let digest = try ContentDigest(of: .rows(.all), at: cut, in: ["sales"])
+            while try digest.advance() {}
+            return digest.value
+        }
+        let before = try content()
+        let table = try store.table("sales", key: UInt64.self, row: Sale.self)
+        for key in 0..<Self.count { table.update(key) { $0.item = "sold" } }
+        for key in Self.count..<2 * Self.count { table[key] = Sale(key) }
+        #expect(try content() == before)
+        cut.close()
+        while store.reclaimSome() {}
+        #expect(store.memoryUse.retained == 0)
+    }
+
     @Test func `two Swift types of one schema whose memory differs conflict`() throws {
         let (store, _) = try Self.restoredSales()
         let table = try store.table("sales", key: UInt64.self, row: Sale.self)

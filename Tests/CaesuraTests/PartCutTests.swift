@@ -36,6 +36,7 @@ struct PartCutTests {
         #expect(node.store.memoryUse.retained > 0)
         #expect(try Self.content(of: Self.half, at: cut) == content)
         cut.close()
+        while node.store.reclaimSome() {}
         #expect(node.store.memoryUse.retained == 0)
     }
 
@@ -54,7 +55,7 @@ struct PartCutTests {
         var open: [(cut: Cut, part: StorePart, content: [UInt64])] = []
         var removals: [PartRemoval] = []
         for _ in 0..<150 {
-            switch Int.random(in: 0..<10, using: &random) {
+            switch Int.random(in: 0..<11, using: &random) {
             case 0..<4:
                 node.write(.random(in: 1...200, using: &random), keys: 600, &random)
             case 4, 5:
@@ -68,6 +69,7 @@ struct PartCutTests {
                 last.cut.close()
             case 8:
                 removals.append(node.store.detach(parts[1...].randomElement(using: &random)!))
+            case 9: node.store.reclaimSome()
             default:
                 guard let index = removals.indices.randomElement(using: &random) else { continue }
                 if !removals[index].advance() { removals.remove(at: index) }
@@ -77,11 +79,68 @@ struct PartCutTests {
             }
         }
         for (cut, _, _) in open { cut.close() }
+        open = []
+        while node.store.reclaimSome() {}
         #expect(node.store.memoryUse.retained == 0)
         removals = []
         node.store.remove(.all)
         #expect(node.store.memoryUse.inUse == empty)
         #expect(node.store.memoryUse.retained == 0)
+    }
+
+    /// While writers go on, one thread cuts parts and another everything, and each reads the same twice.
+    @Test func `cuts of parts and of everything beside writers see what does not change`() throws {
+        let store = try Node(bits: 3)
+        let rows = store.rich
+        for key in 0..<2_000 as Range<UInt64> { rows[key] = RichRow(count: 1) }
+        let running = ConcurrencyTests.Running(2)
+        func read(_ parts: [StorePart], _ seed: UInt64) -> @Sendable () throws -> Void {
+            {
+                defer { running.done() }
+                var random = Random(state: seed)
+                for _ in 0..<60 {
+                    let part = parts.randomElement(using: &random)!
+                    let cut = store.store.cut(of: part)
+                    let first = try Self.content(of: part, at: cut)
+                    #expect(try Self.content(of: part, at: cut) == first)
+                    cut.close()
+                    store.store.reclaimSome()
+                }
+            }
+        }
+        func write(_ seed: UInt64) -> @Sendable () throws -> Void {
+            {
+                var random = Random(state: seed)
+                while !running.isNone { store.write(20, keys: 2_000, &random) }
+            }
+        }
+        let parts = (0..<4).map { StorePart.rows(HashRange(partition: $0, bits: 2)) }
+        try onThreads(read(parts + [Self.half], 1), read([.all] + parts, 2), write(3), write(4))
+        while store.store.reclaimSome() {}
+        store.store.cut().close()
+        #expect(store.store.memoryUse.retained == 0)
+    }
+
+    @Test func `what a move leaves is given back, and nothing is kept for its own cuts`() throws {
+        var random = Random(state: 2)
+        let node = try Node(bits: 3)
+        node.write(3_000, keys: 1_000, &random)
+        var round: OutgoingRound? = try OutgoingRound(of: Self.half, in: node.store)
+        while try round?.next() != nil {}
+        node.write(300, keys: 1_000, &random)
+        round = try round.map { try OutgoingRound(after: $0) }
+        while try round?.next() != nil {}
+        let removal = node.store.detach(Self.half)
+        round = nil
+        repeat {
+            while node.store.reclaimSome() {}
+            #expect(node.store.memoryUse.retained == 0)
+        } while removal.advance()
+        while node.store.reclaimSome() {}
+        let inUse = node.store.memoryUse.inUse
+        node.store.cut().close()
+        #expect(node.store.memoryUse.inUse == inUse)
+        #expect(!node.store.hasReclaimable)
     }
 
     @Test func `a limit of what cuts keep ends those of parts too`() throws {

@@ -249,6 +249,7 @@ struct StorePartTests {
         // It sees none of them.
         let later = node.store.cut()
         while removal.advance() {}
+        while node.store.reclaimSome() {}
         #expect(node.store.memoryUse.inUse == inUse)
         #expect(node.store.memoryUse.retained >= inUse - empty, "large values too")
         #expect(try cut.write(to: ByteArraySink()).bytes == bytes)

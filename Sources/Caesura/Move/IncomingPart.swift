@@ -288,8 +288,7 @@ extension Store {
     ///
     /// - Complexity: O(partitions of the part · tables) while writers of these wait, then O(pages) beside them.
     package func remove(_ part: StorePart) {
-        let removal = detach(part)
-        while removal.advance() {}
+        detach(part).finish()
     }
 
     /// As ``remove(_:)``, but that the memory of the rows is given back by and by.
@@ -301,8 +300,19 @@ extension Store {
     ///
     /// Only the part can be read from it. If that is rows, writers of all others copy nothing for it.
     ///
-    /// - Complexity: O(partitions of the part · tables), and O(logs).
+    /// What it has kept when it closes is given back by ``reclaimSome()``, or when a cut of everything closes.
+    ///
+    /// - Complexity: O(partitions of the part · tables), and O(logs); closing it, too.
     package func cut(of part: StorePart) -> Cut { core.cut(of: part) }
+
+    /// Gives back a piece of what cuts of parts have kept, and of rows that were taken out: some 0.5 ms, for whoever has time.
+    ///
+    /// - Returns: Whether there is more.
+    @discardableResult
+    package func reclaimSome() -> Bool { core.reclaimSome() }
+
+    /// Whether there is something for ``reclaimSome()``.
+    package var hasReclaimable: Bool { core.hasReclaimable }
 
     /// Prepares memory as ``prepareForCut()`` does, for a cut of which only a part is read.
     package func prepareForCut(of part: StorePart) { core.prepareForCut(share: part.share) }

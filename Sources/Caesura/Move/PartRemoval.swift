@@ -1,7 +1,7 @@
 /// Rows that were taken out of a store, whose memory is given back a few hundred pages at a time.
 ///
-///     let removal = store.detach(part)      // now the rows are gone
-///     while removal.advance() {}            // when there is time
+///     let removal = store.detach(part)                                // now the rows are gone
+///     while removal.advance() { while store.reclaimSome() {} }        // when there is time
 ///
 /// What open cuts see is kept for these, and goes with them. What is left when it goes is given back then. One thread at a
 /// time uses it.
@@ -26,9 +26,16 @@ package final class PartRemoval {
         self.store = store
     }
 
-    deinit { while advance() {} }
+    deinit { finish() }
 
-    /// Gives the memory of the next pages back.
+    /// Gives all of it back.
+    package func finish() {
+        if rest.isEmpty { return }
+        while advance() {}
+        store.reclaimWhatIsDue()
+    }
+
+    /// Leaves the memory of the next pages to ``Store/reclaimSome()``.
     ///
     /// - Returns: Whether there are more.
     package func advance() -> Bool {
@@ -43,7 +50,7 @@ package final class PartRemoval {
             }
             count += 1
         }
-        store.giveUp(list, of: part)
+        store.leave(list, of: part)
         return !rest.isEmpty
     }
 }

@@ -14,6 +14,7 @@ public final class Cut: Sendable {
     /// How long taking the cut took, from the epoch's end until the last writer of that epoch was done.
     public let pause: Duration
     let tables: [FrozenTable]
+    /// In a cut of a part their rows may go; only where they begin and end may be read.
     let logs: [FrozenLog]
     let store: StoreCore
     private let access: CutAccess
@@ -39,7 +40,7 @@ public final class Cut: Sendable {
     /// - Complexity: O(pages that writers have replaced).
     public func close() {
         guard !access.isClosed else { return }
-        if access.close() { store.forgetGoneCuts() }
+        if access.close() { store.isGone(access) }
     }
 
     /// What the cut sees: everything, or the rows of a range; of other partitions it has no roots.
@@ -67,7 +68,7 @@ public final class Cut: Sendable {
         _ body: () throws(Failure) -> Result, cancelled: (StoreError) -> Failure
     ) throws(Failure) -> Result {
         let isAdmitted = access.enter()
-        defer { if access.leave() { store.forgetGoneCuts() } }
+        defer { if access.leave() { store.isGone(access) } }
         guard isAdmitted else { throw cancelled(refusal) }
         return try body()
     }

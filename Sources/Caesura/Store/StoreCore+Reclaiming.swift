@@ -2,66 +2,74 @@ import Synchronization
 
 /// Who frees what writers have replaced, and what is kept for open cuts.
 ///
-///     writer ─► a partition's list ─► the thread that reclaims ─► the pool
-///                                            └─► kept with the latest cut that sees it, and looked at
-///                                                again when that one is gone
+///     writer ─► a partition's list ─┐
+///     taken out of a table ─► given ┴─► pending ─► the thread that reclaims ─► the pool
+///                                          ▲           └─► kept with the latest cut that sees it
+///                                          └───────────────────┘ when that one is gone
 ///
 /// So a cut that closes costs as much as what it was the latest to see, however much is kept for others.
 @safe
 final class Reclaiming: @unchecked Sendable {
-    // @unchecked: `kept` is used under `lock` only.
+    // @unchecked: `kept` and `pending` are used under `lock` only.
 
     let lock = Lock()
     /// Whether there may be something to free that nobody has looked at.
     let isDue = Atomic(false)
+    /// Whether something is left to whoever has time, ``StoreCore/reclaimSome()``.
+    fileprivate let hasWork = Atomic(false)
     /// What was taken out of tables, for whoever has the lock next.
-    fileprivate let given = Guarded<[Given]>([])
+    fileprivate let given = Guarded<[Blocks]>([])
+    /// What nobody has looked at since it was taken.
+    fileprivate var pending: [Blocks] = []
     /// What cuts still saw when it was looked at.
-    fileprivate var kept: [Kept] = []
+    fileprivate var kept: [Place: Kept] = [:]
 
-    /// Blocks that were taken out of a table.
+    /// Blocks that are no longer part of a table.
     @safe
-    fileprivate struct Given: @unchecked Sendable {
-        // @unchecked: nobody but whoever takes it from ``given`` reaches the blocks.
+    fileprivate struct Blocks: @unchecked Sendable {
+        // @unchecked: nobody but whoever takes it from a list reaches the blocks.
 
         /// A list through ``Retirable/next``.
         var first: UnsafeMutableRawPointer?
         /// Where they were.
-        var part: StorePart
+        let part: StorePart
+        /// Whether `retained` counts them.
+        let areCounted: Bool
+    }
+
+    /// The latest cut that saw blocks, and where they were: other cuts see more of that, or less.
+    fileprivate struct Place: Hashable {
+        let cut: ObjectIdentifier
+        let part: StorePart
     }
 
     /// Blocks that are kept for a cut.
     @safe
     fileprivate struct Kept {
-        /// The latest that saw them.
         let cut: CutAccess
-        /// Where they were: other cuts than this one may see more of it, or less.
-        let part: StorePart
-        /// A list through ``Retirable/next``.
         var first: UnsafeMutableRawPointer?
     }
 
-    /// Takes the lists of the cuts that are gone.
-    fileprivate func takeKept() -> [Kept] {
-        // Each is looked at once, for a cut may go meanwhile.
-        let end = kept.partition { $0.cut.isGone }
-        defer { kept.removeSubrange(end...) }
-        return Array(kept[end...])
-    }
+    /// Notes that there is something for ``StoreCore/reclaimSome()``.
+    func noteWork() { hasWork.store(true, ordering: .sequentiallyConsistent) }
 
-    /// Where in ``kept`` the blocks of a part are that are kept for a cut.
-    fileprivate func place(for cut: CutAccess, _ part: StorePart) -> Int {
-        if let place = kept.firstIndex(where: { $0.cut === cut && $0.part == part }) {
-            return place
+    /// Has all that was kept for cuts that are gone looked at again.
+    fileprivate func takeKept() {
+        for (place, kept) in kept where kept.cut.isGone {
+            unsafe pending.append(
+                Blocks(first: kept.first, part: place.part, areCounted: true))
+            self.kept[place] = nil
         }
-        unsafe kept.append(Kept(cut: cut, part: part, first: nil))
-        return kept.count - 1
     }
 
-    /// Keeps a block.
-    fileprivate func keep(_ block: UnsafeMutablePointer<Retirable>, at place: Int) {
-        unsafe block.pointee.next = unsafe kept[place].first
-        unsafe kept[place].first = UnsafeMutableRawPointer(block)
+    /// Keeps a list for a cut.
+    fileprivate func keep(
+        _ first: UnsafeMutableRawPointer, to last: UnsafeMutablePointer<Retirable>,
+        of part: StorePart, for cut: CutAccess
+    ) {
+        let place = Place(cut: ObjectIdentifier(cut), part: part)
+        unsafe last.pointee.next = unsafe kept[place]?.first
+        unsafe kept[place] = Kept(cut: cut, first: first)
     }
 }
 
@@ -73,18 +81,62 @@ extension StoreCore {
     /// is left to the next call.
     func reclaim() {
         reclaiming.isDue.store(true, ordering: .sequentiallyConsistent)
+        reclaimWhatIsDue()
+    }
+
+    func reclaimWhatIsDue() {
         while reclaiming.lock.tryLock() {
-            reclaiming.isDue.store(false, ordering: .sequentiallyConsistent)
-            let isComplete = reclaimOnce()
+            let isDue = reclaiming.isDue.exchange(false, ordering: .sequentiallyConsistent)
+            let isComplete = collect(isDue: isDue)
+            lookAt(.max)
             reclaiming.lock.unlock()
-            // Another thread has left us its work meanwhile.
-            let isDueAgain =
-                isComplete
-                ? reclaiming.isDue.load(ordering: .sequentiallyConsistent)
-                : reclaiming.isDue.exchange(true, ordering: .sequentiallyConsistent)
-            if !isDueAgain { return freeGiven() }
+            if !isComplete {
+                // Unless another thread has left us its work meanwhile.
+                if reclaiming.isDue.exchange(true, ordering: .sequentiallyConsistent) { continue }
+                return
+            }
+            let isDone =
+                !reclaiming.isDue.load(ordering: .sequentiallyConsistent)
+                && reclaiming.given.withLock(\.isEmpty)
+            if isDone { return }
         }
     }
+
+    /// Frees a piece of what no open cut sees, unless another thread frees all.
+    ///
+    /// - Returns: Whether there is more.
+    /// - Complexity: O(partitions), and some 256 blocks.
+    func reclaimSome() -> Bool {
+        let hadWork = reclaiming.hasWork.exchange(false, ordering: .sequentiallyConsistent)
+        guard reclaiming.lock.tryLock() else {
+            reclaiming.isDue.store(true, ordering: .sequentiallyConsistent)
+            return false
+        }
+        let isDue = reclaiming.isDue.exchange(false, ordering: .sequentiallyConsistent)
+        if !collect(isDue: isDue || hadWork) {
+            reclaiming.isDue.store(true, ordering: .sequentiallyConsistent)
+        }
+        lookAt(256)
+        if !reclaiming.pending.isEmpty {
+            reclaiming.hasWork.store(true, ordering: .sequentiallyConsistent)
+        }
+        reclaiming.lock.unlock()
+        return hasReclaimable
+    }
+
+    /// Leaves blocks that are no longer part of a table to ``reclaimSome()``; `retained` does not count them yet.
+    ///
+    /// - Parameter part: Where they were.
+    func leave(_ list: RetiredList, of part: StorePart) {
+        guard unsafe list.first != nil else { return }
+        reclaiming.given.withLock {
+            unsafe $0.append(.init(first: list.first, part: part, areCounted: false))
+        }
+        reclaiming.noteWork()
+    }
+
+    /// Whether ``reclaimSome()`` has something to do.
+    var hasReclaimable: Bool { reclaiming.hasWork.load(ordering: .sequentiallyConsistent) }
 
     /// Frees blocks that are no longer part of a table, as far as no cut sees them; `retained` does not count them
     /// yet.
@@ -94,140 +146,149 @@ extension StoreCore {
     /// - Parameter part: Where they were.
     func giveUp(_ list: RetiredList, of part: StorePart = .all) {
         guard unsafe list.first != nil else { return }
-        reclaiming.given.withLock { unsafe $0.append(.init(first: list.first, part: part)) }
-        freeGiven()
-    }
-
-    /// Frees what was given up, unless somebody does already.
-    private func freeGiven() {
-        while reclaiming.given.withLock({ !$0.isEmpty }), reclaiming.lock.tryLock() {
-            let given = reclaiming.given.withLock { given in
-                defer { given = [] }
-                return given
-            }
-            for given in given {
-                unsafe free(given.first, of: given.part, areCounted: false)
-            }
-            reclaiming.lock.unlock()
-            reclaimWhatIsDue()
-        }
+        leave(list, of: part)
+        reclaimWhatIsDue()
     }
 
     /// Takes over what writers of a table have replaced that is to go.
     func takeRetired(of table: TableCore) {
-        reclaiming.lock.withLock {
-            for index in 0..<table.partitionCount {
-                let list = unsafe table.partition(index).pointee.takeRetired()
-                unsafe free(list, of: StorePart(partition: index, of: table), areCounted: true)
-            }
+        for index in 0..<table.partitionCount {
+            unsafe take(table.partition(index).pointee.takeRetired(), of: table, index)
         }
         reclaimWhatIsDue()
-        freeGiven()
     }
 
-    /// Does what a thread has left to us that found the lock taken.
-    private func reclaimWhatIsDue() {
-        if reclaiming.isDue.load(ordering: .sequentiallyConsistent) { reclaim() }
+    /// Takes over what was taken out of a log that is to go.
+    func takeRetired(of log: LogCore) {
+        let list = unsafe log.withLock { unsafe log.body.pointee.takeRetired() }
+        reclaiming.given.withLock {
+            unsafe $0.append(.init(first: list, part: .logsAndCells, areCounted: true))
+        }
+        reclaimWhatIsDue()
     }
 
-    /// Frees what was kept for cuts, all of which are gone.
+    private func take(
+        _ list: UnsafeMutableRawPointer?, of table: TableCore, _ index: Int
+    ) {
+        guard unsafe list != nil else { return }
+        let part = StorePart(partition: index, of: table)
+        reclaiming.given.withLock {
+            unsafe $0.append(.init(first: list, part: part, areCounted: true))
+        }
+    }
+
+    /// Frees everything that was kept for cuts, all of which are gone.
     func freeKept() {
-        var freed = FreedBlocks()
-        precondition(reclaiming.kept.allSatisfy { $0.cut.isGone }, "a cut holds its store")
-        for kept in reclaiming.takeKept() {
-            var next = unsafe kept.first
-            while let block = unsafe next {
-                unsafe next = unsafe block.assumingMemoryBound(to: Retirable.self).pointee.next
-                unsafe freed.append(block)
-            }
-        }
-        pool.free(retired: freed)
+        precondition(reclaiming.kept.values.allSatisfy { $0.cut.isGone }, "a cut holds its store")
+        reclaiming.takeKept()
+        reclaiming.pending += reclaiming.given.withLock { $0 }
+        lookAt(.max)
     }
 
-    /// Looks at everything once; whether no partition was busy.
-    private func reclaimOnce() -> Bool {
-        for kept in reclaiming.takeKept() {
-            unsafe free(kept.first, of: kept.part, areCounted: true)
+    /// Puts everything that may be free by now into ``Reclaiming/pending``; whether no partition was busy.
+    private func collect(isDue: Bool) -> Bool {
+        var isComplete = true
+        if isDue {
+            reclaiming.takeKept()
+            isComplete = takeRetired()
         }
+        reclaiming.given.withLock { given in
+            reclaiming.pending += given
+            given = []
+        }
+        return isComplete
+    }
+
+    /// Takes over what all writers have replaced; whether no partition was busy.
+    private func takeRetired() -> Bool {
         var busy: [(TableCore, Int)] = []
         // Held to the end: an adoption may replace a table whose partitions are tried again.
         let tables = tables
         defer { withExtendedLifetime(tables) {} }
         for table in tables {
             for index in 0..<table.partitionCount {
-                if !reclaim(table, index) { busy.append((table, index)) }
+                if !takeRetired(of: table, index) { busy.append((table, index)) }
             }
         }
-        busy.removeAll { reclaim($0.0, $0.1) }
+        busy.removeAll { takeRetired(of: $0.0, $0.1) }
         let logs = logs
-        let busyLogs = logs.filter { !reclaim($0) }.filter { !reclaim($0) }
+        let busyLogs = logs.filter { !tryTakeRetired(of: $0) }
+            .filter { !tryTakeRetired(of: $0) }
         return busy.isEmpty && busyLogs.isEmpty
     }
 
-    private func reclaim(_ table: TableCore, _ index: Int) -> Bool {
+    private func takeRetired(of table: TableCore, _ index: Int) -> Bool {
         let partition = unsafe LockedPartition(pointer: table.partition(index))
         guard partition.tryLock() else { return false }
         let list = unsafe partition.pointer.pointee.takeRetired()
         partition.unlock()
-        unsafe free(list, of: StorePart(partition: index, of: table), areCounted: true)
+        unsafe take(list, of: table, index)
         return true
     }
 
-    private func reclaim(_ log: LogCore) -> Bool {
+    private func tryTakeRetired(of log: LogCore) -> Bool {
         guard unsafe log.body.tryLock() else { return false }
         let list = unsafe log.body.pointee.takeRetired()
         unsafe log.body.unlock()
-        unsafe free(list, of: .logsAndCells, areCounted: true)
+        if unsafe list != nil {
+            unsafe reclaiming.pending.append(
+                .init(first: list, part: .logsAndCells, areCounted: true))
+        }
         return true
     }
 
-    /// Takes over what was taken out of a log that is to go.
-    func takeRetired(of log: LogCore) {
-        reclaiming.lock.withLock {
-            let list = unsafe log.withLock { unsafe log.body.pointee.takeRetired() }
-            unsafe free(list, of: .logsAndCells, areCounted: true)
+    /// Frees the first blocks of ``Reclaiming/pending`` that no open cut sees and keeps the others.
+    private func lookAt(_ limit: Int) {
+        // Looked up after the lists were taken: a cut that opens from here on ends an epoch in which, or
+        // after which, all of them was replaced, so it sees nothing of it.
+        let open = registry.withLock { registry in registry.openCuts.filter { !$0.isGone } }
+        var left = limit
+        while left > 0, var blocks = reclaiming.pending.popLast() {
+            left -= lookAt(&blocks, left, open)
+            if unsafe blocks.first != nil { reclaiming.pending.append(blocks) }
         }
-        reclaimWhatIsDue()
-        freeGiven()
     }
 
-    /// Frees the blocks of a list that no open cut sees and keeps the others.
-    ///
-    /// - Parameters:
-    ///   - part: Where they were.
-    ///   - areCounted: Whether `retained` counts them.
-    private func free(
-        _ list: UnsafeMutableRawPointer?, of part: StorePart, areCounted: Bool
-    ) {
-        guard unsafe list != nil else { return }
-        // Looked up after the list was taken: a cut that opens from here on ends an epoch in which, or
-        // after which, all of the list was replaced, so it sees nothing of it.
-        let open = registry.withLock { registry in
-            registry.openCuts.filter { !$0.isGone && $0.part.overlaps(part) }
-        }
-        let places = open.map { reclaiming.place(for: $0, part) }
+    /// Looks at the first blocks of a list, and takes them off it; how many.
+    private func lookAt(
+        _ blocks: inout Reclaiming.Blocks, _ limit: Int, _ cuts: [CutAccess]
+    ) -> Int {
+        let open = cuts.filter { $0.part.overlaps(blocks.part) }
+        // For each cut the list of what is kept for it.
+        var kept = unsafe [
+            (first: UnsafeMutableRawPointer, last: UnsafeMutablePointer<Retirable>)?
+        ](
+            repeating: nil, count: open.count)
         var freed = FreedBlocks()
         var keptBytes = 0
-        var next = unsafe list
-        while let block = unsafe next {
+        var count = 0
+        while count < limit, let block = unsafe blocks.first {
+            count += 1
             let retirable = unsafe block.assumingMemoryBound(to: Retirable.self)
-            unsafe next = unsafe retirable.pointee.next
+            unsafe blocks.first = unsafe retirable.pointee.next
             let (birth, retired) = unsafe (retirable.pointee.birth, retirable.pointee.retired)
             if let latest = open.lastIndex(where: { $0.epoch < retired }),
                 birth <= open[latest].epoch
             {
-                unsafe reclaiming.keep(retirable, at: places[latest])
-                if !areCounted { unsafe keptBytes += Retirable.byteCount(of: block) }
+                let last = unsafe kept[latest]?.last ?? retirable
+                unsafe retirable.pointee.next = unsafe kept[latest]?.first
+                unsafe kept[latest] = unsafe (block, last)
+                if !blocks.areCounted { unsafe keptBytes += Retirable.byteCount(of: block) }
             } else {
                 unsafe freed.append(block)
             }
         }
+        for (cut, list) in unsafe zip(open, kept) {
+            guard let list = unsafe list else { continue }
+            unsafe reclaiming.keep(list.first, to: list.last, of: blocks.part, for: cut)
+        }
         let freedBytes = freed.byteCount
         pool.free(retired: freed)
-        if areCounted {
+        if blocks.areCounted {
             unsafe control.pointee.retained.subtract(freedBytes, ordering: .relaxed)
         } else if keptBytes > 0 {
             retained(keptBytes)
         }
+        return count
     }
 }

@@ -146,7 +146,11 @@ final class StoreCore: @unchecked Sendable {
         if let mark { passWriteMark(mark, adopting: present) }
         new.isTyped = true
         new.ordinal = present.ordinal
-        registry.withLock { $0.tables[new.ordinal] = new }
+        registry.withLock { registry in
+            registry.tables[new.ordinal] = new
+            // It has the large values of the other's rows, which cuts of parts see.
+            for cut in registry.openCuts { protect(cut.part, in: new, for: registry) }
+        }
         return new
     }
 
@@ -233,7 +237,9 @@ final class StoreCore: @unchecked Sendable {
     /// A cut of rows costs only the writers of these copies. One of logs and cells is one of everything.
     func cut(of part: StorePart = .all) -> Cut {
         // A cancelled cut whose holder has not noticed yet must not cost this one its life.
-        if isOverLimit || reclaiming.isDue.load(ordering: .relaxed) { forgetGoneCuts() }
+        // Who cuts a part may be in a hurry.
+        let isDue = part.hasLogs && reclaiming.isDue.load(ordering: .relaxed)
+        if isOverLimit || isDue { forgetGoneCuts() }
         return cutting.withLock {
             var tables = tables.map { FrozenTable(table: $0) }
             let logs = logs
@@ -262,8 +268,10 @@ final class StoreCore: @unchecked Sendable {
     /// Maps memory for the copies that writers will make while a cut is open.
     ///
     /// - Parameter share: How much of the state is read from it.
+    ///
+    /// - Parameter share: How much of the state the cut sees. What copies took is noted of cuts that see everything.
     func prepareForCut(share: Double = 1) {
-        let noted = copies.withLock { $0.byteCount }
+        let noted = share == 1 ? copies.withLock { $0.byteCount } : 0
         pool.prepare(forCopies: noted > 0 ? noted + noted / 4 : likelyCopies(share))
     }
 
@@ -273,7 +281,8 @@ final class StoreCore: @unchecked Sendable {
         let inUse = Int(Double(pool.statistics.inUse) * share)
         let age = max(ContinuousClock.now - created, .milliseconds(1)) / .seconds(1)
         let writes = tables.reduce(0) { $0 + $1.writeCount }
-        let copied = Double(writes) / age * (Double(inUse) / 1e9) * Double(Page.softSize / 2)
+        let copied =
+            Double(writes) * share / age * (Double(inUse) / 1e9) * Double(Page.softSize / 2)
         return Int(min(copied, Double(inUse / 2)))
     }
 
@@ -302,17 +311,28 @@ final class StoreCore: @unchecked Sendable {
         static let fading = Duration.seconds(1)
     }
 
-    /// Forgets the cuts that are gone and frees what only they saw.
+    /// Called by whoever held a cut, or was its last reader, when it is gone; never by a writer.
     ///
-    /// The work of whoever held the cut, or was its last reader; never a writer's.
+    /// What only a cut of a part saw is freed later, in pieces, by ``reclaimSome()``: who closes it may be in a hurry.
+    func isGone(_ cut: CutAccess) {
+        if cut.part == .all { return forgetGoneCuts() }
+        unprotectGoneCuts()
+        reclaiming.noteWork()
+    }
+
+    /// Forgets the cuts that are gone and frees what only they saw.
     func forgetGoneCuts() {
+        unprotectGoneCuts()
+        reclaim()
+        unsafe noteCopies(control.pointee.copied.exchange(0, ordering: .relaxed))
+    }
+
+    private func unprotectGoneCuts() {
         registry.withLock { registry in
             let gone = registry.openCuts.filter(\.isGone)
             registry.openCuts.removeAll { cut in gone.contains { $0 === cut } }
             for cut in gone { protect(cut.part, for: registry) }
         }
-        reclaim()
-        unsafe noteCopies(control.pointee.copied.exchange(0, ordering: .relaxed))
     }
 
     /// Gives up all open cuts, because they keep too much memory.
@@ -325,20 +345,22 @@ final class StoreCore: @unchecked Sendable {
 
     /// Tells the writers of a part, in which a cut has come or gone, what they must not change.
     private func protect(_ part: StorePart, for registry: Registry) {
-        func latest(where sees: (StorePart) -> Bool) -> UInt64 {
-            registry.openCuts.last { !$0.isGone && sees($0.part) }?.epoch ?? 0
+        guard part == .all else {
+            for table in registry.tables { protect(part, in: table, for: registry) }
+            return
         }
-        guard case .rows = part else {
-            let epoch = latest { $0 == .all }
-            return unsafe control.pointee.protected.store(epoch, ordering: .releasing)
-        }
-        for table in registry.tables {
-            for index in part.partitions(of: table) {
-                let epoch = latest {
-                    $0 != .all && $0.partitions(of: table).contains(index)
-                }
-                unsafe table.partition(index).pointee.protected.store(epoch, ordering: .releasing)
+        let latest = registry.openCuts.last { !$0.isGone && $0.part == .all }
+        unsafe control.pointee.protected.store(latest?.epoch ?? 0, ordering: .releasing)
+    }
+
+    private func protect(_ part: StorePart, in table: TableCore, for registry: Registry) {
+        if part == .all { return }
+        for index in part.partitions(of: table) {
+            let latest = registry.openCuts.last {
+                !$0.isGone && $0.part != .all && $0.part.partitions(of: table).contains(index)
             }
+            unsafe table.partition(index).pointee.protected
+                .store(latest?.epoch ?? 0, ordering: .releasing)
         }
     }
 

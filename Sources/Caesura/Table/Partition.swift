@@ -28,6 +28,8 @@ struct Partition: ~Copyable {
     var frozenRoot: DirectoryEntry
     var frozenRowCount = 0
     /// The latest epoch that an open cut of a part sees which has this partition, or 0.
+    ///
+    /// Unlike all else it is written without the lock, by who opens or closes such a cut.
     let protected = Atomic<UInt64>(0)
     /// The epoch in which rows with stamps of another store came last, or 0.
     var lastAdoption: UInt64 = 0

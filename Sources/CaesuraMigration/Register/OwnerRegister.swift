@@ -127,6 +127,8 @@ public enum OwnerAppending: Hashable, Sendable {
 /// The linearizable record of who owns which partition: `docs/MIGRATION.md` section 3.
 ///
 /// Calls may come from any number of tasks and nodes at once.
+///
+/// A node calls it on its own thread, and goes on with that while it waits: what takes time must suspend, and not block.
 public protocol OwnerRegister: Sendable {
     /// The last entry of a partition; nil if it has none.
     ///

@@ -31,8 +31,8 @@ public final class OutgoingMove {
     /// Whether the target has yet to say what it has, over a connection that is new: chunks are kept for it meanwhile.
     private var isAsking = false
     private var auditing: Auditing?
-    /// What nobody needs any more and costs time to let go, which is not taken while writes have stopped.
-    private var leftovers: [Leftover] = []
+    /// The rows that were taken out, whose memory is still to be given back.
+    package private(set) var removal: PartRemoval?
     /// Chunks of the present round that were sent and not acknowledged.
     private var kept: [[UInt8]] = []
     /// The number of chunks of the round before these.
@@ -94,12 +94,6 @@ public final class OutgoingMove {
 
     /// Whether that is encoding a chunk, which is sent then.
     public var hasChunks: Bool { isEncoding }
-
-    /// Takes what is to be let go when there is time.
-    package func takeLeftovers() -> [Leftover] {
-        defer { leftovers = [] }
-        return leftovers
-    }
 
     /// Encodes a chunk to be sent, or else looks at one for the digest.
     ///
@@ -196,10 +190,8 @@ public final class OutgoingMove {
                 } catch {
                     stop(error, now, &others)
                 }
-            case .remove: leftovers.append(.rows(store.detach(part)))
+            case .remove: removal = store.detach(part)
             case .end:
-                if let round { leftovers.append(.cut(round.cut)) }
-                if let last { leftovers.append(.cut(last.cut)) }
                 round = nil
                 last = nil
                 auditing = nil
@@ -254,7 +246,6 @@ public final class OutgoingMove {
                     missing: next.slices)
             case .snapshot, .delta:
                 let next = try nextRound(kind)
-                if let round { leftovers.append(.cut(round.cut)) }
                 round = next
                 event = .roundBegan(
                     epoch: next.epoch, baseEpoch: next.baseEpoch, baseDigest: next.baseDigest)

@@ -196,7 +196,6 @@ extension Node {
         _ actions: [SourceMove.Action], _ number: UInt64, _ now: Duration,
         _ others: inout [Action]
     ) {
-        leftovers += outgoing[number]?.move.takeLeftovers() ?? []
         for action in actions {
             guard let move = outgoing[number] else { return }
             let plan = move.move.machine.plan
@@ -246,7 +245,7 @@ extension Node {
     ) {
         guard let move = outgoing.removeValue(forKey: number) else { return }
         let plan = move.move.machine.plan
-        leftovers += move.move.takeLeftovers()
+        if let removal = move.move.removal { removals.append(removal) }
         stage.leave(number)
         actions.append(.report(.ended(move.end(outcome, at: now))))
         switch outcome {
@@ -259,7 +258,7 @@ extension Node {
     /// Forgets a move: its partition is another node's.
     func drop(_ number: UInt64, _ now: Duration, _ actions: inout [Action]) {
         guard let move = outgoing.removeValue(forKey: number) else { return }
-        leftovers += move.move.takeLeftovers()
+        if let removal = move.move.removal { removals.append(removal) }
         stage.leave(number)
         let plan = move.move.machine.plan
         let problem = MigrationProblem(.notOwner, "the partition has another owner")

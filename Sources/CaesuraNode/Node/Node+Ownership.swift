@@ -187,7 +187,7 @@ extension Node {
         switch holdings[partition] {
         case .absent, .missing:
             if incoming[partition] == nil, let part = division.part(partition) {
-                leftovers.append(.rows(store.detach(part)))
+                removals.append(store.detach(part))
             }
         case .unknown, .appending, .serving, .lettingGo, nil: break
         }

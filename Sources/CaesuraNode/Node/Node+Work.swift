@@ -10,7 +10,7 @@ extension Node {
     private enum Work {
         case outgoing(UInt64)
         case incoming(PartitionNumber)
-        case leftover
+        case memory
     }
 
     /// Encodes a chunk, or looks at one for a digest, or gives memory back.
@@ -29,8 +29,7 @@ extension Node {
             if let move = incoming[partition] {
                 carryOut(move.move.work(), partition, now, &actions)
             }
-        case .leftover:
-            if leftovers.first?.advance() == false { leftovers.removeFirst() }
+        case .memory: giveMemoryBack()
         case nil: break
         }
         proceedOnStage(now, &actions)
@@ -40,8 +39,20 @@ extension Node {
         return actions
     }
 
+    /// Gives a piece of the memory back that nobody needs any more.
+    private func giveMemoryBack() {
+        // What has been left before more is.
+        if store.hasReclaimable {
+            store.reclaimSome()
+        } else if removals.first?.advance() == false {
+            removals.removeFirst()
+        }
+    }
+
     /// The move on the stage first, whose writers may wait; then one that converges, whose deltas would else wait behind the rows
     /// of others; then memory, which others may need; then the moves out of here in turn, and those into here.
+    ///
+    /// Memory also when a move that converges waits for its target.
     private func nextWork(at now: Duration) -> Work? {
         if let first = stage.first {
             if let move = outgoing[first], move.move.hasWork { return .outgoing(first) }
@@ -49,7 +60,8 @@ extension Node {
         }
         let isPaced = pace.delay(at: now) != nil
         let converging = outgoing.keys.filter { outgoing[$0]?.move.machine.isConverging ?? false }
-        if converging.isEmpty, !leftovers.isEmpty { return .leftover }
+        let memory: Work? = removals.isEmpty && !store.hasReclaimable ? nil : .memory
+        if converging.isEmpty, let memory { return memory }
         let ready = (converging.min().map { [$0] } ?? Array(outgoing.keys)).filter { number in
             guard let move = outgoing[number]?.move, move.hasWork else { return false }
             return !move.hasChunks || !isPaced && !isWindowFull(outgoing[number]?.link)
@@ -58,7 +70,7 @@ extension Node {
             return .outgoing(number)
         }
         let partitions = incoming.keys.filter { incoming[$0]?.move.hasWork ?? false }
-        return partitions.min().map { .incoming($0) }
+        return partitions.min().map { .incoming($0) } ?? memory
     }
 
     /// Whether as many bytes are on their way over a connection as its peer takes.

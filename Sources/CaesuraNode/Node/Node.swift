@@ -244,8 +244,8 @@ public final class Node {
     var dialling: Set<String> = []
     var outgoing: [UInt64: Outgoing] = [:]
     var incoming: [PartitionNumber: Incoming] = [:]
-    /// What is let go when there is time, in this order.
-    var leftovers: [Leftover] = []
+    /// Rows that have gone, whose memory is given back when there is time.
+    var removals: [PartRemoval] = []
     var wishes: [Wish] = []
     /// Who has asked for a durable checkpoint of a partition, and is told when there is one.
     var askers: [PartitionNumber: [(link: Link, move: UInt64)]] = [:]
