@@ -10,18 +10,20 @@ package final class PartRemoval {
     private let part: StorePart
     /// The epoch in which they were taken out.
     private let epoch: UInt64
-    /// Pages, and nodes with all below them, that are still in memory.
-    private var rest: [(table: TableCore, entry: DirectoryEntry)]
+    /// Pages, and nodes with all below them, that are still in memory, with the layout that they have: a restore may give a table
+    /// without rows another.
+    private var rest: [(table: TableCore, layout: PageLayout, entry: DirectoryEntry)]
 
     /// Some 0.3 ms, mostly waiting for the pages' first lines.
     private static let pagesPerStep = 256
 
     init(
-        of part: StorePart, _ roots: [(table: TableCore, root: DirectoryEntry)],
+        of part: StorePart,
+        _ roots: [(table: TableCore, layout: PageLayout, entry: DirectoryEntry)],
         in epoch: UInt64, from store: StoreCore
     ) {
         self.part = part
-        rest = roots.map { ($0.table, $0.root) }
+        rest = roots
         self.epoch = epoch
         self.store = store
     }
@@ -41,12 +43,12 @@ package final class PartRemoval {
     package func advance() -> Bool {
         var list = RetiredList(epoch: epoch)
         var count = 0
-        while count < Self.pagesPerStep, let (table, entry) = rest.popLast() {
+        while count < Self.pagesPerStep, let (table, layout, entry) = rest.popLast() {
             if entry.isNode {
-                entry.node.forEachChild { _, child in rest.append((table, child)) }
+                entry.node.forEachChild { _, child in rest.append((table, layout, child)) }
                 unsafe list.append(entry.address)
             } else {
-                table.retireAll(below: entry, withValues: true, into: &list)
+                table.retireAll(below: entry, withValues: true, layout: layout, into: &list)
             }
             count += 1
         }

@@ -83,7 +83,7 @@ extension StoreCore {
         for (table, root, epoch) in replaced {
             var list = RetiredList(epoch: epoch)
             table.retireAll(below: root, withValues: true, into: &list)
-            giveUp(list, of: part)
+            leave(list, of: part)
         }
         for (log, old, new) in emptied {
             log.trimming.withLock { log.retire(old, in: new) }
@@ -185,14 +185,17 @@ extension StoreCore {
         for log in logs { log.trimming.lock() }
         lock(tables, part, logs)
         let epoch = unsafe control.pointee.epoch.load(ordering: .acquiring)
-        var roots: [(table: TableCore, root: DirectoryEntry)] = []
+        var roots: [(table: TableCore, layout: PageLayout, entry: DirectoryEntry)] = []
         for table in tables {
+            let layout = table.pageLayout
             if table.schema.kind == .cell {
-                if !part.partitions(of: table).isEmpty { roots.append((table, table.resetCell())) }
+                if !part.partitions(of: table).isEmpty {
+                    roots.append((table, layout, table.resetCell()))
+                }
                 continue
             }
             for index in part.partitions(of: table) {
-                unsafe roots.append((table, table.partition(index).pointee.detachAll()))
+                unsafe roots.append((table, layout, table.partition(index).pointee.detachAll()))
             }
         }
         let emptied = logs.map { ($0, $0.detachAll()) }

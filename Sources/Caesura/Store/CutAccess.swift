@@ -12,15 +12,20 @@ final class CutAccess: Sendable {
     let epoch: UInt64
     /// What the cut sees: everything, or rows.
     let part: StorePart
+    /// Whether who closes the cut frees what it kept, or leaves that to who has time.
+    let isFreedAtOnce: Bool
     private let state = Atomic<Int>(0)
 
     private static let cancelled = 1
     private static let closed = 2
     private static let reader = 4
 
-    init(epoch: UInt64, part: StorePart) {
+    /// - Parameter part: What is to be read from it.
+    init(epoch: UInt64, of part: StorePart) {
         self.epoch = epoch
-        self.part = part
+        // Logs and cells are protected with everything.
+        self.part = part.hasLogs ? .all : part
+        isFreedAtOnce = part == .all
     }
 
     private static func isGone(_ state: Int) -> Bool { state != 0 && state < reader }

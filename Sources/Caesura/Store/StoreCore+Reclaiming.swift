@@ -15,8 +15,10 @@ final class Reclaiming: @unchecked Sendable {
     let lock = Lock()
     /// Whether there may be something to free that nobody has looked at.
     let isDue = Atomic(false)
-    /// Whether something is left to whoever has time, ``StoreCore/reclaimSome()``.
+    /// Whether something new is left to whoever has time, ``StoreCore/reclaimSome()``.
     fileprivate let hasWork = Atomic(false)
+    /// Whether ``pending`` has something; changes under `lock` only.
+    fileprivate let hasPending = Atomic(false)
     /// What was taken out of tables, for whoever has the lock next.
     fileprivate let given = Guarded<[Blocks]>([])
     /// What nobody has looked at since it was taken.
@@ -89,17 +91,22 @@ extension StoreCore {
             let isDue = reclaiming.isDue.exchange(false, ordering: .sequentiallyConsistent)
             let isComplete = collect(isDue: isDue)
             lookAt(.max)
+            reclaiming.hasPending.store(false, ordering: .sequentiallyConsistent)
             reclaiming.lock.unlock()
-            if !isComplete {
-                // Unless another thread has left us its work meanwhile.
-                if reclaiming.isDue.exchange(true, ordering: .sequentiallyConsistent) { continue }
-                return
-            }
-            let isDone =
-                !reclaiming.isDue.load(ordering: .sequentiallyConsistent)
-                && reclaiming.given.withLock(\.isEmpty)
-            if isDone { return }
+            if !leftUnlocked(isComplete) { return }
         }
+    }
+
+    /// Whether another thread has left us its work while we had the lock.
+    ///
+    /// - Parameter isComplete: If not, a partition was busy: that is left to the next call of anybody, for to try again at once
+    ///   would be to wait for its lock.
+    private func leftUnlocked(_ isComplete: Bool) -> Bool {
+        let isDue =
+            isComplete
+            ? reclaiming.isDue.load(ordering: .sequentiallyConsistent)
+            : reclaiming.isDue.exchange(true, ordering: .sequentiallyConsistent)
+        return isDue || !reclaiming.given.withLock(\.isEmpty)
     }
 
     /// Frees a piece of what no open cut sees, unless another thread frees all.
@@ -108,19 +115,18 @@ extension StoreCore {
     /// - Complexity: O(partitions), and some 256 blocks.
     func reclaimSome() -> Bool {
         let hadWork = reclaiming.hasWork.exchange(false, ordering: .sequentiallyConsistent)
-        guard reclaiming.lock.tryLock() else {
+        if !reclaiming.lock.tryLock() {
+            // Whoever has the lock looks at this when it gives it back, if it still has it then.
             reclaiming.isDue.store(true, ordering: .sequentiallyConsistent)
-            return false
+            guard reclaiming.lock.tryLock() else { return false }
         }
         let isDue = reclaiming.isDue.exchange(false, ordering: .sequentiallyConsistent)
-        if !collect(isDue: isDue || hadWork) {
-            reclaiming.isDue.store(true, ordering: .sequentiallyConsistent)
-        }
+        let isComplete = collect(isDue: isDue || hadWork)
         lookAt(256)
-        if !reclaiming.pending.isEmpty {
-            reclaiming.hasWork.store(true, ordering: .sequentiallyConsistent)
-        }
+        reclaiming.hasPending.store(
+            !reclaiming.pending.isEmpty, ordering: .sequentiallyConsistent)
         reclaiming.lock.unlock()
+        if leftUnlocked(isComplete) { reclaiming.noteWork() }
         return hasReclaimable
     }
 
@@ -136,7 +142,10 @@ extension StoreCore {
     }
 
     /// Whether ``reclaimSome()`` has something to do.
-    var hasReclaimable: Bool { reclaiming.hasWork.load(ordering: .sequentiallyConsistent) }
+    var hasReclaimable: Bool {
+        reclaiming.hasWork.load(ordering: .sequentiallyConsistent)
+            || reclaiming.hasPending.load(ordering: .sequentiallyConsistent)
+    }
 
     /// Frees blocks that are no longer part of a table, as far as no cut sees them; `retained` does not count them
     /// yet.

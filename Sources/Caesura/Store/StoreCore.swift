@@ -238,7 +238,8 @@ final class StoreCore: @unchecked Sendable {
     func cut(of part: StorePart = .all) -> Cut {
         // A cancelled cut whose holder has not noticed yet must not cost this one its life.
         // Who cuts a part may be in a hurry.
-        let isDue = part.hasLogs && reclaiming.isDue.load(ordering: .relaxed)
+        let isDue =
+            part == .all && (reclaiming.isDue.load(ordering: .relaxed) || hasReclaimable)
         if isOverLimit || isDue { forgetGoneCuts() }
         return cutting.withLock {
             var tables = tables.map { FrozenTable(table: $0) }
@@ -246,8 +247,8 @@ final class StoreCore: @unchecked Sendable {
             var frozenLogs: [FrozenLog] = []
             frozenLogs.reserveCapacity(logs.count)
             let epoch = unsafe control.pointee.epoch.load(ordering: .relaxed)
-            let seen = part.hasLogs ? .all : part
-            let access = CutAccess(epoch: epoch, part: seen)
+            let access = CutAccess(epoch: epoch, of: part)
+            let seen = access.part
             registry.withLock { registry in
                 registry.openCuts.append(access)
                 protect(seen, for: registry)
@@ -315,7 +316,7 @@ final class StoreCore: @unchecked Sendable {
     ///
     /// What only a cut of a part saw is freed later, in pieces, by ``reclaimSome()``: who closes it may be in a hurry.
     func isGone(_ cut: CutAccess) {
-        if cut.part == .all { return forgetGoneCuts() }
+        if cut.isFreedAtOnce { return forgetGoneCuts() }
         unprotectGoneCuts()
         reclaiming.noteWork()
     }

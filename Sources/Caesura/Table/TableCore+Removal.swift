@@ -40,17 +40,24 @@ extension Partition {
 extension TableCore {
     /// Collects the pages and nodes below a root that is no longer part of the table.
     ///
-    /// - Parameter withValues: Whether the rows' large values go too.
-    func retireAll(below entry: DirectoryEntry, withValues: Bool, into list: inout RetiredList) {
+    /// - Parameters:
+    ///   - withValues: Whether the rows' large values go too.
+    ///   - layout: That of the pages; nil for the table's present one.
+    func retireAll(
+        below entry: DirectoryEntry, withValues: Bool, layout: PageLayout? = nil,
+        into list: inout RetiredList
+    ) {
         guard !entry.isEmpty else { return }
         guard entry.isNode else {
             if withValues {
-                forEachLargeValue(of: entry.page) { unsafe list.append($0.base) }
+                (layout ?? pageLayout).forEachLargeValue(of: entry.page) {
+                    unsafe list.append($0.base)
+                }
             }
             return unsafe list.append(entry.address)
         }
         entry.node.forEachChild { _, child in
-            retireAll(below: child, withValues: withValues, into: &list)
+            retireAll(below: child, withValues: withValues, layout: layout, into: &list)
         }
         unsafe list.append(entry.address)
     }

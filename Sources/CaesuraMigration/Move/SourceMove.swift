@@ -104,7 +104,7 @@ public struct SourceMove: Hashable, Sendable {
         case acknowledge(chunks: UInt64)
         /// Send the kept chunks once more: the target has none of them.
         case resend
-        /// Look at the content of the first round's cut, beside all else; then close it.
+        /// Look at the content of the first round's cut, beside all else.
         case audit
         /// Let no more writes begin; those that come wait.
         case seal
@@ -120,7 +120,7 @@ public struct SourceMove: Hashable, Sendable {
         case remove
         /// Give ``Event/timedOut`` after so long, instead of what was asked for before; nil never.
         case wait(Duration?)
-        /// The move has ended: close its cuts.
+        /// The move has ended: its cuts are of no use any more.
         case end(Outcome)
     }
 
