@@ -305,7 +305,7 @@ extension Store {
     /// - Complexity: O(partitions of the part · tables), and O(logs); closing it, too.
     package func cut(of part: StorePart) -> Cut { core.cut(of: part) }
 
-    /// Gives back a piece of what cuts of parts have kept, and of rows that were taken out: some 0.5 ms, for whoever has time.
+    /// Gives back a piece of what cuts of parts have kept, and of rows that were taken out, for whoever has time.
     ///
     /// - Returns: Whether there is more.
     @discardableResult

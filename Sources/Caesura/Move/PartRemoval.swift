@@ -14,7 +14,7 @@ package final class PartRemoval {
     /// without rows another.
     private var rest: [(table: TableCore, layout: PageLayout, entry: DirectoryEntry)]
 
-    /// Some 0.3 ms, mostly waiting for the pages' first lines.
+    /// Most of the time goes into waiting for the pages' first lines, and for those of large values.
     private static let pagesPerStep = 256
 
     init(

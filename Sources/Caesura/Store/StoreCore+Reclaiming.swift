@@ -86,6 +86,7 @@ extension StoreCore {
         reclaimWhatIsDue()
     }
 
+    /// Does what was left to whoever comes, unless another thread does.
     func reclaimWhatIsDue() {
         while reclaiming.lock.tryLock() {
             let isDue = reclaiming.isDue.exchange(false, ordering: .sequentiallyConsistent)
@@ -151,11 +152,9 @@ extension StoreCore {
     /// yet.
     ///
     /// It waits for nobody: who frees just then what a cut kept, which takes a while, does it.
-    ///
-    /// - Parameter part: Where they were.
-    func giveUp(_ list: RetiredList, of part: StorePart = .all) {
+    func giveUp(_ list: RetiredList) {
         guard unsafe list.first != nil else { return }
-        leave(list, of: part)
+        leave(list, of: .all)
         reclaimWhatIsDue()
     }
 
