@@ -46,15 +46,15 @@ struct SourceTableTests {
         sealing | sealed | finishing. begin delta
         sealing | postponed | copying. begin delta
         finishing | disconnected, have nothing, have round 1, have round 3, have owns, applied \
-        too much, another audit, owned, owned by a third, durable, durable later, pull, gives \
-        up, no answer, timed out, stop | aborting. append aborted
-        finishing | applied all of 3 | handing over. acknowledge 1 send handover
+        all of 3, applied too much, another audit, owned, owned by a third, durable, durable \
+        later, pull, gives up, no answer, timed out, stop | aborting. append aborted
         finishing | round began | send round 3
         finishing | encoded | encode
+        finishing | encoded the end | handing over. send handover
         handing over | disconnected, have nothing, have round 1, have round 3, have owns, \
-        applied some of 1, applied all of 1, applied all of 3, applied too much, another audit, \
-        owned by a third, durable, durable later, pull, gives up, no answer, timed out, stop | \
-        aborting. append aborted
+        applied too much, another audit, owned by a third, durable, durable later, pull, gives \
+        up, no answer, timed out, stop | aborting. append aborted
+        handing over | applied all of 3 | acknowledge 1
         handing over | owned | letting go committed. forward committed
         handing over ahead | disconnected, have nothing, have round 1, have round 3, have owns, \
         applied some of 1, applied all of 1, applied all of 3, applied too much, another audit, \
@@ -69,7 +69,8 @@ struct SourceTableTests {
         aborting | timed out | append aborted
         letting go | connected, timed out | ask to recovery
         letting go | disconnected | connect
-        letting go | have nothing, have round 1, have round 3 | begin snapshot
+        letting go | have nothing, have round 1 | begin snapshot
+        letting go | have round 3 | acknowledge 0 resend
         letting go | applied all of 3 | acknowledge 1
         letting go | durable | moved committed. remove
         letting go | durable later | moved returned. remove
@@ -134,11 +135,8 @@ struct SourceTableTests {
                 ]
             let sealing = second + [applied(2, 1, isComplete: true)]
             let finishing: [SourceMove.Event] =
-                sealing + [
-                    .sealed, .roundBegan(epoch: 4, baseEpoch: 3, baseDigest: 6),
-                    .encoded(byteCount: 10, digest: 8),
-                ]
-            let handing = finishing + [applied(3, 1, isComplete: true)]
+                sealing + [.sealed, .roundBegan(epoch: 4, baseEpoch: 3, baseDigest: 6)]
+            let handing: [SourceMove.Event] = finishing + [.encoded(byteCount: 10, digest: 8)]
             // With a budget of zero the audits are what the first round waits for.
             let ahead: [SourceMove.Event] =
                 audited + [
@@ -186,7 +184,9 @@ struct SourceTableTests {
                     .received(.round(Round(number: 1, epoch: 1, baseEpoch: 0, baseDigest: 0)))
                 ),
                 ("round began", .roundBegan(epoch: 9, baseEpoch: 4, baseDigest: 8)),
-                ("encoded", .encoded(byteCount: 10, digest: nil)), ("audited", .audited(audit)),
+                ("encoded", .encoded(byteCount: 10, digest: nil)),
+                ("encoded the end", .encoded(byteCount: 10, digest: 8)),
+                ("audited", .audited(audit)),
                 ("sealed", .sealed), ("postponed", .postponed), ("appended", .appended(.appended)),
                 ("refused: target's", .appended(.refused(entries.committed))),
                 ("refused: own", .appended(.refused(entries.aborted))),

@@ -35,7 +35,7 @@ public struct Convergence: Hashable, Sendable {
 
     /// What the blackout may take.
     public let budget: Duration
-    /// What it takes besides the last delta: stopping, two round trips, the register.
+    /// What it takes besides the last delta: stopping, a round trip, the register.
     public var overhead: Duration
     /// Bytes of deltas a second that writers cause, in the last round; nil before the first delta.
     public private(set) var dirtyBytesPerSecond: Double?

@@ -60,7 +60,13 @@ extension SourceMove {
         flow.sentBytes += UInt64(byteCount)
         flow.digest = digest
         switch state {
-        case .copying, .finishing, .lettingGo: encodeMore(&actions)
+        case .finishing:
+            guard let digest else { return encodeMore(&actions) }
+            // It goes behind the round's end: the target acts on it once it has applied that, and a round trip sooner than if it
+            // had been waited for.
+            state = .handingOver
+            actions.append(.send(.handover(Handover(epoch: flow.epoch, digest: digest))))
+        case .copying, .lettingGo: encodeMore(&actions)
         // What is encoded while there is no connection is sent again with the rest.
         case .connecting, .asking, .sealing, .handingOver, .aborting, .ended: break
         }
@@ -93,15 +99,10 @@ extension SourceMove {
 
     /// Goes on with a round, or with what follows when all of it is applied.
     mutating func proceed(_ now: Duration, _ actions: inout [Action]) {
-        guard let digest = flow.digest, flow.appliedChunks == flow.sentChunks else {
+        guard flow.digest != nil, flow.appliedChunks == flow.sentChunks else {
             return encodeMore(&actions)
         }
-        if case .lettingGo = state { return }
-        if case .finishing = state {
-            state = .handingOver
-            return actions.append(
-                .send(.handover(Handover(epoch: flow.epoch, digest: digest))))
-        }
+        guard case .copying = state else { return }
         if round == 1, audits.own == nil { actions.append(.audit) }
         let duration = now - flow.began
         // There and back is part of it; a message that was measured may have waited for others.

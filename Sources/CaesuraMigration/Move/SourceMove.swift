@@ -280,7 +280,7 @@ public struct SourceMove: Hashable, Sendable {
     }
 
     mutating func estimateOverhead() {
-        convergence.overhead = Self.fixedOverhead + registerTime + roundTrip * 2
+        convergence.overhead = Self.fixedOverhead + registerTime + roundTrip
     }
 
     mutating func connected(_ actions: inout [Action]) {
@@ -328,6 +328,9 @@ public struct SourceMove: Hashable, Sendable {
             asked(holding, now, &actions)
         case (.copying, .applied(let applied)), (.finishing, .applied(let applied)),
             (.lettingGo, .applied(let applied)):
+            self.applied(applied, now, &actions)
+        // Ahead of the round no chunk of it has gone.
+        case (.handingOver, .applied(let applied)) where !handsOverAhead:
             self.applied(applied, now, &actions)
         // A target sends it once more over another connection, and that may be all it waited for.
         case (.copying, .audit(let audit)), (.sealing, .audit(let audit)),
