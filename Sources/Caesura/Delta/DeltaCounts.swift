@@ -3,7 +3,8 @@
 /// A range that could not be compared by the few slots that its page notes is compared row by row, which costs about
 /// as much as encoding its rows; each such *miss* has a cause.
 public struct DeltaCounts: Hashable, Sendable {
-    /// Pages and gaps of the partitions that were written to.
+    /// Pages and gaps of the partitions that were written to, but for those of nodes that were passed by: nothing was written
+    /// below them, and an earlier delta had counted their rows.
     public internal(set) var pages = 0
     /// Ranges compared by the slots that the page's header notes.
     public internal(set) var comparedBySlots = 0

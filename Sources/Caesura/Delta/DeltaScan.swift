@@ -210,7 +210,17 @@ struct DeltaScan: ~Copyable {
         var new = LeafWalk(below: roots.1, from: start)
         var position = rowsBefore
         var pages = 0
-        while let oldLeaf = old.next(), let newLeaf = new.next() {
+        while true {
+            // A node that both have was not written below: whoever does copies what the base sees.
+            if let node = old.nextNode(), node.word == new.nextNode()?.word,
+                let rows = old.rowCount(below: node)
+            {
+                old.pass(node, rowCount: rows)
+                new.pass(node, rowCount: rows)
+                position &+= UInt64(rows)
+                continue
+            }
+            guard let oldLeaf = old.next(), let newLeaf = new.next() else { break }
             guard old.end == new.end else {
                 position &+= collectWide(oldLeaf, newLeaf, &old, &new, start, position, &pages)
                 continue
@@ -303,7 +313,15 @@ struct DeltaScan: ~Copyable {
         let start = HashRange(partition: index, bits: table.partitionBits).first
         if hash == start { return position }
         var walk = LeafWalk(below: base.roots[index], from: start)
-        while let leaf = walk.next() {
+        while true {
+            if let node = walk.nextNode(), walk.end &+ (node.span &- 1) < hash,
+                let rows = walk.rowCount(below: node)
+            {
+                walk.pass(node, rowCount: rows)
+                position += UInt64(rows)
+                continue
+            }
+            guard let leaf = walk.next() else { break }
             if walk.end &- 1 < hash {
                 position += UInt64(leaf.rowCount)
                 continue

@@ -10,7 +10,8 @@ public import CaesuraFormat
 ///
 /// ``next()`` compares pages and hands out the changes of one chunk at a time; jobs can be encoded on several
 /// threads. Both cuts must stay open until the end. Memory: the changes of one chunk, and each worker's columns.
-/// The cost is in proportion to what changed, but for 16 bytes a page of the partitions that changed.
+/// The cost is in proportion to what changed, but for 16 bytes a page: of the partitions that changed in a first delta,
+/// then of the nodes of their directories below which something did.
 public final class DeltaSource: Sendable {
     /// The earlier cut.
     public let base: Cut

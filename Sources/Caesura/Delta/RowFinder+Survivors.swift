@@ -89,7 +89,8 @@ extension RowFinder {
                 }
             }
             var walk = unsafe LeafWalk(
-                below: table.partition(index).pointee.root, from: whole.first)
+                below: table.partition(index).pointee.root, from: whole.first,
+                writtenIn: table.partition(index).pointee.writeEpoch)
             while let leaf = walk.next() {
                 let first = walk.end &- leaf.span
                 let last = walk.end &- 1

@@ -130,8 +130,17 @@ struct RowFinder: ~Copyable {
                 continue
             }
             var walk = unsafe LeafWalk(
-                below: table.partition(index).pointee.root, from: whole.first)
-            while let leaf = walk.next() {
+                below: table.partition(index).pointee.root, from: whole.first,
+                writtenIn: table.partition(index).pointee.writeEpoch)
+            while true {
+                if isInside, let node = walk.nextNode(), let rows = walk.rowCount(below: node),
+                    position() >= passed + UInt64(rows)
+                {
+                    walk.pass(node, rowCount: rows)
+                    passed += UInt64(rows)
+                    continue
+                }
+                guard let leaf = walk.next() else { break }
                 let first = walk.end &- leaf.span
                 let count =
                     isInside ? leaf.rowCount : rowsInRange(of: leaf, first, last: walk.end &- 1)

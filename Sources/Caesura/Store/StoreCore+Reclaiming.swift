@@ -286,7 +286,7 @@ extension StoreCore {
                 unsafe freed.append(block)
             }
         }
-        for (cut, list) in unsafe zip(open, kept) {
+        for unsafe (cut, list) in unsafe zip(open, kept) {
             guard let list = unsafe list else { continue }
             unsafe reclaiming.keep(list.first, to: list.last, of: blocks.part, for: cut)
         }

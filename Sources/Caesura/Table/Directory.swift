@@ -1,4 +1,5 @@
 import CPrefetch
+import Synchronization
 
 /// One entry of a partition's directory: a page, a node, or nothing, with the epoch of the last write
 /// below it.
@@ -186,6 +187,17 @@ struct DirectoryNode {
 
     var header: UnsafeMutablePointer<Header> { unsafe base.assumingMemoryBound(to: Header.self) }
 
+    /// The number of rows below; `UInt32.max` when nobody has counted them since the node was made or written below.
+    ///
+    /// Whoever walks the directory notes it (``LeafWalk``), so that the next walk passes the node by. It is right as long as the
+    /// node's entry has an earlier epoch than the partition's writer: a writer who enters the node for the first time in
+    /// an epoch forgets it. That of a root is never noted, for the partition has it. Several walks of cuts may note the same
+    /// number at once.
+    var rowsBelow: UnsafeMutablePointer<Atomic<UInt32>> {
+        // SAFETY: bytes between the header and the entries, made by `make`, that nothing else reads or writes.
+        unsafe (base + 44).assumingMemoryBound(to: Atomic<UInt32>.self)
+    }
+
     /// Leading hash bits that everything below the node shares.
     var depth: Int { unsafe Int(header.pointee.depth) }
 
@@ -238,10 +250,12 @@ extension DirectoryNode {
         let (base, blockSize) = unsafe pool.allocate(
             atLeast: headerSize + MemoryLayout<DirectoryEntry>.stride << bits)
         let node = unsafe DirectoryNode(base: base)
+        assert(MemoryLayout<Header>.size <= 44, "the number of rows lies behind the header")
         unsafe node.header.initialize(
             to: Header(
                 retirable: Retirable(kind: .node, birth: birth), blockSize: UInt32(blockSize),
                 depth: UInt8(depth), bits: UInt8(bits), hasNodes: false))
+        unsafe node.rowsBelow.initialize(to: Atomic(.max))
         return node
     }
 

@@ -106,6 +106,8 @@ struct Partition: ~Copyable {
                         let copy = unsafe node.copy(birth: epoch, pool: pool)
                         unsafe retireBlock(node.base, node.blockSize)
                         node = copy
+                    } else {
+                        node.forgetRows()
                     }
                     unsafe entries[range.lowerBound] = DirectoryEntry(node, epoch: epoch)
                 }

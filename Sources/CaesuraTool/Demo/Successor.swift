@@ -11,7 +11,7 @@ final class Successor: Sendable {
     /// - Parameter owners: The directory of the owner register.
     init(owners: String) throws(ToolError) {
         // That it has died shall be an error here, and not the end of this process too.
-        unsafe signal(SIGPIPE, SIG_IGN)
+        signal(SIGPIPE, SIG_IGN)
         let (input, output) = (Pipe(), Pipe())
         process = Process()
         process.executableURL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
