@@ -129,4 +129,22 @@ struct LeafWalkTests {
         // One row was written: those of its node, of 800 or more.
         #expect(passed > 0 && passed < 400, "\(passed) pages were looked at")
     }
+
+    @Test func `of a node that is being written below nothing is noted`() throws {
+        let world = try World()
+        for key in 0..<20_000 as Range<UInt64> { world.table[key] = SnapshotTests.row(key) }
+        world.store.cut().close()
+        world.table.update(1) { $0.visits = 1 }
+        let (root, epoch) = world.live
+        var walk = LeafWalk(below: root, from: 0, writtenIn: epoch)
+        var rows = 0
+        while let leaf = walk.next() { rows += leaf.rowCount }
+        #expect(rows == 20_000)
+        let known = Self.check(root, writtenIn: epoch).known
+        world.table.remove(1)
+        // The same node, in the same epoch.
+        #expect(Self.check(world.live.root, writtenIn: epoch).known == known)
+        let cut = world.store.cut()
+        #expect(Self.check(cut) == known)
+    }
 }
