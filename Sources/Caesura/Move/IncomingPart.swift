@@ -34,6 +34,8 @@ package final class IncomingPart {
     /// What the regions are, in the order of the chunks' numbers.
     private var kinds: [RegionKind] = []
     private var phase = Phase.idle
+    /// What applies one delta after the other.
+    private var deltaWorker: DeltaApplier.Worker?
     /// The slices that are still to come; nil if the part is adopted as one.
     private var missing: Set<HashRange>?
 
@@ -51,7 +53,7 @@ package final class IncomingPart {
         /// A snapshot whose metadata has not come.
         case awaitingMetadata
         case snapshot(ChunkApplier, ChunkApplier.Worker, StreamEnd)
-        case delta(DeltaApplier, DeltaApplier.Worker)
+        case delta(DeltaApplier)
         /// Between two rounds.
         case idle
         case adopted
@@ -114,7 +116,8 @@ package final class IncomingPart {
             phase = .awaitingMetadata
         } else {
             let applier = try DeltaApplier(staging)
-            phase = .delta(applier, DeltaApplier.Worker(for: applier, limits: limits))
+            phase = .delta(applier)
+            deltaWorker = deltaWorker ?? DeltaApplier.Worker(for: applier, limits: limits)
         }
         progress = Progress(epoch: epoch)
     }
@@ -181,8 +184,9 @@ package final class IncomingPart {
             try applier.apply(chunk, with: worker)
             totals.add(header)
             phase = .snapshot(applier, worker, totals)
-        case .delta(let applier, let worker):
-            guard try applier.apply(chunk, with: worker) == .applied else {
+        case .delta(let applier):
+            guard let deltaWorker else { preconditionFailure("a delta has begun") }
+            guard try applier.apply(chunk, with: deltaWorker) == .applied else {
                 throw FormatError(.malformed, "a chunk that came before", at: chunk.offset)
             }
         case .awaitingMetadata, .idle, .adopted: throw unexpected(chunk)
@@ -203,7 +207,7 @@ package final class IncomingPart {
                     .malformed, "the round is not what its end chunk says", at: chunk.offset)
             }
             try applier.finish(with: end)
-        case .delta(let applier, _):
+        case .delta(let applier):
             if missing?.isEmpty == false { throw unexpected(chunk) }
             try applier.finish(end, at: progress.epoch)
         case .awaitingMetadata, .idle, .adopted: throw unexpected(chunk)
@@ -238,7 +242,7 @@ package final class IncomingPart {
     /// - Complexity: As ``adopt()``, for each stretch between the slices.
     /// - Throws: As ``adopt()``; what was adopted before that stays the store's.
     package func adopt(except slices: Set<HashRange>) throws(StoreError) {
-        guard case .delta(let applier, _) = phase, progress.chunks == 0, missing == nil else {
+        guard case .delta(let applier) = phase, progress.chunks == 0, missing == nil else {
             throw StoreError(.inconsistentData, "a part whose last round has not just begun")
         }
         guard
@@ -259,7 +263,7 @@ package final class IncomingPart {
     ///
     /// - Throws: As ``adopt()``; `inconsistentData` when the slice is none that is missing.
     package func adopt(_ slice: HashRange) throws(StoreError) {
-        guard case .delta(let applier, _) = phase, missing?.contains(slice) == true else {
+        guard case .delta(let applier) = phase, missing?.contains(slice) == true else {
             throw StoreError(.inconsistentData, "a slice that is not missing")
         }
         applier.noteRemovals(try store.core.adopt(.rows(slice), from: staging.core))

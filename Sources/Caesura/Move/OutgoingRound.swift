@@ -25,7 +25,6 @@ package final class OutgoingRound {
     private var pending: [[UInt8]] = []
     /// Whether all chunks were given.
     package private(set) var hasEnded = false
-    private var encoder = ChunkEncoder()
     /// How often each of the store's partitions of the part had been written when the round began.
     private let writeCounts: [HashRange: Int]
 
@@ -40,6 +39,13 @@ package final class OutgoingRound {
     /// The epoch of the cut.
     package var epoch: UInt64 { cut.epoch.rawValue }
 
+    /// What encoded the chunks of a delta that has ended: small deltas that follow each other would else spend most of their time
+    /// on memory for columns.
+    var deltaWorker: DeltaSource.Worker? {
+        guard hasEnded, case .delta(_, let worker) = source else { return nil }
+        return worker
+    }
+
     /// Begins a snapshot of a part, as it is now.
     ///
     /// - Parameter audited: The regions of which ``contentDigest(of:)`` will be asked for.
@@ -49,7 +55,8 @@ package final class OutgoingRound {
     ) throws(FormatError) {
         let cut = store.cut(of: part)
         let source = try SnapshotSource(cut, of: part)
-        self.source = .snapshot(source, SnapshotSource.Worker(for: source))
+        let worker = SnapshotSource.Worker(for: source)
+        self.source = .snapshot(source, worker)
         content = (audited, ContentChecksum())
         self.part = part
         self.cut = cut
@@ -58,9 +65,9 @@ package final class OutgoingRound {
         writeCounts = Self.writeCounts(of: part, in: cut.store)
         totals = StreamEnd(regionCount: source.metadata.regions.count)
         totals.heads = source.heads
-        encoder.encode(metadata: source.metadata)
-        totals.add(encoder.header)
-        unsafe pending.append([UInt8](encoder.bytes))
+        worker.encoder.encode(metadata: source.metadata)
+        totals.add(worker.encoder.header)
+        unsafe pending.append([UInt8](worker.encoder.bytes))
     }
 
     /// Begins a delta from what an earlier round led to, to how the part is now.
@@ -71,7 +78,7 @@ package final class OutgoingRound {
         let cut = base.cut.store.cut(of: base.part)
         let source = try DeltaSource(
             from: base.cut, to: cut, of: base.part, baseDigest: base.totals.digest)
-        self.source = .delta(source, DeltaSource.Worker(for: source))
+        self.source = .delta(source, base.deltaWorker ?? DeltaSource.Worker(for: source))
         content = ([], ContentChecksum())
         part = base.part
         self.cut = cut
@@ -107,12 +114,17 @@ package final class OutgoingRound {
     package func next() throws(StoreError) -> [UInt8]? {
         if let chunk = pending.popLast() { return chunk }
         if hasEnded { return nil }
-        if try !encodeNext() {
-            encoder.encode(end: totals, epoch: epoch, baseEpoch: baseEpoch)
-            hasEnded = true
-            return unsafe [UInt8](encoder.bytes)
+        if try encodeNext() { return pending.popLast() }
+        hasEnded = true
+        switch source {
+        case .snapshot(_, let worker): return encodeEnd(with: &worker.encoder)
+        case .delta(_, let worker): return encodeEnd(with: &worker.encoder)
         }
-        return pending.popLast()
+    }
+
+    private func encodeEnd(with encoder: inout ChunkEncoder) -> [UInt8] {
+        encoder.encode(end: totals, epoch: epoch, baseEpoch: baseEpoch)
+        return unsafe [UInt8](encoder.bytes)
     }
 
     /// The content digest of the regions that are audited, and their rows, once all chunks of a snapshot were given.

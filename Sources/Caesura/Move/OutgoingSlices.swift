@@ -40,12 +40,11 @@ package final class OutgoingSlices {
     private var present: Slice?
     /// Encoded and not given yet, the next one last.
     private var pending: [[UInt8]] = []
-    private var encoder = ChunkEncoder()
+    private let worker: DeltaSource.Worker
 
     private struct Slice {
         let range: HashRange
         let source: DeltaSource
-        let worker: DeltaSource.Worker
     }
 
     /// The epoch of the cut.
@@ -75,6 +74,7 @@ package final class OutgoingSlices {
         baseEpoch = base.epoch
         baseDigest = base.totals.digest
         totals = source.totals
+        worker = base.deltaWorker ?? DeltaSource.Worker(for: source)
         let changed = part.slices(bits: bits).filter { source.mayHaveChanged(in: $0) }
         slices = Set(changed)
         let heat = base.heat(bits: bits)
@@ -103,13 +103,12 @@ package final class OutgoingSlices {
             guard let range = demanded.isEmpty ? waiting.popLast() : demanded.removeFirst() else {
                 hasEnded = true
                 totals.settleDigest(of: headers, from: baseDigest)
-                encoder.encode(end: totals, epoch: epoch, baseEpoch: baseEpoch)
-                return unsafe .chunk([UInt8](encoder.bytes))
+                worker.encoder.encode(end: totals, epoch: epoch, baseEpoch: baseEpoch)
+                return unsafe .chunk([UInt8](worker.encoder.bytes))
             }
             let source = try DeltaSource(
                 from: base.cut, to: cut, of: .rows(range), baseDigest: baseDigest)
-            present = Slice(
-                range: range, source: source, worker: DeltaSource.Worker(for: source))
+            present = Slice(range: range, source: source)
         }
     }
 
@@ -118,7 +117,7 @@ package final class OutgoingSlices {
         guard let job = try slice.source.next() else { return false }
         var chunks: [[UInt8]] = []
         try unsafe slice.source.encode(
-            job, with: slice.worker,
+            job, with: worker,
             emit: { (header, bytes) throws(StoreError) in
                 totals.add(header)
                 headers.append(header)
