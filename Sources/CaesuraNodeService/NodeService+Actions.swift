@@ -14,9 +14,7 @@ extension NodeService {
         case .append(let entry, let partition, let ticket): append(entry, to: partition, ticket)
         case .probe(let ticket): probe(ticket)
         case .dial(let name): dial(name)
-        case .send(let link, let move, let message):
-            // Whoever reads from the connection finds out how it ended.
-            try? connections[link]?.post(message, about: move)
+        case .send(let link, let move, let message): send(message, about: move, to: link)
         case .close(let link): close(link)
         case .makeDurable(let ticket): Task { await makeDurable(ticket) }
         case .wait(let timer, let time): wait(for: timer, time)

@@ -98,6 +98,10 @@ extension NodeService {
                     handle(.received(link, move: move, message))
                 }
                 try await connection.ready()
+                if case .chunk(let bytes) = message, bytes.count >= Self.messagesAtOnce {
+                    // To apply it has taken a while, and the next one may be here.
+                    await giveWay()
+                }
             }
         } catch {
             observe(.connectionFailed(error))
@@ -106,7 +110,18 @@ extension NodeService {
         if connections.removeValue(forKey: link) != nil { handle(.closed(link)) }
     }
 
+    /// Lets the thread do first what it has to do by now.
+    private func giveWay() async {
+        await withCheckedContinuation { continuation in
+            Task {
+                _ = self
+                continuation.resume()
+            }
+        }
+    }
+
     func close(_ link: Node.Link) {
+        flush()
         guard let connection = connections.removeValue(forKey: link) else { return }
         Task { await connection.close() }
     }

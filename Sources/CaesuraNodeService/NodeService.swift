@@ -112,6 +112,8 @@ public actor NodeService: Service {
     var isDrainOver = false
     private var lastLink: UInt64 = 0
     private var isWorking = false
+    /// What is to be sent when the thread has done what it has to do by now.
+    private var unsent = Unsent()
     private var deadlines = Deadlines()
     private var alarm: (time: Duration, task: Task<Void, Never>)?
 
@@ -201,6 +203,7 @@ public actor NodeService: Service {
     private func stop() async {
         for status in node.moves { carryOut(node.stop(status.partition, at: now)) }
         phase = .ended
+        flush()
         alarm?.task.cancel()
         endWaiting("node \(configuration.node.name) has ended")
         let ending = connections.values + operators.values.map(\.connection)
@@ -218,12 +221,35 @@ public actor NodeService: Service {
     func handle(_ event: Node.Event) {
         guard phase == .running else { return }
         carryOut(node.handle(event, at: now))
-        configuration.watcher?(node)
     }
 
     func carryOut(_ actions: [Node.Action]) {
         for action in actions { carryOut(action) }
+        configuration.watcher?(node)
+        // Writes wait for a last round, which mostly is a few messages: they go as one.
+        while node.hasUrgentWork, unsent.byteCount < Self.messagesAtOnce { workOnce() }
         beginWork()
+    }
+
+    // MARK: Sending
+
+    /// Bytes of messages that wait for others to go with them: what two processes need to write and read these takes about as long
+    /// as to wake each other up.
+    static let messagesAtOnce = 64 << 10
+
+    /// Sends a message, together with what else is sent before the thread has done what it has to do by now.
+    func send(_ message: MigrationMessage, about move: UInt64, to link: Node.Link) {
+        // Behind what the thread has to do by now.
+        if unsent.isEmpty { Task { flush() } }
+        unsent.append(message, about: move, to: link)
+        if unsent.byteCount >= Self.messagesAtOnce { flush() }
+    }
+
+    func flush() {
+        for (link, messages) in unsent.takeAll() {
+            // Whoever reads from the connection finds out how it ended.
+            try? connections[link]?.post(contentsOf: messages)
+        }
     }
 
     /// Sets a timer.
@@ -272,9 +298,13 @@ public actor NodeService: Service {
             isWorking = false
             return
         }
-        for action in node.work(at: now) { carryOut(action) }
+        workOnce()
         // Behind what the thread has to do by now. `Task.yield()` would go there by way of the cooperative pool.
         Task { work() }
+    }
+
+    private func workOnce() {
+        for action in node.work(at: now) { carryOut(action) }
     }
 
     /// A number that no other connection of this process has.

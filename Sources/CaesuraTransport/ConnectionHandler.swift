@@ -226,7 +226,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         _ context: ChannelHandlerContext, _ message: MigrationMessage,
         written: ((ConnectionHandler, ChannelHandlerContext) -> Void)? = nil
     ) {
-        let buffer = NodeConnection.buffer(message.frame(about: 0), context.channel.allocator)
+        let buffer = NodeConnection.buffer([message.frame(about: 0)], context.channel.allocator)
         let done = context.writeAndFlush(wrapOutboundOut(buffer))
         if let written {
             done.assumeIsolated().whenComplete { _ in written(self, context) }

@@ -66,22 +66,31 @@ public final class NodeConnection: Sendable {
         let frame = message.frame(about: move)
         let count = frame.header.count + frame.body.count
         try await outbox.admit(count)
-        write(message, frame)
+        write([message], [frame])
     }
 
     /// Sends a message, and does not wait, however much is not yet written.
     ///
-    /// For whoever bounds by other means what it sends, and waits for ``ready()`` before it answers more.
-    ///
-    /// - Precondition: As ``send(_:about:)``.
-    /// - Complexity: Copies the bytes of a chunk once.
-    /// - Throws: Why the connection ended; the message was not sent then.
+    /// As ``post(contentsOf:)``.
     public func post(
         _ message: MigrationMessage, about move: UInt64 = 0
     ) throws(TransportError) {
-        let frame = message.frame(about: move)
-        try outbox.add(frame.header.count + frame.body.count)
-        write(message, frame)
+        try post(contentsOf: [(move, message)])
+    }
+
+    /// Sends messages in their order, and does not wait, however much is not yet written.
+    ///
+    /// They go as one write: each write by itself wakes the event loop, and the peer's, which takes longer than a small message.
+    ///
+    /// For whoever bounds by other means what it sends, and waits for ``ready()`` before it answers more.
+    ///
+    /// - Precondition: As ``send(_:about:)``, of each.
+    /// - Complexity: Copies the bytes of a chunk once.
+    /// - Throws: Why the connection ended; none of the messages was sent then.
+    public func post(contentsOf messages: [Element]) throws(TransportError) {
+        let frames = messages.map { $0.message.frame(about: $0.move) }
+        try outbox.add(frames.reduce(0) { $0 + $1.header.count + $1.body.count })
+        write(messages.map(\.message), frames)
     }
 
     /// Waits while as much as ``TransportLimits/sendHighWatermark`` is not yet written.
@@ -91,27 +100,32 @@ public final class NodeConnection: Sendable {
         try await outbox.admit(0)
     }
 
-    /// Writes a frame that is counted.
-    private func write(_ message: MigrationMessage, _ frame: (header: [UInt8], body: [UInt8])) {
-        if case .hello(let hello) = message {
+    /// Writes frames that are counted.
+    private func write(
+        _ messages: [MigrationMessage], _ frames: [(header: [UInt8], body: [UInt8])]
+    ) {
+        for case .hello(let hello) in messages {
             channel.triggerUserOutboundEvent(
                 ConnectionHandler.Command.take(Int(hello.bodyLimit)), promise: nil)
         }
-        let (outbox, count) = (outbox, frame.header.count + frame.body.count)
-        channel.writeAndFlush(Self.buffer(frame, channel.allocator))
-            .whenComplete { _ in outbox.wrote(count) }
+        let buffer = Self.buffer(frames, channel.allocator)
+        let (outbox, count) = (outbox, buffer.readableBytes)
+        channel.writeAndFlush(buffer).whenComplete { _ in outbox.wrote(count) }
     }
 
-    /// A frame in one buffer.
+    /// Frames in one buffer.
     ///
-    /// A buffer of its own for the header would be a record of its own in TLS. Without a copy of the body it does not
+    /// A buffer of its own for a header would be a record of its own in TLS. Without a copy of the body it does not
     /// go: a `ByteBuffer` takes over memory only from an allocator of C functions, which an array's is not from.
     static func buffer(
-        _ frame: (header: [UInt8], body: [UInt8]), _ allocator: ByteBufferAllocator
+        _ frames: [(header: [UInt8], body: [UInt8])], _ allocator: ByteBufferAllocator
     ) -> ByteBuffer {
-        var buffer = allocator.buffer(capacity: frame.header.count + frame.body.count)
-        buffer.writeBytes(frame.header)
-        buffer.writeBytes(frame.body)
+        var buffer = allocator.buffer(
+            capacity: frames.reduce(0) { $0 + $1.header.count + $1.body.count })
+        for frame in frames {
+            buffer.writeBytes(frame.header)
+            buffer.writeBytes(frame.body)
+        }
         return buffer
     }
 

@@ -81,7 +81,7 @@ struct TestListener: Sendable {
 
 /// A message as a frame.
 func frame(_ message: MigrationMessage, about move: UInt64 = 0) -> ByteBuffer {
-    NodeConnection.buffer(message.frame(about: move), ByteBufferAllocator())
+    NodeConnection.buffer([message.frame(about: move)], ByteBufferAllocator())
 }
 
 /// The messages in some bytes, without pings and pongs.

@@ -6,6 +6,12 @@ extension Node {
     /// Whether ``work(at:)`` has something to do now.
     public func hasWork(at now: Duration) -> Bool { nextWork(at: now) != nil }
 
+    /// Whether ``work(at:)`` would encode what writes wait for.
+    public var hasUrgentWork: Bool {
+        guard let first = stage.first, let move = outgoing[first]?.move else { return false }
+        return move.hasChunks && move.machine.state == .finishing
+    }
+
     /// What is to be worked at.
     private enum Work {
         case outgoing(UInt64)
