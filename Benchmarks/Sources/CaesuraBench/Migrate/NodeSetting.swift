@@ -10,6 +10,8 @@ struct NodeSetting: Sendable {
     let papers: String?
     /// Rows are in 2 to the power of this partitions of a store.
     let partitionBits: Int
+    /// Bytes of chunks that a node may send a second; nil for no bound.
+    let bytesPerSecond: UInt64?
 
     /// The rows are in 2 to the power of this partitions.
     static let bits = 4
@@ -17,11 +19,15 @@ struct NodeSetting: Sendable {
     /// The names of the nodes: a has the rows first, and the load.
     static let names = (own: "a", other: "b")
 
-    init(rows: Int, owners: String, papers: String?, partitionBits: Int = 6) {
+    init(
+        rows: Int, owners: String, papers: String?, partitionBits: Int = 6,
+        bytesPerSecond: UInt64? = nil
+    ) {
         self.rows = rows
         self.owners = owners
         self.papers = papers
         self.partitionBits = partitionBits
+        self.bytesPerSecond = bytesPerSecond
     }
 
     /// As the other process is told.
@@ -29,13 +35,15 @@ struct NodeSetting: Sendable {
         self.init(
             rows: try options.int("rows"), owners: try options.string("owners"),
             papers: try? options.string("papers"),
-            partitionBits: try options.int("partition-bits"))
+            partitionBits: try options.int("partition-bits"),
+            bytesPerSecond: (try? options.int("bytes-per-second")).map(UInt64.init))
     }
 
     /// What the other process is told.
     var arguments: [String] {
         ["--rows", "\(rows)", "--owners", owners, "--partition-bits", "\(partitionBits)"]
             + (papers.map { ["--papers", $0] } ?? [])
+            + (bytesPerSecond.map { ["--bytes-per-second", "\($0)"] } ?? [])
     }
 
     var security: TransportSecurity {

@@ -43,6 +43,7 @@ final class SessionNode: Sendable {
             Node.Configuration(
                 name: name, moveBits: NodeSetting.bits, createsPartitions: isFirst),
             listen: NetworkAddress(host: "127.0.0.1", port: 0), security: try setting.security)
+        configuration.node.bytesPerSecond = setting.bytesPerSecond
         configuration.advertised = advertised
         configuration.observer = observer
         register = try await DirectoryOwnerRegister(setting.owners)
