@@ -83,9 +83,13 @@ extension NodeService {
         }
     }
 
+    /// Messages whose answers may go together.
+    private static let messagesAtOnce = 16
+
     /// Takes what a peer sends, no faster than it takes what it is answered.
     private func read(from connection: NodeConnection, _ link: Node.Link) async {
         var roundTrip: Duration?
+        var held = 0
         do throws(TransportError) {
             while let (move, message) = try await connection.messages.next() {
                 if let time = connection.roundTrip, time != roundTrip {
@@ -94,30 +98,22 @@ extension NodeService {
                 }
                 if case .order(let order) = message {
                     obey(order, from: connection, link)
-                } else {
-                    handle(.received(link, move: move, message))
+                } else if phase == .running {
+                    respond(node.handle(.received(link, move: move, message), at: now))
+                }
+                // A chunk takes a while to apply, and the peer waits to learn of that.
+                held = if case .chunk = message { Self.messagesAtOnce } else { held + 1 }
+                if held >= Self.messagesAtOnce || !connection.hasMessages {
+                    held = 0
+                    flush()
                 }
                 try await connection.ready()
-                if case .chunk(let bytes) = message, bytes.count >= Self.messagesAtOnce {
-                    // To apply it has taken a while, and the next one may be here.
-                    await giveWay()
-                }
             }
         } catch {
             observe(.connectionFailed(error))
         }
         operators[link] = nil
         if connections.removeValue(forKey: link) != nil { handle(.closed(link)) }
-    }
-
-    /// Lets the thread do first what it has to do by now.
-    private func giveWay() async {
-        await withCheckedContinuation { continuation in
-            Task {
-                _ = self
-                continuation.resume()
-            }
-        }
     }
 
     func close(_ link: Node.Link) {

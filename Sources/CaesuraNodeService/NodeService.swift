@@ -49,7 +49,7 @@ public actor NodeService: Service {
         public var drainLimit = Duration.seconds(60)
         /// What has happened; called on the node's thread, and should return soon.
         public var observer: (@Sendable (Event) -> Void)?
-        /// Sees the node after each event; for tests that hit it at a step of the protocol.
+        /// Sees the node after each event and each piece of work; for tests that hit it at a step of the protocol.
         package var watcher: (@Sendable (Node) -> Void)?
 
         /// Sets a node up.
@@ -112,8 +112,8 @@ public actor NodeService: Service {
     var isDrainOver = false
     private var lastLink: UInt64 = 0
     private var isWorking = false
-    /// What is to be sent when the thread has done what it has to do by now.
-    private var unsent = Unsent()
+    /// What is to be sent with the next ``flush()``, in its order.
+    private var unsent: [Node.Link: [NodeConnection.Element]] = [:]
     private var deadlines = Deadlines()
     private var alarm: (time: Duration, task: Task<Void, Never>)?
 
@@ -224,32 +224,38 @@ public actor NodeService: Service {
     }
 
     func carryOut(_ actions: [Node.Action]) {
+        respond(actions)
+        flush()
+    }
+
+    /// Carries actions out, but for what they send: that goes with the next ``flush()``.
+    func respond(_ actions: [Node.Action]) {
         for action in actions { carryOut(action) }
         configuration.watcher?(node)
         // Writes wait for a last round, which mostly is a few messages: they go as one.
-        while node.hasUrgentWork, unsent.byteCount < Self.messagesAtOnce { workOnce() }
+        var rest = Self.bytesAtOnce
+        while rest > 0, node.hasUrgentWork { rest -= workOnce() }
         beginWork()
     }
 
     // MARK: Sending
 
-    /// Bytes of messages that wait for others to go with them: what two processes need to write and read these takes about as long
-    /// as to wake each other up.
-    static let messagesAtOnce = 64 << 10
+    /// Bytes of chunks that are encoded before anything else is done: to write and read these takes about as long as to wake
+    /// two processes.
+    private static let bytesAtOnce = 64 << 10
 
-    /// Sends a message, together with what else is sent before the thread has done what it has to do by now.
+    /// Has a message go with the next ``flush()``.
     func send(_ message: MigrationMessage, about move: UInt64, to link: Node.Link) {
-        // Behind what the thread has to do by now.
-        if unsent.isEmpty { Task { flush() } }
-        unsent.append(message, about: move, to: link)
-        if unsent.byteCount >= Self.messagesAtOnce { flush() }
+        unsent[link, default: []].append((move, message))
     }
 
+    /// Sends what is to be sent: over each connection as one write.
     func flush() {
-        for (link, messages) in unsent.takeAll() {
+        for (link, messages) in unsent {
             // Whoever reads from the connection finds out how it ended.
             try? connections[link]?.post(contentsOf: messages)
         }
+        unsent.removeAll(keepingCapacity: true)
     }
 
     /// Sets a timer.
@@ -299,12 +305,21 @@ public actor NodeService: Service {
             return
         }
         workOnce()
+        flush()
         // Behind what the thread has to do by now. `Task.yield()` would go there by way of the cooperative pool.
         Task { work() }
     }
 
-    private func workOnce() {
-        for action in node.work(at: now) { carryOut(action) }
+    /// Does a piece of work; the bytes of chunks that are to be sent for it.
+    @discardableResult
+    private func workOnce() -> Int {
+        var byteCount = 0
+        for action in node.work(at: now) {
+            if case .send(_, _, .chunk(let bytes)) = action { byteCount += bytes.count }
+            carryOut(action)
+        }
+        configuration.watcher?(node)
+        return byteCount
     }
 
     /// A number that no other connection of this process has.

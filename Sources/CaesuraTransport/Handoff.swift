@@ -46,6 +46,9 @@ final class Handoff<Element: Sendable>: Sendable {
         waiter?.resume(returning: .end(error))
     }
 
+    /// Whether there is something that nobody took.
+    var hasElements: Bool { state.withLock { !$0.elements.isEmpty } }
+
     /// Whether there is something that nobody took; if so, `resume` is called once all is taken.
     func pauseUnlessEmpty() -> Bool {
         state.withLock { state in

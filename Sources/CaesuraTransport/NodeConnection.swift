@@ -44,6 +44,9 @@ public final class NodeConnection: Sendable {
     /// What the peer sends, without pings; the network is read on when what came is taken.
     public var messages: Messages { Messages(connection: self) }
 
+    /// Whether a message is here that nobody took.
+    public var hasMessages: Bool { inbox.hasElements }
+
     /// How long the last ping that came back was on its way, with the waiting behind what else was sent; nil before.
     public var roundTrip: Duration? { outbox.roundTrip }
 

@@ -16,61 +16,77 @@ struct SourceTableTests {
 
     static let table = """
         connecting | connected | asking. ask to handover
-        connecting | have nothing, have round 1, have round 3, have owns, applied some of 1, \
-        applied all of 1, applied all of 3, applied too much, the same audit, another audit, \
-        owned, owned by a third, durable, durable later, pull, no answer | given up: malformed.
         connecting | gives up | given up: noRoom.
         connecting | stop | given up: stopped.
+        connecting | have nothing, have round 1, have round 3, have owns, applied some of 1, \
+        applied all of 1, applied all of 3, applied some of 3, applied two of 3, applied too \
+        much, the same audit, another audit, owned, owned by a third, durable, durable later, \
+        pull, no answer | given up: malformed.
         asking | disconnected | connecting. connect
         asking | have nothing, have round 1, have round 3 | copying. begin snapshot
         asking | have owns | overtaken committed.
-        asking | applied some of 1, applied all of 1, applied all of 3, applied too much, the \
-        same audit, another audit, owned, owned by a third, durable, durable later, pull, no \
-        answer | given up: malformed. send giveUp
         asking | gives up | given up: noRoom.
         asking | stop | given up: stopped. send giveUp
+        asking | applied some of 1, applied all of 1, applied all of 3, applied some of 3, \
+        applied two of 3, applied too much, the same audit, another audit, owned, owned by a \
+        third, durable, durable later, pull, no answer | given up: malformed. send giveUp
         copying | disconnected | connecting. connect
-        copying | have nothing, have round 1, have round 3, have owns, applied all of 3, applied \
-        too much, owned, owned by a third, durable, durable later, pull, no answer | given up: \
-        malformed. send giveUp
         copying | applied some of 1 | acknowledge 0
         copying | applied all of 1 | acknowledge 1 audit begin delta
         copying | gives up | given up: noRoom.
         copying | round began | send round 1
         copying | encoded | encode
         copying | stop | given up: stopped. send giveUp
-        sealing | disconnected, have nothing, have round 1, have round 3, have owns, applied \
-        some of 1, applied all of 1, applied all of 3, applied too much, another audit, owned, \
-        owned by a third, durable, durable later, pull, gives up, no answer, timed out, stop | \
-        aborting. append aborted
+        copying | have nothing, have round 1, have round 3, have owns, applied all of 3, applied \
+        some of 3, applied two of 3, applied too much, owned, owned by a third, durable, durable \
+        later, pull, no answer | given up: malformed. send giveUp
         sealing | sealed | finishing. begin delta
         sealing | postponed | copying. begin delta
-        finishing | disconnected, have nothing, have round 1, have round 3, have owns, applied \
-        all of 3, applied too much, another audit, owned, owned by a third, durable, durable \
-        later, pull, gives up, no answer, timed out, stop | aborting. append aborted
+        sealing | disconnected, have nothing, have round 1, have round 3, have owns, applied \
+        some of 1, applied all of 1, applied all of 3, applied some of 3, applied two of 3, \
+        applied too much, another audit, owned, owned by a third, durable, durable later, pull, \
+        gives up, no answer, timed out, stop | aborting. append aborted
         finishing | round began | send round 3
         finishing | encoded | encode
         finishing | encoded the end | handing over. send handover
-        handing over | disconnected, have nothing, have round 1, have round 3, have owns, \
-        applied too much, another audit, owned by a third, durable, durable later, pull, gives \
-        up, no answer, timed out, stop | aborting. append aborted
-        handing over | applied all of 3 | acknowledge 1
-        handing over | owned | letting go committed. forward committed
-        handing over ahead | disconnected, have nothing, have round 1, have round 3, have owns, \
-        applied some of 1, applied all of 1, applied all of 3, applied too much, another audit, \
+        finishing | disconnected, have nothing, have round 1, have round 3, have owns, applied \
+        all of 3, applied some of 3, applied two of 3, applied too much, another audit, owned, \
         owned by a third, durable, durable later, pull, gives up, no answer, timed out, stop | \
         aborting. append aborted
+        finishing two | disconnected, have nothing, have round 1, have round 3, have owns, \
+        applied all of 3, applied two of 3, applied too much, another audit, owned, owned by a \
+        third, durable, durable later, pull, gives up, no answer, timed out, stop | aborting. \
+        append aborted
+        finishing two | applied some of 3 | acknowledge 1
+        finishing two | round began | send round 3
+        finishing two | encoded | encode
+        finishing two | encoded the end | handing over. send handover
+        handing over | applied all of 3 | acknowledge 1
+        handing over | disconnected, have nothing, have round 1, have round 3, have owns, \
+        applied some of 3, applied two of 3, applied too much, another audit, owned by a third, \
+        durable, durable later, pull, gives up, no answer, timed out, stop | aborting. append \
+        aborted
+        handing over | owned | letting go committed. forward committed acknowledge 1
+        handing over two | disconnected, have nothing, have round 1, have round 3, have owns, \
+        applied all of 3, applied too much, another audit, owned by a third, durable, durable \
+        later, pull, gives up, no answer, timed out, stop | aborting. append aborted
+        handing over two | applied some of 3 | acknowledge 1
+        handing over two | applied two of 3 | acknowledge 2
+        handing over two | owned | letting go committed. forward committed acknowledge 2
         handing over ahead | owned | letting go committed. forward committed encode
+        handing over ahead | disconnected, have nothing, have round 1, have round 3, have owns, \
+        applied some of 1, applied all of 1, applied all of 3, applied some of 3, applied two of \
+        3, applied too much, another audit, owned by a third, durable, durable later, pull, \
+        gives up, no answer, timed out, stop | aborting. append aborted
         aborting | appended | aborted aborted: timedOut. serve aborted send aborted
-        aborting | refused: target's | letting go committed. forward committed ask to recovery
         aborting | refused: own | append source 5
         aborting | refused: a third's | overtaken others.
         aborting | append unknown | wait 0.1 seconds
         aborting | timed out | append aborted
+        aborting | refused: target's | letting go committed. forward committed acknowledge 1 ask \
+        to recovery
         letting go | connected, timed out | ask to recovery
         letting go | disconnected | connect
-        letting go | have nothing, have round 1 | begin snapshot
-        letting go | have round 3 | acknowledge 0 resend
         letting go | applied all of 3 | acknowledge 1
         letting go | durable | moved committed. remove
         letting go | durable later | moved returned. remove
@@ -78,6 +94,17 @@ struct SourceTableTests {
         letting go | gives up | wait 1.0 seconds
         letting go | round began | send round 3
         letting go | encoded | encode
+        letting go | have nothing, have round 1, have round 3 | begin snapshot
+        letting go unheard | connected, timed out | ask to recovery
+        letting go unheard | disconnected | connect
+        letting go unheard | have nothing, have round 1, have round 3 | begin snapshot
+        letting go unheard | applied two of 3 | acknowledge 2
+        letting go unheard | durable | moved committed. remove
+        letting go unheard | durable later | moved returned. remove
+        letting go unheard | pull | demand
+        letting go unheard | gives up | wait 1.0 seconds
+        letting go unheard | round began | send round 3
+        letting go unheard | encoded | encode
         letting go ahead | connected, timed out | ask to recovery
         letting go ahead | disconnected | connect
         letting go ahead | have nothing, have round 1 | begin snapshot
@@ -137,6 +164,11 @@ struct SourceTableTests {
             let finishing: [SourceMove.Event] =
                 sealing + [.sealed, .roundBegan(epoch: 4, baseEpoch: 3, baseDigest: 6)]
             let handing: [SourceMove.Event] = finishing + [.encoded(byteCount: 10, digest: 8)]
+            // A last round of two chunks.
+            let finishingTwo: [SourceMove.Event] =
+                finishing + [.encoded(byteCount: 10, digest: nil)]
+            let handingTwo: [SourceMove.Event] =
+                finishingTwo + [.encoded(byteCount: 10, digest: 8)]
             // With a budget of zero the audits are what the first round waits for.
             let ahead: [SourceMove.Event] =
                 audited + [
@@ -147,9 +179,20 @@ struct SourceTableTests {
             return [
                 ("connecting", move([])), ("asking", move(asking)), ("copying", move(sent)),
                 ("sealing", move(sealing)), ("finishing", move(finishing)),
-                ("handing over", move(handing)), ("handing over ahead", move(ahead, .postcopy)),
+                ("finishing two", move(finishingTwo)), ("handing over", move(handing)),
+                ("handing over two", move(handingTwo)),
+                ("handing over ahead", move(ahead, .postcopy)),
                 ("aborting", move(handing + [.timedOut])),
                 ("letting go", move(handing + [.received(.owned(entries.committed))])),
+                // It was not told that the last round was applied.
+                (
+                    "letting go unheard",
+                    move(
+                        handingTwo + [
+                            .timedOut, applied(3, 1, isComplete: false),
+                            .appended(.refused(entries.committed)),
+                        ])
+                ),
                 (
                     "letting go ahead",
                     move(ahead + [.received(.owned(entries.committed))], .postcopy)
@@ -170,6 +213,8 @@ struct SourceTableTests {
                 ("applied some of 1", applied(1, 0, isComplete: false)),
                 ("applied all of 1", applied(1, 1, isComplete: true)),
                 ("applied all of 3", applied(3, 1, isComplete: true)),
+                ("applied some of 3", applied(3, 1, isComplete: false)),
+                ("applied two of 3", applied(3, 2, isComplete: true)),
                 ("applied too much", applied(9, 9, isComplete: true)),
                 ("the same audit", .received(.audit(audit))),
                 ("another audit", .received(.audit(Audit(epoch: 2, digest: 8, rows: 3)))),

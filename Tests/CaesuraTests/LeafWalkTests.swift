@@ -147,4 +147,36 @@ struct LeafWalkTests {
         let cut = world.store.cut()
         #expect(Self.check(cut) == known)
     }
+
+    /// Notes of walks of cuts that have closed, in nodes that are then written in place.
+    @Test(arguments: 0..<4 as Range<UInt64>)
+    func `what a closed cut's walk has noted is forgotten by who writes`(seed: UInt64) throws {
+        var random = Random(state: seed)
+        let world = try World()
+        for key in 0..<20_000 as Range<UInt64> { world.table[key] = SnapshotTests.row(key) }
+        var known = 0
+        for _ in 0..<6 {
+            let base = world.store.cut()
+            world.write(3, &random)
+            let cut = world.store.cut()
+            // It notes all nodes that it walks.
+            let source = try DeltaSource(from: base, to: cut, baseDigest: 0)
+            while try source.next() != nil {}
+            known += Self.check(cut)
+            base.close()
+            cut.close()
+            world.write(.random(in: 1...300, using: &random), &random)
+            let next = world.store.cut()
+            known += Self.check(next)
+            next.close()
+        }
+        #expect(known > 0)
+    }
+
+    @Test func `the number of rows lies between the header and the entries`() {
+        #expect(MemoryLayout<DirectoryNode.Header>.size <= DirectoryNode.rowsBelowOffset)
+        #expect(
+            DirectoryNode.rowsBelowOffset + MemoryLayout<Atomic<UInt32>>.size
+                <= DirectoryNode.headerSize)
+    }
 }

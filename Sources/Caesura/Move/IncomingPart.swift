@@ -234,6 +234,7 @@ package final class IncomingPart {
         }
         try store.core.adopt(part, from: staging.core)
         phase = .adopted
+        deltaWorker = nil
     }
 
     /// Makes the rows the store's that the round which has just begun, the last one, does not change.

@@ -72,6 +72,8 @@ package final class OutgoingRound {
 
     /// Begins a delta from what an earlier round led to, to how the part is now.
     ///
+    /// It takes that round's memory over: one thread uses all rounds that follow a delta.
+    ///
     /// - Throws: `noDelta`: the move has to begin anew.
     package init(after base: OutgoingRound) throws(StoreError) {
         precondition(base.hasEnded, "a round builds on one that has ended")

@@ -286,8 +286,8 @@ extension StoreCore {
                 unsafe freed.append(block)
             }
         }
-        for unsafe (cut, list) in unsafe zip(open, kept) {
-            guard let list = unsafe list else { continue }
+        for (index, cut) in open.enumerated() {
+            guard let list = unsafe kept[index] else { continue }
             unsafe reclaiming.keep(list.first, to: list.last, of: blocks.part, for: cut)
         }
         let freedBytes = freed.byteCount

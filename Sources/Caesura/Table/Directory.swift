@@ -184,18 +184,21 @@ struct DirectoryNode {
     /// Bits of a node that has pages below: its 512 entries are 8 KiB, copied in 1 us.
     static let maximumBits = 9
     static let headerSize = 48
+    /// Where the number of rows below lies: behind the ``Header``, which has 35 bytes.
+    static let rowsBelowOffset = 44
 
     var header: UnsafeMutablePointer<Header> { unsafe base.assumingMemoryBound(to: Header.self) }
 
     /// The number of rows below; `UInt32.max` when nobody has counted them since the node was made or written below.
     ///
-    /// Whoever walks the directory notes it (``LeafWalk``), so that the next walk passes the node by. It is right as long as the
-    /// node's entry has an earlier epoch than the partition's writer: a writer who enters the node for the first time in
-    /// an epoch forgets it. That of a root is never noted, for the partition has it. Several walks of cuts may note the same
-    /// number at once.
+    /// Whoever walks the directory notes it (``LeafWalk``), so that the next walk passes the node by. It is right until a writer
+    /// begins in a later epoch than the node's entry has: who enters the node for the first time in an epoch forgets it, or copies
+    /// the node. So what a cut sees may be noted and believed, and under the partition's lock what has an earlier epoch than
+    /// its writer. That of a root is never noted, for the partition has it. Several walks of cuts may note the same number
+    /// at once.
     var rowsBelow: UnsafeMutablePointer<Atomic<UInt32>> {
         // SAFETY: bytes between the header and the entries, made by `make`, that nothing else reads or writes.
-        unsafe (base + 44).assumingMemoryBound(to: Atomic<UInt32>.self)
+        unsafe (base + Self.rowsBelowOffset).assumingMemoryBound(to: Atomic<UInt32>.self)
     }
 
     /// Leading hash bits that everything below the node shares.
@@ -250,7 +253,6 @@ extension DirectoryNode {
         let (base, blockSize) = unsafe pool.allocate(
             atLeast: headerSize + MemoryLayout<DirectoryEntry>.stride << bits)
         let node = unsafe DirectoryNode(base: base)
-        assert(MemoryLayout<Header>.size <= 44, "the number of rows lies behind the header")
         unsafe node.header.initialize(
             to: Header(
                 retirable: Retirable(kind: .node, birth: birth), blockSize: UInt32(blockSize),

@@ -66,6 +66,10 @@ extension SourceMove {
     mutating func letGo(_ entry: OwnerEntry, _ actions: inout [Action]) {
         state = .lettingGo(entry)
         actions += [.wait(nil), .forward(entry)]
+        // The target has applied all that it was told of with the handover, whether it came to say so or not.
+        if !handsOverAhead, flow.digest != nil, flow.appliedChunks < flow.sentChunks {
+            acknowledge(chunks: flow.sentChunks, bytes: flow.sentBytes, &actions)
+        }
         if !isConnected { actions.append(.connect) }
     }
 

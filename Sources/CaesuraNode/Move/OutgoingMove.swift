@@ -25,8 +25,8 @@ public final class OutgoingMove {
     /// How many top bits the hashes of a slice share, where slices go one by one: no more than in a partition of either store.
     public var sliceBits: Int
     private var round: OutgoingRound?
-    /// The round before that, until something of the present one is applied: to close the cut that it built on takes time, and
-    /// writes may wait for the present one.
+    /// The round before that, until something of the present one is applied, and to the end if that is the last: to close the cut
+    /// that it built on takes time, and writes may wait.
     private var previous: OutgoingRound?
     /// The last round, if it goes slice by slice; ``round`` is the one before it then.
     private var last: OutgoingSlices?
@@ -181,7 +181,7 @@ public final class OutgoingMove {
             case .demand(let slice): last?.demand(slice)
             case .encode: isEncoding = true
             case .acknowledge(let chunks):
-                previous = nil
+                if case .copying = machine.state { previous = nil }
                 kept.removeFirst(min(kept.count, Int(chunks - acknowledged)))
                 acknowledged = chunks
             case .resend:
@@ -251,7 +251,7 @@ public final class OutgoingMove {
                     missing: next.slices)
             case .snapshot, .delta:
                 let next = try nextRound(kind)
-                previous = round
+                previous = kind == .delta ? round : nil
                 round = next
                 event = .roundBegan(
                     epoch: next.epoch, baseEpoch: next.baseEpoch, baseDigest: next.baseDigest)

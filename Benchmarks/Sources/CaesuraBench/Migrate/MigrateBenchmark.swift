@@ -16,14 +16,14 @@ enum MigrateBenchmark {
         let setting = NodeSetting(
             rows: rows, owners: owners.path, papers: papers?.path,
             partitionBits: try options.int("partition-bits", default: 6),
-            bytesPerSecond: (try? options.int("bandwidth")).map { UInt64($0) * 1_000_000 })
+            bandwidth: try options.int("bandwidth", default: 0))
         let nodes = try await TwoNodes(setting)
         let report = MigrateReport(
             setting,
             note: (papers == nil ? "" : ", TLS") + (isOnDisk ? ", register on disk" : "")
                 + (options.flag("postcopy") ? ", postcopy, 2^\(setting.partitionBits)" : "")
                 + (options.flag("at-once") ? ", ordered at once" : "")
-                + (setting.bytesPerSecond.map { ", \($0 / 1_000_000) MB/s sent" } ?? ""))
+                + (setting.bandwidth > 0 ? ", \(setting.bandwidth) MB/s sent" : ""))
         let loads = try options.string("loads", default: "0,0,10k,100k,max").split(separator: ",")
         // Before all rows have gone: at once.
         let isAhead = options.flag("postcopy")

@@ -10,8 +10,8 @@ struct NodeSetting: Sendable {
     let papers: String?
     /// Rows are in 2 to the power of this partitions of a store.
     let partitionBits: Int
-    /// Bytes of chunks that a node may send a second; nil for no bound.
-    let bytesPerSecond: UInt64?
+    /// MB of chunks that a node may send a second; 0 for no bound.
+    let bandwidth: Int
 
     /// The rows are in 2 to the power of this partitions.
     static let bits = 4
@@ -21,13 +21,13 @@ struct NodeSetting: Sendable {
 
     init(
         rows: Int, owners: String, papers: String?, partitionBits: Int = 6,
-        bytesPerSecond: UInt64? = nil
+        bandwidth: Int = 0
     ) {
         self.rows = rows
         self.owners = owners
         self.papers = papers
         self.partitionBits = partitionBits
-        self.bytesPerSecond = bytesPerSecond
+        self.bandwidth = bandwidth
     }
 
     /// As the other process is told.
@@ -36,14 +36,15 @@ struct NodeSetting: Sendable {
             rows: try options.int("rows"), owners: try options.string("owners"),
             papers: try? options.string("papers"),
             partitionBits: try options.int("partition-bits"),
-            bytesPerSecond: (try? options.int("bytes-per-second")).map(UInt64.init))
+            bandwidth: try options.int("bandwidth"))
     }
 
     /// What the other process is told.
     var arguments: [String] {
-        ["--rows", "\(rows)", "--owners", owners, "--partition-bits", "\(partitionBits)"]
-            + (papers.map { ["--papers", $0] } ?? [])
-            + (bytesPerSecond.map { ["--bytes-per-second", "\($0)"] } ?? [])
+        [
+            "--rows", "\(rows)", "--owners", owners, "--partition-bits", "\(partitionBits)",
+            "--bandwidth", "\(bandwidth)",
+        ] + (papers.map { ["--papers", $0] } ?? [])
     }
 
     var security: TransportSecurity {

@@ -43,7 +43,9 @@ final class SessionNode: Sendable {
             Node.Configuration(
                 name: name, moveBits: NodeSetting.bits, createsPartitions: isFirst),
             listen: NetworkAddress(host: "127.0.0.1", port: 0), security: try setting.security)
-        configuration.node.bytesPerSecond = setting.bytesPerSecond
+        if setting.bandwidth > 0 {
+            configuration.node.bytesPerSecond = UInt64(setting.bandwidth) * 1_000_000
+        }
         configuration.advertised = advertised
         configuration.observer = observer
         register = try await DirectoryOwnerRegister(setting.owners)
