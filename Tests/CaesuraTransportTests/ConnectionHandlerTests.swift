@@ -120,6 +120,39 @@ struct ConnectionHandlerTests {
         }
     }
 
+    @Test func `messages that are posted together are one write, in their order`() async throws {
+        let line = try await Line()
+        let connection = try await line.open()
+        line.socket.holdsWrites.store(true, ordering: .relaxed)
+        let posted: [NodeConnection.Element] = [
+            (1, .have(.nothing)), (2, .chunk([1, 2, 3])),
+            (1, .giveUp(MigrationProblem(.stopped, ""))),
+        ]
+        try connection.post(contentsOf: posted)
+        await line.settle()
+        #expect(
+            connection.outstandingByteCount
+                == posted.reduce(0) { $0 + frame($1.message, about: $1.move).readableBytes })
+        let buffer = try #require(try await line.channel.readOutbound(as: ByteBuffer.self))
+        #expect(try await line.channel.readOutbound(as: ByteBuffer.self) == nil)
+        #expect(
+            Array(buffer.readableBytesView)
+                == posted.flatMap { Array(frame($0.message, about: $0.move).readableBytesView) })
+        line.socket.write()
+        await line.settle()
+        #expect(connection.outstandingByteCount == 0)
+    }
+
+    @Test func `what came and nobody took is known`() async throws {
+        let line = try await Line()
+        let connection = try await line.open()
+        #expect(!connection.hasMessages)
+        try await line.channel.writeInbound(frame(.have(.nothing), about: 1))
+        #expect(connection.hasMessages)
+        #expect(try await connection.messages.next()?.move == 1)
+        #expect(!connection.hasMessages)
+    }
+
     @Test func `the socket is read only when what came was taken`() async throws {
         let line = try await Line()
         let connection = try await line.open()
