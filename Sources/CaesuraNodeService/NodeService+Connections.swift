@@ -101,8 +101,11 @@ extension NodeService {
                 } else if phase == .running {
                     respond(node.handle(.received(link, move: move, message), at: now))
                 }
-                // A chunk takes a while to apply, and the peer waits to learn of that.
-                held = if case .chunk = message { Self.messagesAtOnce } else { held + 1 }
+                held += 1
+                if case .chunk(let bytes) = message, bytes.count >= Self.bytesAtOnce {
+                    // To apply it has taken a while, and the peer waits to learn of that.
+                    held = Self.messagesAtOnce
+                }
                 if held >= Self.messagesAtOnce || !connection.hasMessages {
                     held = 0
                     flush()
