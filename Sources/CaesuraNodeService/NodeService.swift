@@ -240,7 +240,7 @@ public actor NodeService: Service {
 
     // MARK: Sending
 
-    /// Bytes of chunks of a last round that are encoded before anything else is done: so many take about 0.1 ms to encode, as
+    /// Bytes of chunks of a last round that are encoded before anything else is done: so many take about 0.15 ms to encode, as
     /// long as to wake two event loops.
     static let bytesAtOnce = 64 << 10
 
