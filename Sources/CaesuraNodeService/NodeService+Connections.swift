@@ -9,7 +9,7 @@ extension NodeService {
         let (wanted, observer) = (configuration.listen, configuration.observer)
         let listener = try await NodeListener.bind(
             host: wanted.host, port: Int(wanted.port), security: configuration.security,
-            limits: configuration.transport
+            limits: configuration.transport, on: loop
         ) { observer?(.connectionFailed($0)) }
         let bound = NetworkAddress(host: listener.host, port: UInt16(clamping: listener.port))
         var told = configuration.advertised ?? bound
@@ -53,7 +53,8 @@ extension NodeService {
                 }
                 let connection = try await NodeConnection.dial(
                     name, at: address.host, port: Int(address.port),
-                    security: configuration.security, limits: configuration.transport)
+                    security: configuration.security, limits: configuration.transport,
+                    on: loop)
                 guard phase == .running else { return connection.abort() }
                 let link = nextLink()
                 connections[link] = connection

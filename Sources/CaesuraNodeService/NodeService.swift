@@ -20,7 +20,8 @@ public import ServiceLifecycle
 /// services of a group name it last: when the group shuts down, it gives its partitions to its successors first, while those
 /// before it go on answering, and forward what comes late.
 ///
-/// It has a thread of its own. Gates are used by any.
+/// It has a thread of its own, which is the event loop of its connections, too: on the cooperative pool, which has a thread a core,
+/// requests would wait for chunks to be encoded, and handovers for requests. Gates are used by any.
 public actor NodeService: Service {
     /// What a node is set up with.
     public struct Configuration: Sendable {
@@ -98,7 +99,7 @@ public actor NodeService: Service {
     let checkpoints: ContinuousCheckpoints?
 
     let node: Node
-    private let thread: NodeThread
+    let loop: ConnectionLoop
     /// What gates tell.
     private let notices: AsyncStream<Node.Event>
     private let origin = ContinuousClock.now
@@ -158,15 +159,13 @@ public actor NodeService: Service {
         self.checkpoints = checkpoints
         gates = node.gates
         division = node.division
-        thread = NodeThread()
+        loop = ConnectionLoop()
     }
-
-    deinit { thread.stop() }
 
     /// The node's own thread.
     public nonisolated var unownedExecutor: UnownedSerialExecutor {
-        // SAFETY: the actor holds the thread as long as it is there.
-        unsafe thread.asUnownedSerialExecutor()
+        // SAFETY: the actor holds the loop as long as it is there.
+        unsafe loop.executor
     }
 
     // MARK: Running
@@ -295,7 +294,7 @@ public actor NodeService: Service {
     private func beginWork() {
         guard !isWorking, node.hasWork(at: now) else { return }
         isWorking = true
-        Task { work() }
+        workSoon()
     }
 
     /// Works as long as there is something to do, and lets what comes meanwhile go first.
@@ -306,8 +305,11 @@ public actor NodeService: Service {
         }
         workOnce()
         flush()
-        // Behind what the thread has to do by now. `Task.yield()` would go there by way of the cooperative pool.
-        Task { work() }
+        workSoon()
+    }
+
+    private func workSoon() {
+        loop.afterInput { self.assumeIsolated { $0.work() } }
     }
 
     /// Does a piece of work; the bytes of chunks that are to be sent for it.

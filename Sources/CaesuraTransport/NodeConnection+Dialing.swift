@@ -11,14 +11,15 @@ extension NodeConnection {
     ///   - port: Where its listener is.
     ///   - security: Who this node is, and whom it believes.
     ///   - limits: ``TransportLimits/openingTime`` is for the socket, and once more for all after it.
+    ///   - loop: Where the connection is; nil for one of those that all share.
     /// - Throws: `unreachable`, `timedOut`, `unauthenticated`, `refused`, `closed`, `malformed`, `cancelled`.
     public static func dial(
         _ node: String, at host: String, port: Int, security: TransportSecurity,
-        limits: TransportLimits = TransportLimits()
+        limits: TransportLimits = TransportLimits(), on loop: ConnectionLoop? = nil
     ) async throws(TransportError) -> NodeConnection {
         let opened = Handoff<NodeConnection>()
         let address = "\(node) at \(host):\(port)"
-        ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+        ClientBootstrap(group: loop?.group ?? MultiThreadedEventLoopGroup.singleton)
             .connectTimeout(TimeAmount(limits.openingTime))
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {

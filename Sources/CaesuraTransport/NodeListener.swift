@@ -35,16 +35,18 @@ public final class NodeListener: Sendable {
     ///   - port: The port; 0 for one that is free.
     ///   - security: Who this node is, and whom it believes.
     ///   - limits: Of its connections, and of their number.
+    ///   - loop: Where its connections are; nil for loops that all share.
     ///   - failed: Called for each connection that came to nothing, on a thread that must not wait: for logs and counts.
     /// - Throws: `misconfigured` when the port cannot be had.
     public static func bind(
         host: String, port: Int, security: TransportSecurity,
-        limits: TransportLimits = TransportLimits(),
+        limits: TransportLimits = TransportLimits(), on loop: ConnectionLoop? = nil,
         failed: @escaping @Sendable (TransportError) -> Void = { _ in }
     ) async throws(TransportError) -> NodeListener {
         let accepted = Handoff<NodeConnection>()
         let places = Places(limits.connectionCount)
-        let bound = ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+        let shared = MultiThreadedEventLoopGroup.singleton
+        let bound = ServerBootstrap(group: shared, childGroup: loop?.group ?? shared)
             .serverChannelOption(.backlog, value: 128)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelInitializer { channel in

@@ -11,12 +11,13 @@ struct TestListener: Sendable {
     private let failures: AsyncStream<TransportError>
 
     init(
-        _ security: TransportSecurity = .insecure, limits: TransportLimits = .patient
+        _ security: TransportSecurity = .insecure, limits: TransportLimits = .patient,
+        on loop: ConnectionLoop? = nil
     ) async throws {
         let (failures, report) = AsyncStream.makeStream(of: TransportError.self)
         self.failures = failures
         listener = try await NodeListener.bind(
-            host: "127.0.0.1", port: 0, security: security, limits: limits
+            host: "127.0.0.1", port: 0, security: security, limits: limits, on: loop
         ) { report.yield($0) }
     }
 
@@ -36,10 +37,11 @@ struct TestListener: Sendable {
 
     func dial(
         _ node: String = "node-b", _ security: TransportSecurity = .insecure,
-        limits: TransportLimits = .patient
+        limits: TransportLimits = .patient, on loop: ConnectionLoop? = nil
     ) async throws(TransportError) -> NodeConnection {
         try await NodeConnection.dial(
-            node, at: "127.0.0.1", port: listener.port, security: security, limits: limits)
+            node, at: "127.0.0.1", port: listener.port, security: security, limits: limits, on: loop
+        )
     }
 
     /// Both ends of a connection.
