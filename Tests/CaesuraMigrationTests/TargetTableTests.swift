@@ -11,7 +11,8 @@ struct TargetTableTests {
     }
 
     static let table = """
-        receiving | move, move to recover, another move, gives up | given up: stopped. drop
+        receiving | move | have nothing
+        receiving | move to recover, another move, gives up | given up: stopped. drop
         receiving | round 1 | begin 1
         receiving | round 2, round 9, chunk, handover, another handover, handover ahead, slice's \
         end, slice's early end, no request | given up: malformed. send giveUp drop
@@ -20,7 +21,8 @@ struct TargetTableTests {
         receiving | audited | send audit
         receiving | damaged | given up: damaged. send giveUp drop
         receiving | stop | given up: noRoom. send giveUp drop
-        in a round | move, move to recover, another move, gives up | given up: stopped. drop
+        in a round | move | have 0 of round 1
+        in a round | move to recover, another move, gives up | given up: stopped. drop
         in a round | round 1, round 2, round 9, handover, another handover, handover ahead, \
         slice's end, slice's early end, no request | given up: malformed. send giveUp drop
         in a round | chunk | apply
@@ -29,7 +31,8 @@ struct TargetTableTests {
         in a round | audited | send audit
         in a round | damaged | given up: damaged. send giveUp drop
         in a round | stop | given up: noRoom. send giveUp drop
-        recovering | move, move to recover, another move, gives up | given up: stopped. drop
+        recovering | move, another move, gives up | given up: stopped. drop
+        recovering | move to recover | have 0 of round 1
         recovering | round 1, round 2, round 9, handover, another handover, handover ahead, \
         slice's end, slice's early end, no request | given up: malformed. send giveUp drop
         recovering | chunk | apply
@@ -38,7 +41,8 @@ struct TargetTableTests {
         recovering | audited | send audit
         recovering | damaged | given up: damaged. send giveUp drop
         recovering | stop | given up: noRoom. send giveUp drop
-        after a round | move, move to recover, another move, gives up | given up: stopped. drop
+        after a round | move | have 1 of round 1
+        after a round | move to recover, another move, gives up | given up: stopped. drop
         after a round | round 1, round 9, chunk, another handover, handover ahead, slice's end, \
         slice's early end, no request | given up: malformed. send giveUp drop
         after a round | round 2 | begin 2
@@ -48,7 +52,8 @@ struct TargetTableTests {
         after a round | audited | send audit
         after a round | damaged | given up: damaged. send giveUp drop
         after a round | stop | given up: noRoom. send giveUp drop
-        before slices | move, move to recover, another move, gives up | given up: stopped. drop
+        before slices | move | have 0 of round 2
+        before slices | move to recover, another move, gives up | given up: stopped. drop
         before slices | round 1, round 2, round 9, handover, another handover, slice's end, \
         slice's early end, no request | given up: malformed. send giveUp drop
         before slices | chunk | apply

@@ -325,6 +325,8 @@ public struct SourceMove: Hashable, Sendable {
         // It has lost them: a snapshot of what nobody writes to any more.
         case (.lettingGo, .have(let holding)):
             if case .owns = holding { break }
+            // Who asks anew has not heard of what is on its way.
+            actions.append(.wait(nil))
             asked(holding, now, &actions)
         case (.copying, .applied(let applied)), (.finishing, .applied(let applied)),
             (.lettingGo, .applied(let applied)):

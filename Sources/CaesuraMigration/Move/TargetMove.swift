@@ -234,7 +234,9 @@ public struct TargetMove: Hashable, Sendable {
             actions += [.wait(nil), .send(.have(holding))]
             // It may have been lost with the connection.
             if let audit { actions.append(.send(.audit(audit))) }
-        case .owning: actions.append(.send(.have(holding)))
+        // Asked again over one connection, it says what is there; what was on the way has come.
+        case .receiving where request == self.request, .owning:
+            actions.append(.send(.have(holding)))
         case .pulling where request.attempt == self.request.attempt:
             actions.append(.send(.have(holding)))
             for slice in wanted { actions.append(.send(.pull(slice))) }
