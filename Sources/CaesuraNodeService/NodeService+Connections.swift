@@ -107,7 +107,9 @@ extension NodeService {
                     // To apply it has taken a while, and the peer waits to learn of that.
                     held = Self.messagesAtOnce
                 }
-                if held >= Self.messagesAtOnce || !connection.hasMessages {
+                let isFull =
+                    connection.outstandingByteCount >= configuration.transport.sendHighWatermark
+                if held >= Self.messagesAtOnce || isFull || !connection.hasMessages {
                     held = 0
                     flush()
                 }

@@ -21,9 +21,9 @@ extension NodeService {
         }
         switch order {
         case .show:
-            for status in node.partitions { answer(.holds(status), connection) }
-            for status in node.moves { answer(.moves(status), connection) }
-            answer(.done(nil), connection)
+            answer(
+                node.partitions.map { .holds($0) } + node.moves.map { .moves($0) } + [.done(nil)],
+                connection)
         case .stop(let partitions):
             let named = partitions.isEmpty ? node.moves.map(\.partition) : partitions
             for partition in named { carryOut(node.stop(partition, at: now)) }
@@ -33,8 +33,13 @@ extension NodeService {
     }
 
     private func answer(_ answer: Answer, _ connection: NodeConnection) {
+        self.answer([answer], connection)
+    }
+
+    /// As one write, for each takes the node's thread.
+    private func answer(_ answers: [Answer], _ connection: NodeConnection) {
         // Whoever reads from the connection finds out how it ended.
-        try? connection.post(.answer(answer))
+        try? connection.post(contentsOf: answers.map { (0, .answer($0)) })
     }
 
     private func move(_ order: MoveOrder, _ connection: NodeConnection, _ link: Node.Link) {

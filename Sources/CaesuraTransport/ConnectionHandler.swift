@@ -38,6 +38,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private enum State { case securing, greeting, open, closing, closed }
 
     private let limits: TransportLimits
+    /// Held as long as the channel is there.
+    private let loop: ConnectionLoop?
     private let isSecured: Bool
     private let role: Role
     private let address: String
@@ -60,9 +62,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     init(
         _ channel: any Channel, _ role: Role, isSecured: Bool, limits: TransportLimits,
-        address: String, opening: Opening
+        loop: ConnectionLoop? = nil, address: String, opening: Opening
     ) {
         self.limits = limits
+        self.loop = loop
         self.isSecured = isSecured
         self.role = role
         self.address = address
@@ -126,7 +129,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         state = .open
         let connection = NodeConnection(
             channel: context.channel, peerNames: peerNames, peerAddress: address, inbox: inbox,
-            outbox: outbox)
+            outbox: outbox, loop: loop)
         if case .listener = role { tick(context) }
         opening.take()?.done(.success(connection))
     }

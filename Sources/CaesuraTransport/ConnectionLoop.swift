@@ -15,7 +15,7 @@ public final class ConnectionLoop: Sendable {
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     private let loop: any EventLoop
 
-    /// Starts the thread; it ends once the loop is let go.
+    /// Starts the thread; it ends once the loop is let go, and its connections and listeners are closed.
     public init() { loop = group.next() }
 
     deinit { group.shutdownGracefully { _ in } }
@@ -23,7 +23,7 @@ public final class ConnectionLoop: Sendable {
     /// Runs jobs on the thread, one after the other; valid as long as the loop is there.
     public var executor: UnownedSerialExecutor { unsafe loop.executor.asUnownedSerialExecutor() }
 
-    /// Calls `body` on the thread, once what has come meanwhile was read.
+    /// Calls `body` on the thread a little later, so that what has come meanwhile is read before, unless other jobs keep the thread.
     ///
     /// The loop reads nothing as long as jobs are enqueued, so who enqueues itself again and again would keep input away.
     public func afterInput(_ body: @escaping @Sendable () -> Void) {

@@ -30,7 +30,7 @@ extension NodeConnection {
                         }
                     }
                     try channel.addHandlers(
-                        .dialler(of: node), security, limits, address: address, opening)
+                        .dialler(of: node), security, limits, loop, address: address, opening)
                 }
             }
             .connect(host: host, port: port)

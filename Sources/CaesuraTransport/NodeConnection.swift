@@ -27,16 +27,18 @@ public final class NodeConnection: Sendable {
     private let channel: any Channel
     private let inbox: Handoff<Element>
     private let outbox: Outbox
+    private let loop: ConnectionLoop?
 
     init(
         channel: any Channel, peerNames: [String], peerAddress: String, inbox: Handoff<Element>,
-        outbox: Outbox
+        outbox: Outbox, loop: ConnectionLoop? = nil
     ) {
         self.channel = channel
         self.peerNames = peerNames
         self.peerAddress = peerAddress
         self.inbox = inbox
         self.outbox = outbox
+        self.loop = loop
     }
 
     deinit { abort() }

@@ -17,10 +17,15 @@ public final class NodeListener: Sendable {
     public let port: Int
 
     private let channel: any Channel
+    /// That of its connections, which lives as long as they may come.
+    private let loop: ConnectionLoop?
     private let accepted: Handoff<NodeConnection>
 
-    private init(channel: any Channel, accepted: Handoff<NodeConnection>) {
+    private init(
+        channel: any Channel, loop: ConnectionLoop?, accepted: Handoff<NodeConnection>
+    ) {
         self.channel = channel
+        self.loop = loop
         self.accepted = accepted
         host = channel.localAddress?.ipAddress ?? ""
         port = channel.localAddress?.port ?? 0
@@ -66,14 +71,15 @@ public final class NodeListener: Sendable {
                         case .failure(let error): failed(error)
                         }
                     }
-                    try channel.addHandlers(.listener, security, limits, address: address, opening)
+                    try channel.addHandlers(
+                        .listener, security, limits, loop, address: address, opening)
                 }
             }
             .bind(host: host, port: port)
         do {
             let channel = try await bound.get()
             channel.closeFuture.whenComplete { _ in accepted.finish(nil) }
-            return NodeListener(channel: channel, accepted: accepted)
+            return NodeListener(channel: channel, loop: loop, accepted: accepted)
         } catch {
             throw TransportError(.misconfigured, "\(host):\(port) cannot be bound: \(error)")
         }

@@ -14,8 +14,8 @@ extension Channel {
     ///
     /// - Precondition: It is called on the channel's event loop.
     func addHandlers(
-        _ role: Role, _ security: TransportSecurity, _ limits: TransportLimits, address: String,
-        _ opening: ConnectionHandler.Opening
+        _ role: Role, _ security: TransportSecurity, _ limits: TransportLimits,
+        _ loop: ConnectionLoop?, address: String, _ opening: ConnectionHandler.Opening
     ) throws {
         // Small messages follow chunks and answers: none waits for another to fill a packet.
         try syncOptions?.setOption(.tcpOption(.tcp_nodelay), value: 1)
@@ -41,7 +41,7 @@ extension Channel {
         }
         try pipeline.syncOperations.addHandler(
             ConnectionHandler(
-                self, role, isSecured: isSecured, limits: limits, address: address,
+                self, role, isSecured: isSecured, limits: limits, loop: loop, address: address,
                 opening: opening))
     }
 

@@ -26,11 +26,11 @@ struct ConnectionLoopTests {
         }
 
         func answer(_ connection: NodeConnection, _ count: Int) async throws {
+            defer { isDone = true }
             for _ in 0..<count {
                 let next = try #require(try await connection.messages.next())
                 try connection.post(next.message, about: next.move)
             }
-            isDone = true
         }
     }
 
@@ -52,22 +52,24 @@ struct ConnectionLoopTests {
         #expect(await worker.pieces > 0)
     }
 
-    @Test func `a loop that is let go ends beside what it has`() async throws {
-        let listener = try await TestListener()
+    @Test(arguments: [false, true])
+    func `a loop goes on as long as it has connections`(dials: Bool) async throws {
         var loop: ConnectionLoop? = ConnectionLoop()
-        let dialled = try await listener.dial(on: loop)
-        let accepted = try await listener.accept()
-        loop = nil
-        // Its connections end with it.
-        do {
-            while try await dialled.messages.next() != nil {}
-        } catch {
-            #expect(error.code == .closed)
-        }
-        do {
-            while try await accepted.messages.next() != nil {}
-        } catch {
-            #expect(error.code == .closed)
-        }
+        weak let there = loop
+        try await {
+            let listener = try await TestListener(on: dials ? nil : loop)
+            let dialled = try await listener.dial(on: dials ? loop : nil)
+            let accepted = try await listener.accept()
+            loop = nil
+            try await dialled.send(.have(.nothing), about: 1)
+            #expect(try await accepted.messages.next()?.move == 1)
+            try await accepted.send(.have(.nothing), about: 2)
+            #expect(try await dialled.messages.next()?.move == 2)
+            #expect(there != nil)
+            await dialled.close()
+            await accepted.close()
+            await listener.listener.close()
+        }()
+        while there != nil { await Task.yield() }
     }
 }

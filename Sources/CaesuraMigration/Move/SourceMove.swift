@@ -289,7 +289,8 @@ public struct SourceMove: Hashable, Sendable {
         case .connecting:
             state = .asking
             actions.append(.send(.move(request(.handover))))
-        case .lettingGo: actions.append(.send(.move(request(.recovery))))
+        // It is asked now, and not once more before it has answered.
+        case .lettingGo: actions += [.wait(nil), .send(.move(request(.recovery)))]
         case .asking, .copying, .sealing, .finishing, .handingOver, .aborting, .ended: break
         }
     }
