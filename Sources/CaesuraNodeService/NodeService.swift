@@ -21,8 +21,8 @@ public import ServiceLifecycle
 /// before it go on answering, and forward what comes late.
 ///
 /// It has a thread of its own, which is the event loop of its connections, too: on the cooperative pool, which has a thread a core,
-/// requests would wait for chunks to be encoded, and handovers for requests. So are the handshakes of whoever
-/// connects: let strangers not reach its port. Gates are used by any.
+/// requests would wait for chunks to be encoded, and handovers for requests. The handshakes of whoever connects are done on it,
+/// too: strangers should not reach its port. Gates are used by any.
 public actor NodeService: Service {
     /// What a node is set up with.
     public struct Configuration: Sendable {
