@@ -84,7 +84,8 @@ extension NodeService {
         }
     }
 
-    /// Messages whose answers may go together.
+    /// Messages whose answers go together at most: a last round of one chunk is four, and a peer that sends more waits no longer for
+    /// the first answer than these take.
     private static let messagesAtOnce = 16
 
     /// Takes what a peer sends, no faster than it takes what it is answered.

@@ -74,15 +74,6 @@ public final class NodeConnection: Sendable {
         write([message], [frame])
     }
 
-    /// Sends a message, and does not wait, however much is not yet written.
-    ///
-    /// As ``post(contentsOf:)``.
-    public func post(
-        _ message: MigrationMessage, about move: UInt64 = 0
-    ) throws(TransportError) {
-        try post(contentsOf: [(move, message)])
-    }
-
     /// Sends messages in their order, and does not wait, however much is not yet written.
     ///
     /// They go as one write: each write by itself wakes the event loop, and the peer's, which takes longer than a small message.

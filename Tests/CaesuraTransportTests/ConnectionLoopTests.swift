@@ -29,7 +29,7 @@ struct ConnectionLoopTests {
             defer { isDone = true }
             for _ in 0..<count {
                 let next = try #require(try await connection.messages.next())
-                try connection.post(next.message, about: next.move)
+                try connection.post(contentsOf: [next])
             }
         }
     }
