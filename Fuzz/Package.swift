@@ -10,8 +10,11 @@ let package = Package(
         .target(
             name: "FuzzTargets",
             dependencies: [
+                .product(name: "Caesura", package: "caesura"),
                 .product(name: "CaesuraFormat", package: "caesura"),
                 .product(name: "CaesuraMigration", package: "caesura"),
+                .product(name: "CaesuraNode", package: "caesura"),
+                .product(name: "CaesuraRepository", package: "caesura"),
             ]),
         .executableTarget(name: "Replay", dependencies: ["FuzzTargets"]),
     ],
@@ -21,12 +24,6 @@ let package = Package(
 // `Fuzz/run` sets this and links libFuzzer; without it nothing here needs it.
 if Context.environment["CAESURA_LIBFUZZER"] != nil {
     package.targets.append(.executableTarget(name: "Fuzzer", dependencies: ["FuzzTargets"]))
-    package.targets[0].dependencies += [
-        .product(name: "Caesura", package: "caesura"),
-        .product(name: "CaesuraNode", package: "caesura"),
-        .product(name: "CaesuraRepository", package: "caesura"),
-    ]
-    package.targets[0].swiftSettings = [.define("CAESURA_LIBFUZZER")]
 }
 
 for target in package.targets {

@@ -12,16 +12,9 @@ public struct FuzzTarget: Sendable {
     public let run: @Sendable (UnsafeRawBufferPointer) -> Void
 
     /// All of them.
-    public static let all: [FuzzTarget] = {
-        var all: [FuzzTarget] = [
-            .schema, .negotiation, .column, .chunk, .stream, .migration,
-        ]
-        #if CAESURA_LIBFUZZER
-            all.append(.manifest)
-            all.append(.delta)
-        #endif
-        return all
-    }()
+    public static let all: [FuzzTarget] = [
+        .schema, .negotiation, .column, .chunk, .stream, .manifest, .delta, .migration,
+    ]
 
     /// The target of that name.
     public static func named(_ name: String) -> FuzzTarget? { all.first { $0.name == name } }

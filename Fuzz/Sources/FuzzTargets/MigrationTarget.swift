@@ -5,19 +5,15 @@ extension FuzzTarget {
     /// The input is what peers send: a byte of choices (``Choices``), three of the sizes of the pieces that the rest arrives
     /// in, less 1, and frames.
     ///
-    /// They are read in pieces and in one, and come back as they went. In `Fuzz/run`, where there is a store, a node gets
-    /// them, too: ``FuzzedNode``.
+    /// They are read in pieces and in one, and come back as they went. A node gets them, too: ``FuzzedNode``.
     static let migration = unsafe FuzzTarget(
         name: "migration",
         seeds: {
             let choices = Choices([.fitsChecksums, .fitsDigests])
             var seeds = [input(choices, messages.map { (1, $0) })]
-            #if CAESURA_LIBFUZZER
-                seeds += RecordedMove.all.map { move in
-                    input(
-                        move.hasLost ? choices.union(.hasLost) : choices, move.messages)
-                }
-            #endif
+            seeds += RecordedMove.all.map { move in
+                input(move.hasLost ? choices.union(.hasLost) : choices, move.messages)
+            }
             return seeds
         },
         run: { input in
@@ -40,15 +36,13 @@ extension FuzzTarget {
                     again.messages == [message] && again.moves == [move] && again.failure == nil,
                     "a message comes back as it went")
             }
-            #if CAESURA_LIBFUZZER
-                guard !reading.messages.isEmpty else { return }
-                let node = FuzzedNode(hasLost: choices.contains(.hasLost))
-                node.isLazy = choices.contains(.isLazy)
-                for (move, message) in zip(reading.moves, reading.messages) {
-                    node.take(move, message)
-                }
-                node.end()
-            #endif
+            guard !reading.messages.isEmpty else { return }
+            let node = FuzzedNode(hasLost: choices.contains(.hasLost))
+            node.isLazy = choices.contains(.isLazy)
+            for (move, message) in zip(reading.moves, reading.messages) {
+                node.take(move, message)
+            }
+            node.end()
         })
 
     /// What is done with an input.
