@@ -22,7 +22,8 @@ enum DeltaBenchmark {
         }
     }
 
-    /// Applies many small deltas one after the other, as a restore does that finds a long chain.
+    /// Encodes many small deltas one after the other, as a move does, and applies them, as a restore does that finds a long
+    /// chain.
     private static func measureChain(rows: Int, changed: Int) throws {
         let count = 1_000
         let table = try CaesuraTable()
@@ -36,15 +37,20 @@ enum DeltaBenchmark {
         var digest = try end(of: snapshot).digest
         var random = RandomRows(rows: rows)
         var deltas: [(chunks: [UInt8], end: StreamEnd, epoch: UInt64)] = []
+        var encoder: DeltaSource.Worker?
+        var encoding = 0.0
         for _ in 0..<count {
             for _ in 0..<changed {
                 table.sessions.update(Session.id(random.next())) { $0.visits &+= 1 }
             }
             let cut = table.store.cut()
-            let (chunks, end) = try encode(from: base, to: cut, digest)
-            deltas.append((chunks, end, cut.epoch.rawValue))
+            var delta: (chunks: [UInt8], end: StreamEnd) = ([], StreamEnd(regionCount: 1))
+            encoding += try nanoseconds {
+                delta = try encode(from: base, to: cut, digest, with: &encoder)
+            }
+            deltas.append((delta.chunks, delta.end, cut.epoch.rawValue))
             base = cut
-            digest = end.digest
+            digest = delta.end.digest
         }
         var worker: DeltaApplier.Worker?
         let time = try nanoseconds {
@@ -52,10 +58,12 @@ enum DeltaBenchmark {
                 try apply((delta.chunks, delta.end), at: delta.epoch, to: copy.store, &worker)
             }
         }
-        Result(
-            "delta, applying one of 1,000", CaesuraTable.subject,
-            "\(short(changed)) of \(short(rows))", "us", time / Double(count) / 1000
-        ).print()
+        for (metric, time) in [("encoding", encoding), ("applying", time)] {
+            Result(
+                "delta, \(metric) one of 1,000", CaesuraTable.subject,
+                "\(short(changed)) of \(short(rows))", "us", time / Double(count) / 1000
+            ).print()
+        }
     }
 
     private static func measure(rows: Int, changed: Int, _ zipf: Zipf?, passes: Int) throws {
@@ -126,8 +134,17 @@ enum DeltaBenchmark {
     static func encode(
         from base: Cut, to cut: Cut, _ digest: UInt64
     ) throws -> (chunks: [UInt8], end: StreamEnd) {
+        var worker: DeltaSource.Worker?
+        return try encode(from: base, to: cut, digest, with: &worker)
+    }
+
+    /// The chunks of a delta, encoded by a worker that is kept for the next.
+    private static func encode(
+        from base: Cut, to cut: Cut, _ digest: UInt64, with kept: inout DeltaSource.Worker?
+    ) throws -> (chunks: [UInt8], end: StreamEnd) {
         let source = try DeltaSource(from: base, to: cut, baseDigest: digest)
-        let worker = DeltaSource.Worker(for: source)
+        let worker = kept ?? DeltaSource.Worker(for: source)
+        kept = worker
         var end = source.totals
         var chunks: [UInt8] = []
         while let job = try source.next() {
