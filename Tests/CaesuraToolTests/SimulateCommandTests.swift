@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import CaesuraTool
+
 /// What `caesura simulate` prints, and how it ends.
 ///
 /// Things go wrong for a second or two: a long run takes some seconds in a build for debugging.
@@ -62,7 +64,7 @@ struct SimulateCommandTests {
         #expect(counts["reading"]?["targetStops"] == nil)
     }
 
-    @Test func `a mistake is found: the seed, the release and what is wrong are printed`() throws {
+    @Test func `a mistake is found: the seed, the commit and what is wrong are printed`() throws {
         let run = try CaesuraProgram.run(
             [
                 "simulate", "--seed", "\(Self.wrongSeed)", "--seconds", "2", "--mistake",
@@ -70,7 +72,8 @@ struct SimulateCommandTests {
             ])
         #expect(run.exitCode == 1)
         let version = try CaesuraProgram.run(["--version"]).output.dropLast()
-        #expect(run.output.hasPrefix("seed \(Self.wrongSeed), caesura \(version): "))
+        let commit = SourceCommit.current().map { " at commit \($0)" } ?? ""
+        #expect(run.output.hasPrefix("seed \(Self.wrongSeed), caesura \(version)\(commit): "))
         #expect(run.output.contains("\n  wrong: "))
         #expect(run.output.hasSuffix(", 1 wrong\n"))
         #expect(

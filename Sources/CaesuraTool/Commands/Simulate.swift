@@ -43,7 +43,10 @@ struct Simulate: ParsableCommand {
         }
     }
 
-    private var version: String { CaesuraCommand.configuration.version }
+    private var version: String {
+        let release = CaesuraCommand.configuration.version
+        return SourceCommit.current().map { "\(release) at commit \($0)" } ?? release
+    }
 
     private static func mistake(named name: String) throws -> Simulation.Mistake {
         guard let mistake = Simulation.Mistake(rawValue: name) else {

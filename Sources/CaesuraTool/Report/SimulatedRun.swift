@@ -3,7 +3,7 @@ import CaesuraSimulation
 /// What `caesura simulate` says of one run.
 struct SimulatedRun: Codable {
     var seed: UInt64
-    /// The release of this tool: a seed means the same in no other.
+    /// The release of this tool, and its commit where that is known: a seed means the same in no other.
     var version: String
     var nodes: Int
     var partitions: Int

@@ -2,7 +2,7 @@ import CaesuraSimulation
 
 /// What came of several runs of `caesura simulate`.
 struct SimulationTotals: Codable {
-    /// The release of this tool: a seed means the same in no other.
+    /// The release of this tool, and its commit where that is known: a seed means the same in no other.
     var version: String
     /// Runs that came to their end.
     var seeds = 0
