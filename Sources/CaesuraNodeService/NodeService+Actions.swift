@@ -11,6 +11,7 @@ extension NodeService {
     func carryOut(_ action: Node.Action) {
         switch action {
         case .read(let partition, let ticket): read(partition, ticket)
+        case .prepare(let entry, let partition): prepare(entry, for: partition)
         case .append(let entry, let partition, let ticket): append(entry, to: partition, ticket)
         case .probe(let ticket): probe(ticket)
         case .dial(let name): dial(name)
@@ -34,6 +35,17 @@ extension NodeService {
                 answer = nil
             }
             handle(.read(ticket, answer))
+        }
+    }
+
+    private func prepare(_ entry: OwnerEntry, for partition: PartitionNumber) {
+        Task {
+            do throws(OwnerRegisterError) {
+                try await register.prepare(entry, for: partition)
+            } catch {
+                // It is appended all the same.
+                observe(.registerFailed(error))
+            }
         }
     }
 

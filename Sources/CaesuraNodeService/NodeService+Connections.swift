@@ -23,6 +23,11 @@ extension NodeService {
 
     func accept(from listener: NodeListener) async {
         for await connection in listener.connections {
+            // One that opens while the others are closed.
+            guard phase == .running else {
+                connection.abort()
+                continue
+            }
             let link = nextLink()
             connections[link] = connection
             handle(.accepted(link, names: names(of: connection)))

@@ -17,30 +17,38 @@ extension NodeService {
         }
         await withTaskGroup { group in
             for (index, partition) in division.partitions.enumerated() {
-                group.addTask { await self.giveAway(partition, beginningWith: index) }
+                group.addTask { await self.giveAway(partition, beginningBehind: index) }
             }
         }
         timer.cancel()
     }
 
     /// Gives a partition to the first successor that takes it, with a larger budget each time that one is too small.
-    private func giveAway(_ partition: PartitionNumber, beginningWith index: Int) async {
-        let successors = configuration.successors
+    private func giveAway(_ partition: PartitionNumber, beginningBehind index: Int) async {
         var next = index
         var budget = configuration.drainBudget
-        while isStillNeeded(partition), !isDrainOver {
+        while isStillNeeded(partition), !isDrainOver, !Task.isCancelled {
+            let name = successor(&next)
             let end = try? await move(
-                partition, to: successors[next % successors.count], budget: budget,
-                policy: configuration.drainPolicy)
-            next += 1
+                partition, to: name, budget: budget, policy: configuration.drainPolicy)
             switch end?.outcome {
             case .moved: return
+            case .givenUp(let problem) where problem.code == .timedOut: silent.insert(name)
             // A longer pause is better than that it stays with a process that ends.
-            case .givenUp(let problem) where problem.code == .doesNotConverge: budget *= 4
+            case .givenUp(let problem) where problem.code == .doesNotConverge:
+                budget = min(budget * 4, configuration.drainLimit)
             default: break
             }
             try? await Task.sleep(for: Self.drainPause)
         }
+    }
+
+    /// The next successor in turn, of those that answer as long as there are any.
+    private func successor(_ next: inout Int) -> String {
+        let successors = configuration.successors
+        if silent.isSuperset(of: successors) { silent.removeAll() }
+        repeat { next += 1 } while silent.contains(successors[next % successors.count])
+        return successors[next % successors.count]
     }
 
     private func giveUpDraining() {

@@ -110,6 +110,8 @@ public actor NodeService: Service {
     var operators: [Node.Link: OperatorSession] = [:]
     /// Who waits for the end of a move.
     var waiting: [PartitionNumber: [CheckedContinuation<MoveEnd, Never>]] = [:]
+    /// Successors that did not answer when they were asked last.
+    var silent: Set<String> = []
     /// Whether the time is over in which partitions are given away.
     var isDrainOver = false
     private var lastLink: UInt64 = 0
@@ -149,7 +151,9 @@ public actor NodeService: Service {
         }
         try store.take(shape.hashKey)
         let (notices, sink) = AsyncStream.makeStream(of: Node.Event.self)
-        node = try Node(configuration.node, store, seed: .random(in: 0 ... .max)) { event in
+        var settled = configuration.node
+        settled.takesHashKey = false
+        node = try Node(settled, store, seed: .random(in: 0 ... .max)) { event in
             sink.yield(event)
         }
         self.notices = notices

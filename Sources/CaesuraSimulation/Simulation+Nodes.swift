@@ -108,6 +108,7 @@ extension Simulation {
         for action in actions {
             switch action {
             case .read(let partition, let ticket): read(partition, ticket, process)
+            case .prepare: break
             case .append(let entry, let partition, let ticket):
                 append(entry, partition, ticket, process)
             case .probe(let ticket):

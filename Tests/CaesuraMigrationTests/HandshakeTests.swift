@@ -125,6 +125,14 @@ import Testing
                     "called a, and was to be x, y"
                 ),
                 (
+                    "window", try Self.run(a, Self.hello("b") { $0.window = 0 }),
+                    "node b takes 0 bytes at once"
+                ),
+                (
+                    "body", try Self.run(a, Self.hello("b") { $0.bodyLimit = 1_000 }),
+                    "of at most 1000 in a message"
+                ),
+                (
                     "b", try Self.run(a, Self.hello("b") { $0.moveBits = 5 }),
                     "2^4 partitions that move, and b 2^5"
                 ),

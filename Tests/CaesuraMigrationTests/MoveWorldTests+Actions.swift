@@ -114,6 +114,7 @@ extension MoveWorldTests {
                 handle(.adopted, &world)
             case .adoptExcept: handle(.adopted, &world)
             case .adoptSlice: world.targetRows = world.staged
+            case .prepare: break
             case .append(let entry): world.appends.append(.init(entry: entry, by: .target))
             case .serveExcept(let entry, _):
                 world.targetServes = entry

@@ -17,43 +17,65 @@ struct SourceTableTests {
     static let table = """
         connecting | connected | asking. ask to handover
         connecting | gives up | given up: noRoom.
+        connecting | timed out | given up: timedOut.
         connecting | stop | given up: stopped.
-        connecting | have nothing, have round 1, have round 3, have owns, applied some of 1, \
+        connecting | have nothing, have round 1, have round 3, have the last round there is, have owns, applied some of 1, \
         applied all of 1, applied all of 3, applied some of 3, applied two of 3, applied too \
         much, the same audit, another audit, owned, owned by a third, durable, durable later, \
         pull, no answer | given up: malformed.
         asking | disconnected | connecting. connect
-        asking | have nothing, have round 1, have round 3 | copying. begin snapshot
+        asking | have nothing, have round 1, have round 3, have the last round there is | copying. begin snapshot
         asking | have owns | overtaken committed.
         asking | gives up | given up: noRoom.
+        asking | timed out | given up: timedOut. send giveUp
         asking | stop | given up: stopped. send giveUp
         asking | applied some of 1, applied all of 1, applied all of 3, applied some of 3, \
         applied two of 3, applied too much, the same audit, another audit, owned, owned by a \
         third, durable, durable later, pull, no answer | given up: malformed. send giveUp
-        copying | disconnected | connecting. connect
+        asking again | disconnected | connecting. connect
+        asking again | have round 1 | copying. acknowledge 1 resend audit begin delta
+        asking again | have nothing, have round 3, have the last round there is | copying. begin snapshot
+        asking again | have owns | overtaken committed.
+        asking again | gives up | given up: noRoom.
+        asking again | timed out | given up: timedOut. send giveUp
+        asking again | stop | given up: stopped. send giveUp
+        asking again | applied some of 1, applied all of 1, applied all of 3, applied some of 3, \
+        applied two of 3, applied too much, the same audit, another audit, owned, owned by a \
+        third, durable, durable later, pull, no answer | given up: malformed. send giveUp
+        asking in round 2 | disconnected | connecting. connect
+        asking in round 2 | have round 1 | copying. send round 2 resend
+        asking in round 2 | have nothing, have round 3, have the last round there is | copying. begin snapshot
+        asking in round 2 | have owns | overtaken committed.
+        asking in round 2 | gives up | given up: noRoom.
+        asking in round 2 | timed out | given up: timedOut. send giveUp
+        asking in round 2 | stop | given up: stopped. send giveUp
+        asking in round 2 | applied some of 1, applied all of 1, applied all of 3, applied some \
+        of 3, applied two of 3, applied too much, the same audit, another audit, owned, owned by \
+        a third, durable, durable later, pull, no answer | given up: malformed. send giveUp
+        copying | disconnected | connecting. connect wait 30.0 seconds
         copying | applied some of 1 | acknowledge 0
         copying | applied all of 1 | acknowledge 1 audit begin delta
         copying | gives up | given up: noRoom.
         copying | round began | send round 1
         copying | encoded | encode
         copying | stop | given up: stopped. send giveUp
-        copying | have nothing, have round 1, have round 3, have owns, applied all of 3, applied \
+        copying | have nothing, have round 1, have round 3, have the last round there is, have owns, applied all of 3, applied \
         some of 3, applied two of 3, applied too much, owned, owned by a third, durable, durable \
         later, pull, no answer | given up: malformed. send giveUp
         sealing | sealed | finishing. begin delta
         sealing | postponed | copying. begin delta
-        sealing | disconnected, have nothing, have round 1, have round 3, have owns, applied \
+        sealing | disconnected, have nothing, have round 1, have round 3, have the last round there is, have owns, applied \
         some of 1, applied all of 1, applied all of 3, applied some of 3, applied two of 3, \
         applied too much, another audit, owned, owned by a third, durable, durable later, pull, \
         gives up, no answer, timed out, stop | aborting. append aborted
         finishing | round began | send round 3
         finishing | encoded | encode
         finishing | encoded the end | handing over. send handover
-        finishing | disconnected, have nothing, have round 1, have round 3, have owns, applied \
+        finishing | disconnected, have nothing, have round 1, have round 3, have the last round there is, have owns, applied \
         all of 3, applied some of 3, applied two of 3, applied too much, another audit, owned, \
         owned by a third, durable, durable later, pull, gives up, no answer, timed out, stop | \
         aborting. append aborted
-        finishing two | disconnected, have nothing, have round 1, have round 3, have owns, \
+        finishing two | disconnected, have nothing, have round 1, have round 3, have the last round there is, have owns, \
         applied all of 3, applied two of 3, applied too much, another audit, owned, owned by a \
         third, durable, durable later, pull, gives up, no answer, timed out, stop | aborting. \
         append aborted
@@ -62,22 +84,23 @@ struct SourceTableTests {
         finishing two | encoded | encode
         finishing two | encoded the end | handing over. send handover
         handing over | applied all of 3 | acknowledge 1
-        handing over | disconnected, have nothing, have round 1, have round 3, have owns, \
+        handing over | disconnected, have nothing, have round 1, have round 3, have the last round there is, have owns, \
         applied some of 3, applied two of 3, applied too much, another audit, owned by a third, \
         durable, durable later, pull, gives up, no answer, timed out, stop | aborting. append \
         aborted
         handing over | owned | letting go committed. forward committed acknowledge 1
-        handing over two | disconnected, have nothing, have round 1, have round 3, have owns, \
+        handing over two | disconnected, have nothing, have round 1, have round 3, have the last round there is, have owns, \
         applied all of 3, applied too much, another audit, owned by a third, durable, durable \
         later, pull, gives up, no answer, timed out, stop | aborting. append aborted
         handing over two | applied some of 3 | acknowledge 1
         handing over two | applied two of 3 | acknowledge 2
         handing over two | owned | letting go committed. forward committed acknowledge 2
         handing over ahead | owned | letting go committed. forward committed encode
-        handing over ahead | disconnected, have nothing, have round 1, have round 3, have owns, \
+        handing over ahead | disconnected, have nothing, have round 1, have round 3, have the last round there is, have owns, \
         applied some of 1, applied all of 1, applied all of 3, applied some of 3, applied two of \
         3, applied too much, another audit, owned by a third, durable, durable later, pull, \
         gives up, no answer, timed out, stop | aborting. append aborted
+        aborting | applied all of 3 | acknowledge 1
         aborting | appended | aborted aborted: timedOut. serve aborted send aborted
         aborting | refused: own | append source 5
         aborting | refused: a third's | overtaken others.
@@ -94,10 +117,10 @@ struct SourceTableTests {
         letting go | gives up | wait 1.0 seconds
         letting go | round began | send round 3
         letting go | encoded | encode
-        letting go | have nothing, have round 1, have round 3 | begin snapshot
+        letting go | have nothing, have round 1, have round 3, have the last round there is | begin snapshot
         letting go unheard | connected, timed out | ask to recovery
         letting go unheard | disconnected | connect
-        letting go unheard | have nothing, have round 1, have round 3 | begin snapshot
+        letting go unheard | have nothing, have round 1, have round 3, have the last round there is | begin snapshot
         letting go unheard | applied two of 3 | acknowledge 2
         letting go unheard | durable | moved committed. remove
         letting go unheard | durable later | moved returned. remove
@@ -107,7 +130,7 @@ struct SourceTableTests {
         letting go unheard | encoded | encode
         letting go ahead | connected, timed out | ask to recovery
         letting go ahead | disconnected | connect
-        letting go ahead | have nothing, have round 1 | begin snapshot
+        letting go ahead | have nothing, have round 1, have the last round there is | begin snapshot
         letting go ahead | have round 3 | acknowledge 0 resend
         letting go ahead | durable | moved committed. remove
         letting go ahead | durable later | moved returned. remove
@@ -177,7 +200,17 @@ struct SourceTableTests {
                     .roundBegan(epoch: 4, baseEpoch: 3, baseDigest: 6, missing: [.all]),
                 ]
             return [
-                ("connecting", move([])), ("asking", move(asking)), ("copying", move(sent)),
+                ("connecting", move([])), ("asking", move(asking)),
+                ("asking again", move(sent + [.disconnected, .connected])),
+                (
+                    "asking in round 2",
+                    move(
+                        audited + [
+                            .roundBegan(epoch: 3, baseEpoch: 2, baseDigest: 5),
+                            .encoded(byteCount: 10, digest: nil), .disconnected, .connected,
+                        ])
+                ),
+                ("copying", move(sent)),
                 ("sealing", move(sealing)), ("finishing", move(finishing)),
                 ("finishing two", move(finishingTwo)), ("handing over", move(handing)),
                 ("handing over two", move(handingTwo)),
@@ -204,11 +237,13 @@ struct SourceTableTests {
         var events: [(String, SourceMove.Event)] {
             let part = Holding.Part(round: 1, epoch: 2, chunks: 1, bytes: 10)
             let last = Holding.Part(round: 3, epoch: 4, chunks: 0, bytes: 0)
+            let beyond = Holding.Part(round: .max, epoch: .max, chunks: .max, bytes: .max)
             return [
                 ("connected", .connected), ("disconnected", .disconnected),
                 ("have nothing", .received(.have(.nothing))),
                 ("have round 1", .received(.have(.part(part)))),
                 ("have round 3", .received(.have(.part(last)))),
+                ("have the last round there is", .received(.have(.part(beyond)))),
                 ("have owns", .received(.have(.owns(entries.committed)))),
                 ("applied some of 1", applied(1, 0, isComplete: false)),
                 ("applied all of 1", applied(1, 1, isComplete: true)),
@@ -232,6 +267,8 @@ struct SourceTableTests {
                 ("encoded", .encoded(byteCount: 10, digest: nil)),
                 ("encoded the end", .encoded(byteCount: 10, digest: 8)),
                 ("audited", .audited(audit)),
+                ("a round trip", .roundTrip(.milliseconds(1))),
+                ("a time of the register", .registerTime(.milliseconds(1))),
                 ("sealed", .sealed), ("postponed", .postponed), ("appended", .appended(.appended)),
                 ("refused: target's", .appended(.refused(entries.committed))),
                 ("refused: own", .appended(.refused(entries.aborted))),

@@ -12,62 +12,61 @@ struct TargetTableTests {
 
     static let table = """
         receiving | move | have nothing
-        receiving | move to recover, another move, gives up | given up: stopped. drop
+        receiving | move to recover, another move, gives up, aborted | given up: stopped. drop
         receiving | round 1 | begin 1
         receiving | round 2, round 9, chunk, handover, another handover, handover ahead, slice's \
         end, slice's early end, no request | given up: malformed. send giveUp drop
-        receiving | aborted | refused aborted. drop
         receiving | disconnected | waiting. wait 60.0 seconds
         receiving | audited | send audit
         receiving | damaged | given up: damaged. send giveUp drop
         receiving | stop | given up: noRoom. send giveUp drop
         in a round | move | have 0 of round 1
-        in a round | move to recover, another move, gives up | given up: stopped. drop
+        in a round | move to recover, another move, gives up, aborted | given up: stopped. drop
         in a round | round 1, round 2, round 9, handover, another handover, handover ahead, \
         slice's end, slice's early end, no request | given up: malformed. send giveUp drop
         in a round | chunk | apply
-        in a round | aborted | refused aborted. drop
+        in a round | applied | applied 1 of 1
+        in a round | applied the end | applied 1 of 1 audit prepare committed
         in a round | disconnected | waiting. wait 60.0 seconds
         in a round | audited | send audit
         in a round | damaged | given up: damaged. send giveUp drop
         in a round | stop | given up: noRoom. send giveUp drop
-        recovering | move, another move, gives up | given up: stopped. drop
+        recovering | move, another move, gives up, aborted | given up: stopped. drop
         recovering | move to recover | have 0 of round 1
         recovering | round 1, round 2, round 9, handover, another handover, handover ahead, \
         slice's end, slice's early end, no request | given up: malformed. send giveUp drop
         recovering | chunk | apply
-        recovering | aborted | refused aborted. drop
+        recovering | applied | applied 1 of 1
+        recovering | applied the end | adopting. applied 1 of 1 adopt
         recovering | disconnected | waiting. wait 60.0 seconds
         recovering | audited | send audit
         recovering | damaged | given up: damaged. send giveUp drop
         recovering | stop | given up: noRoom. send giveUp drop
         after a round | move | have 1 of round 1
-        after a round | move to recover, another move, gives up | given up: stopped. drop
+        after a round | move to recover, another move, gives up, aborted | given up: stopped. drop
         after a round | round 1, round 9, chunk, another handover, handover ahead, slice's end, \
         slice's early end, no request | given up: malformed. send giveUp drop
         after a round | round 2 | begin 2
         after a round | handover | adopting. adopt
-        after a round | aborted | refused aborted. drop
         after a round | disconnected | waiting. wait 60.0 seconds
         after a round | audited | send audit
         after a round | damaged | given up: damaged. send giveUp drop
         after a round | stop | given up: noRoom. send giveUp drop
         before slices | move | have 0 of round 2
-        before slices | move to recover, another move, gives up | given up: stopped. drop
+        before slices | move to recover, another move, gives up, aborted | given up: stopped. drop
         before slices | round 1, round 2, round 9, handover, another handover, slice's end, \
         slice's early end, no request | given up: malformed. send giveUp drop
         before slices | chunk | apply
+        before slices | applied, applied the end | applied 1 of 2
         before slices | handover ahead | adopting. adopt all but 1
-        before slices | aborted | refused aborted. drop
         before slices | disconnected | waiting. wait 60.0 seconds
         before slices | audited | send audit
         before slices | damaged | given up: damaged. send giveUp drop
         before slices | stop | given up: noRoom. send giveUp drop
         waiting | move | receiving. have 1 of round 1
-        waiting | move to recover, another move, gives up | given up: stopped. drop
+        waiting | move to recover, another move, gives up, aborted | given up: stopped. drop
         waiting | round 1, round 2, round 9, chunk, handover, another handover, handover ahead, \
         slice's end, slice's early end, no request | given up: malformed. drop
-        waiting | aborted | refused aborted. drop
         waiting | timed out | given up: timedOut. drop
         waiting | damaged | given up: damaged. drop
         waiting | stop | given up: noRoom. drop
@@ -92,6 +91,8 @@ struct TargetTableTests {
         pulling | round 1, round 2, round 9, handover, another handover, handover ahead, slice's \
         early end, no request | incomplete committed: malformed. send giveUp
         pulling | chunk | apply
+        pulling | applied | applied 1 of 2
+        pulling | applied the end | owning committed. applied 1 of 2 complete
         pulling | slice's end | adopt slice open
         pulling | wanted | pull
         pulling | damaged | reconnect
@@ -170,6 +171,8 @@ struct TargetTableTests {
                 ("gives up", .received(.giveUp(MigrationProblem(.stopped, "")))),
                 ("aborted", .received(.aborted(entries.aborted))),
                 ("no request", .received(.have(.nothing))), ("disconnected", .disconnected),
+                ("applied", .applied(byteCount: 10, digest: nil)),
+                ("applied the end", .applied(byteCount: 10, digest: 6)),
                 ("audited", .audited(Audit(epoch: 2, digest: 1, rows: 1))),
                 ("adopted", .adopted), ("appended", .appended(.appended)),
                 ("refused: own", .appended(.refused(entries.returned))),
@@ -215,6 +218,7 @@ struct TargetTableTests {
             case .adopt: "adopt"
             case .adoptExcept(let slices): "adopt all but \(slices.count)"
             case .adoptSlice: "adopt slice"
+            case .prepare(let entry): "prepare \(entries.name(entry))"
             case .append(let entry): "append \(entries.name(entry))"
             case .serve(let entry): "serve \(entries.name(entry))"
             case .serveExcept(let entry, let slices):
@@ -231,7 +235,10 @@ struct TargetTableTests {
         var table: [String] {
             MoveTable.lines(states.map(\.0)) { index in
                 let machine = states[index].1
-                return events.map { event, value in
+                // What was applied is a chunk that was to be.
+                var after = machine
+                let applies = after.handle(.received(.chunk([]))) == [.apply]
+                return events.filter { applies || !$0.0.hasPrefix("applied") }.map { event, value in
                     var next = machine
                     let actions = next.handle(value).compactMap(text)
                     return (event, text(machine.state), text(next.state), actions)

@@ -70,6 +70,31 @@ struct DrainTests {
         #expect(try a.sum == Self.rowCount)
     }
 
+    @Test func `a successor that does not answer holds nothing up but what it was asked for first`()
+        async throws
+    {
+        let world = World()
+        let a = try await world.member("a", createsPartitions: true) {
+            $0.node.outgoingLimit = 1
+            $0.successors = ["nowhere", "b"]
+            $0.drainBudget = .seconds(1)
+            $0.drainLimit = Self.patience
+        }
+        let b = try await world.member("b")
+        let (first, second) = (group(a), group(b))
+        async let runs: Void = first.run()
+        async let others: Void = second.run()
+        for member in [a, b] { await member.isSettled() }
+        await a.servesAll()
+        for key in 0..<Self.rowCount { a.accounts[key] = Account(count: 1, note: "") }
+        await first.triggerGracefulShutdown()
+        try? await runs
+        #expect(a.accounts.count == 0)
+        #expect(try b.sum == Self.rowCount)
+        await second.triggerGracefulShutdown()
+        try? await others
+    }
+
     @Test func `a budget that is too small for any handover keeps no partition back`() async throws
     {
         let world = World()

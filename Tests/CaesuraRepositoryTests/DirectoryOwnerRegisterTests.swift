@@ -19,6 +19,9 @@ import Testing
         var last = try OwnerEntry(creating: "a")
         var next = [last, try OwnerEntry(creating: "b")]
         for change in [OwnerEntry.Change.commit, .abort, .takeover, .commit] {
+            try await register.prepare(next[0], for: Self.partition)
+            // Then what is prepared is not what is appended.
+            if change == .abort { try await register.prepare(next[1], for: Self.partition) }
             for entry in next {
                 switch try await register.append(entry, to: Self.partition) {
                 case .appended: told.appended.append(entry)
@@ -106,6 +109,43 @@ import Testing
             try await check(storage, told, "operation \(operation)")
         }
         #expect(unknown > 20)
+    }
+
+    @Test func `an append of what was prepared syncs once, and leaves nothing`() async throws {
+        let storage = MemoryStorage()
+        let register = DirectoryOwnerRegister(storage: storage)
+        let first = try OwnerEntry(creating: "a")
+        try await register.prepare(first, for: Self.partition)
+        #expect(try await register.append(first, to: Self.partition) == .appended)
+        let names = try storage.list(OwnerFile.directory(of: Self.partition))
+        let second = try OwnerEntry(.commit, of: first, to: "b")
+        try await register.prepare(try OwnerEntry(.commit, of: first, to: "c"), for: Self.partition)
+        try await register.prepare(second, for: Self.partition)
+        try await register.prepare(second, for: Self.partition)
+        #expect(try storage.list(OwnerFile.directory(of: Self.partition)).count == names.count + 1)
+        let operations = storage.log.count
+        #expect(try await register.append(second, to: Self.partition) == .appended)
+        #expect(storage.log[operations...].count { $0.hasPrefix("sync") } == 1)
+        #expect(try await register.last(of: Self.partition) == second)
+
+        // Somebody has tidied up.
+        let third = try OwnerEntry(.commit, of: second, to: "c")
+        try await register.prepare(third, for: Self.partition)
+        for name in try storage.list(OwnerFile.directory(of: Self.partition))
+        where OwnerFile.number(ofName: name) == nil {
+            try storage.remove(OwnerFile.directory(of: Self.partition) + "/" + name)
+        }
+        #expect(try await register.append(third, to: Self.partition) == .appended)
+        #expect(try storage.list(OwnerFile.directory(of: Self.partition)).count == 3)
+
+        // Another node was first.
+        let fourth = try OwnerEntry(.commit, of: third, to: "d")
+        try await register.prepare(fourth, for: Self.partition)
+        let abort = try OwnerEntry(.abort, of: third, to: "c")
+        let other = DirectoryOwnerRegister(storage: storage)
+        #expect(try await other.append(abort, to: Self.partition) == .appended)
+        #expect(try await register.append(fourth, to: Self.partition) == .refused(abort))
+        #expect(try storage.list(OwnerFile.directory(of: Self.partition)).count == 4)
     }
 
     @Test func `of nodes that append at once exactly one wins each place`() async throws {

@@ -309,6 +309,39 @@ struct StorePartTests {
         }
     }
 
+    @Test func `an epoch that is far ahead is refused, in steps too`() throws {
+        let source = Store()
+        let table = try source.table("rows", key: UInt64.self, row: RichRow.self)
+        table[1] = RichRow()
+        let target = try Node(bits: 3)
+        let incoming = try IncomingPart(.rows(.all), into: target.store)
+        let first = try OutgoingRound(of: .rows(.all), in: source)
+        // What a source says of its epoch, for rounds without rows.
+        var epoch = target.store.cut().epoch.rawValue + IncomingPart.epochLead
+        try incoming.beginRound(at: epoch)
+        while let chunk = try first.next() {
+            do {
+                _ = try unsafe chunk.withUnsafeBytes { try unsafe incoming.apply($0) }
+            } catch { break }
+        }
+        epoch += IncomingPart.epochLead
+        #expect(throws: StoreError.self) { try incoming.beginRound(at: epoch, from: epoch) }
+    }
+
+    @Test func `rows that another hash key has placed become nobody's`() throws {
+        var shape = Store.Configuration()
+        shape.hashKey = HashKey(k0: 1, k1: 2)
+        let (source, target) = (Store(shape), Store(shape))
+        let table = try source.table("rows", key: UInt64.self, row: RichRow.self)
+        table[1] = RichRow()
+        let here = try target.table("rows", key: UInt64.self, row: RichRow.self)
+        let incoming = try IncomingPart(.rows(.all), into: target)
+        try Self.send(try OutgoingRound(of: .rows(.all), in: source), to: incoming)
+        try target.take(HashKey(k0: 3, k1: 4))
+        #expect(throws: StoreError(.inconsistentData, "")) { try incoming.adopt() }
+        #expect(here.count == 0)
+    }
+
     @Test func `what does not belong is refused`() throws {
         var random = Random(state: 5)
         let (source, target) = try (Node(bits: 3, epochs: 2), Node(bits: 3))
@@ -321,6 +354,9 @@ struct StorePartTests {
         }
         #expect(throws: StoreError(.inconsistentData, "")) {
             try incoming.beginRound(at: IncomingPart.epochLead + 3)
+        }
+        #expect(throws: StoreError(.inconsistentData, "")) {
+            try incoming.beginRound(at: 1 << 47)
         }
         let error = #expect(throws: FormatError.self) { try Self.send(round, to: incoming) }
         #expect(error?.message == "a chunk of rows that are not of the part that moves")

@@ -4,6 +4,8 @@ import TestCertificates
 import Testing
 import X509
 
+@testable import CaesuraTool
+
 /// Nodes as processes, and orders to them.
 @Suite(.timeLimit(.minutes(60)))
 struct NodeCommandTests {
@@ -26,13 +28,20 @@ struct NodeCommandTests {
     }
 
     private func partitions(of name: String, in directory: String) throws -> [[String: Any]] {
+        try overview(of: name, in: directory, "partitions")
+    }
+
+    /// What a node says of its partitions, or of its moves.
+    private func overview(
+        of name: String, in directory: String, _ key: String
+    ) throws -> [[String: Any]] {
         let run = try CaesuraProgram.run([
             "partitions", "--node", name, "--owners", "\(directory)/owners", "--insecure",
             "--json",
         ])
         #expect(run.exitCode == 0, "\(run.errors)")
         let overview = try #require(run.json as? [String: Any])
-        return try #require(overview["partitions"] as? [[String: Any]])
+        return try #require(overview[key] as? [[String: Any]])
     }
 
     private func holdings(of name: String, in directory: String) throws -> Set<String> {
@@ -46,8 +55,11 @@ struct NodeCommandTests {
 
     @Test func `partitions move between two processes, and survive the end of both`() throws {
         try CaesuraProgram.withDirectory { directory in
-            try CaesuraProgram.run(["demo", "--directory", "\(directory)/demo", "--rows", "2000"])
-                .requireSuccess()
+            let demo = try CaesuraProgram.run([
+                "demo", "--directory", "\(directory)/demo", "--rows", "2000", "--json",
+            ])
+            try demo.requireSuccess()
+            try expectMove(in: demo, "\(directory)/demo/report.html")
             try FileManager.default.moveItem(
                 atPath: "\(directory)/demo/state", toPath: "\(directory)/a")
             let before = try export("\(directory)/a")
@@ -76,6 +88,69 @@ struct NodeCommandTests {
             #expect(try export("\(directory)/b") == before)
             #expect(try export("\(directory)/a") == [])
         }
+    }
+
+    @Test func `an order that is interrupted stops its moves, and the same one goes on`() throws {
+        try CaesuraProgram.withDirectory { directory in
+            try CaesuraProgram.run(["demo", "--directory", "\(directory)/demo", "--rows", "60000"])
+                .requireSuccess()
+            try FileManager.default.moveItem(
+                atPath: "\(directory)/demo/state", toPath: "\(directory)/a")
+            let before = try export("\(directory)/a")
+            let (a, b) = try (
+                start("a", in: directory, ["--insecure", "--create", "--bandwidth", "1"]),
+                start("b", in: directory)
+            )
+            try awaitAll(of: "a", in: directory)
+            let order = [
+                "migrate", "--from", "a", "--to", "b", "--owners", "\(directory)/owners",
+                "--insecure", "--budget", "10s", "--json",
+            ]
+            let first = try CaesuraProgram.start(order)
+            while try overview(of: "a", in: directory, "moves").isEmpty {
+                try #require(first.process.isRunning, "it was too fast to be interrupted")
+            }
+            first.process.interrupt()
+            let stopped = first.finish()
+            #expect(stopped.exitCode == 130, "\(stopped.errors)")
+            let stayed = try moves(of: stopped).filter { $0["outcome"] as? String != "moved" }
+            #expect(!stayed.isEmpty)
+            for move in stayed { #expect(move["problem"] as? String != nil) }
+            #expect(try holdings(of: "a", in: directory).contains("served"))
+            #expect(try overview(of: "a", in: directory, "moves").isEmpty)
+
+            let began = ContinuousClock.now
+            let again = try CaesuraProgram.run(order + ["--policy", "postcopy"])
+            let time = ContinuousClock.now - began
+            #expect(again.exitCode == 0, "\(again.errors)")
+            let moved = try moves(of: again)
+            #expect(moved.count >= stayed.count)
+            #expect(moved.allSatisfy { $0["outcome"] as? String == "moved" })
+            // No more leaves than a MB a second, and a tenth of that and a chunk at once.
+            let sent = moved.reduce(0) { $0 + ($1["sentBytes"] as? Int ?? 0) }
+            #expect(time >= .seconds(Double(sent - 100_000 - 262_144) / 1e6))
+            #expect(try holdings(of: "a", in: directory) == ["elsewhere"])
+            #expect(try holdings(of: "b", in: directory) == ["served"])
+            for node in [a, b] { #expect(stop(node).exitCode == 0) }
+            #expect(try export("\(directory)/b") == before)
+        }
+    }
+
+    /// A demo ends with a move to another process, and shows it.
+    private func expectMove(in demo: CaesuraProgram.Run, _ page: String) throws {
+        let report = try JSONDecoder().decode(DemoReport.self, from: Data(demo.output.utf8))
+        let migration = report.migration
+        #expect(migration.partitions == migration.blackouts.count)
+        #expect(migration.partitions > 1 && migration.byteCount > 0 && migration.forwarded > 0)
+        #expect(migration.blackouts.allSatisfy { (1...migration.duration).contains($0) })
+        #expect(migration.moving.start < migration.moving.end)
+        let text = try String(contentsOfFile: page, encoding: .utf8)
+        #expect(text.contains("The same sessions move to another process"))
+    }
+
+    private func moves(of run: CaesuraProgram.Run) throws -> [[String: Any]] {
+        let report = try #require(run.json as? [String: Any])
+        return try #require(report["moves"] as? [[String: Any]])
     }
 
     /// The rows of a repository's sessions, sorted.

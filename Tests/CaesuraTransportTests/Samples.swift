@@ -1,3 +1,4 @@
+import CaesuraFormat
 import CaesuraMigration
 import CaesuraTransport
 
@@ -34,6 +35,11 @@ func samples() throws -> [NodeConnection.Element] {
         (7, .durable(entry)),
         (.max, .giveUp(MigrationProblem(.noRoom, "full"))),
         (7, .aborted(entry)),
+        (7, .handoverAhead(HandoverAhead(epoch: 44, missing: [HashRange(partition: 1, bits: 2)]))),
+        (7, .pull(HashRange(partition: 1, bits: 2))),
+        (7, .sliceEnd(SliceEnd(slice: HashRange(partition: 1, bits: 2), chunks: 3))),
+        (0, .order(.move(MoveOrder(to: "b", policy: .slow(limit: .milliseconds(1)))))),
+        (0, .answer(.moves(MoveStatus(PartitionNumber(index: 2, bits: 4), to: "b")))),
         (0, .refusal(MigrationProblem(.mismatch, "no"))),
     ]
 }

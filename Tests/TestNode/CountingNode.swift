@@ -72,10 +72,11 @@ struct CountingNode {
         var saving = ContinuousCheckpoints.Options()
         saving.retention = Retention(newest: 2)
         checkpoints = repository.checkpoints(of: store, every: .milliseconds(5), options: saving)
+        var node = Node.Configuration(
+            name: name, moveBits: 1, createsPartitions: options.createsPartitions)
+        node.patience = .seconds(1)
         var configuration = NodeService.Configuration(
-            Node.Configuration(
-                name: name, moveBits: 1, createsPartitions: options.createsPartitions),
-            listen: NetworkAddress(host: options.host, port: 0), security: .insecure)
+            node, listen: NetworkAddress(host: options.host, port: 0), security: .insecure)
         configuration.transport.pingInterval = .milliseconds(100)
         configuration.transport.silence = .milliseconds(500)
         configuration.transport.openingTime = .seconds(1)

@@ -22,7 +22,10 @@ final class Trial {
     /// What the nodes have yet to do to themselves.
     private var hits: [String: [Hit]] = [:]
 
-    /// Longer than any time limit of the nodes while writes have stopped, and than the silence of a connection.
+    /// Rows besides those of the clients, of 1,000 bytes: a round has several chunks.
+    private static let ballast = 2_000
+    /// Longer than any time limit of the nodes: 1 s for a handover, for who waits for its source, and for a connection to open,
+    /// 0.5 s of silence.
     private static let standstill = 2.5
     private static let limit = 90.0
 
@@ -82,10 +85,13 @@ final class Trial {
     }
 
     private func start(_ member: Member) throws {
-        let options = hits[member.name]?.first.map {
-            ["--step", $0.step.rawValue, "--fault", $0.fault.rawValue]
+        var options: [String] = []
+        if let hit = hits[member.name]?.first {
+            options += ["--step", hit.step.rawValue, "--fault", hit.fault.rawValue]
         }
-        try pair.start(member, (options ?? []) + (isPostcopy ? ["--postcopy"] : []))
+        if member === pair.a { options += ["--ballast", "\(Self.ballast)"] }
+        if isPostcopy { options.append("--postcopy") }
+        try pair.start(member, options)
     }
 
     /// Sees to it that a process that has hit itself goes on.
@@ -161,6 +167,7 @@ final class Trial {
         }
         try pair.endCounting()
         try pair.checkOwners(until: deadline)
+        try pair.checkBallast(of: Self.ballast)
         try pair.close()
         return moved
     }

@@ -106,9 +106,9 @@ package final class IncomingPart {
         guard (baseEpoch, baseDigest) == state ?? (0, 0) else {
             throw refuse(.wrongBase, "a round builds on another state than has come")
         }
-        let (lead, isBehind) = epoch.subtractingReportingOverflow(
-            max(store.epoch, staging.epoch).rawValue)
-        guard isBehind || lead <= Self.epochLead else {
+        // Not from what has come: in steps one could go any way.
+        let (lead, isBehind) = epoch.subtractingReportingOverflow(store.epoch.rawValue)
+        guard isBehind || lead <= Self.epochLead, epoch < Epoch.limit else {
             throw refuse(
                 .inconsistentData, "the epoch is more than 2 to the power 32 ahead of this store's")
         }

@@ -123,6 +123,10 @@ extension StoreCore {
         lock(tables, part, logs)
         defer { unlock(tables, part, logs) }
         try checkVacancy(of: part, tables, logs)
+        guard other.hashKey == hashKey else {
+            throw StoreError(
+                .inconsistentData, "the rows were placed by another hash key than this store's")
+        }
         for region in other.populatedRegions(of: part) { try checkShape(of: region, from: other) }
         let epoch = unsafe max(
             control.pointee.epoch.load(ordering: .relaxed),

@@ -21,7 +21,11 @@ extension SourceMove {
                     .timedOut, "the handover took longer than \(plan.handoverLimit)"), &actions)
         case .aborting: appendAbort(after: plan.entry, &actions)
         case .lettingGo: askAgain(&actions)
-        case .connecting, .asking, .copying, .ended: break
+        case .connecting, .asking:
+            giveUp(
+                MigrationProblem(
+                    .timedOut, "node \(plan.target) has not answered, or is not reached"), &actions)
+        case .copying, .ended: break
         }
     }
 
@@ -74,8 +78,8 @@ extension SourceMove {
     }
 
     /// Asks what has become of the rows: the answer may have come before it was looked for.
-    func askAgain(_ actions: inout [Action]) {
-        if isConnected { actions.append(.send(.move(request(.recovery)))) }
+    mutating func askAgain(_ actions: inout [Action]) {
+        if isConnected { ask(.recovery, &actions) }
     }
 
     mutating func end(_ outcome: Outcome, _ actions: inout [Action]) {

@@ -85,16 +85,20 @@ extension SourceMove {
     ) {
         // Of a round that is done with.
         if applied.round < round { return }
-        guard applied.round == round,
-            (flow.appliedChunks...flow.sentChunks).contains(applied.chunks),
-            (flow.appliedBytes...flow.sentBytes).contains(applied.bytes),
-            applied.isComplete == (flow.digest != nil && applied.chunks == flow.sentChunks)
-        else {
+        guard fits(applied) else {
             return giveUp(
                 MigrationProblem(.malformed, "more was applied than was sent"), &actions)
         }
         acknowledge(chunks: applied.chunks, bytes: applied.bytes, &actions)
         proceed(now, &actions)
+    }
+
+    /// Whether a target may have applied so much by now.
+    func fits(_ applied: Applied) -> Bool {
+        applied.round == round
+            && (flow.appliedChunks...flow.sentChunks).contains(applied.chunks)
+            && (flow.appliedBytes...flow.sentBytes).contains(applied.bytes)
+            && applied.isComplete == (flow.digest != nil && applied.chunks == flow.sentChunks)
     }
 
     /// Goes on with a round, or with what follows when all of it is applied.

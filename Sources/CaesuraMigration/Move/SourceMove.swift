@@ -168,10 +168,15 @@ public struct SourceMove: Hashable, Sendable {
     /// The present round, from 1; 0 before the first.
     public internal(set) var round: UInt32 = 0
 
-    /// Bytes of the present round that were sent, and of which the target has not said that they are applied.
-    public var unacknowledgedBytes: UInt64 { flow.sentBytes - flow.appliedBytes }
+    /// Bytes of the present round that were sent, and of which the target has not said that they are applied; none before it has
+    /// said what it has of them.
+    public var unacknowledgedBytes: UInt64 {
+        awaitsHolding ? 0 : flow.sentBytes - flow.appliedBytes
+    }
 
     var isConnected = false
+    /// Whether the target has yet to say what it has, or has said that it has nothing and takes nothing now.
+    var awaitsHolding = false
     var flow = Flow()
     var audits = Audits()
     /// Whether the next round waits for the audit.
@@ -212,6 +217,10 @@ public struct SourceMove: Hashable, Sendable {
 
     /// The longest delay that *slow* begins with.
     static let firstDelay = Duration.microseconds(10)
+    /// How long the target may take, from the first try to reach it, to say what it has.
+    static let connectionLimit = Duration.seconds(10)
+    /// How long it may take to come back when the connection was lost: as long as one may be silent.
+    static let returnLimit = Duration.seconds(30)
     /// How long the register is left alone when it could not be reached.
     static let registerPause = Duration.milliseconds(100)
     /// How long a target is left alone that could not take back what it owns.
@@ -232,7 +241,9 @@ public struct SourceMove: Hashable, Sendable {
     }
 
     /// What is done first.
-    public var firstActions: [Action] { [.connect] }
+    public var firstActions: [Action] {
+        state == .connecting ? [.connect, .wait(Self.connectionLimit)] : [.connect]
+    }
 
     // MARK: Events
 
@@ -288,9 +299,11 @@ public struct SourceMove: Hashable, Sendable {
         switch state {
         case .connecting:
             state = .asking
-            actions.append(.send(.move(request(.handover))))
+            ask(.handover, &actions)
         // It is asked now, and not once more before it has answered.
-        case .lettingGo: actions += [.wait(nil), .send(.move(request(.recovery)))]
+        case .lettingGo:
+            actions.append(.wait(nil))
+            ask(.recovery, &actions)
         case .asking, .copying, .sealing, .finishing, .handingOver, .aborting, .ended: break
         }
     }
@@ -301,16 +314,26 @@ public struct SourceMove: Hashable, Sendable {
         let problem = MigrationProblem(
             .timedOut, "the connection was lost while writes had stopped")
         switch state {
-        case .asking, .copying:
+        // The time that it has goes on.
+        case .asking:
             state = .connecting
             actions.append(.connect)
+        case .copying:
+            state = .connecting
+            actions += [.connect, .wait(Self.returnLimit)]
         case .sealing, .finishing, .handingOver: abort(problem, &actions)
         case .lettingGo: actions.append(.connect)
         case .connecting, .aborting, .ended: break
         }
     }
 
-    func request(_ purpose: MoveRequest.Purpose) -> MoveRequest {
+    /// Asks the target what it has.
+    mutating func ask(_ purpose: MoveRequest.Purpose, _ actions: inout [Action]) {
+        awaitsHolding = true
+        actions.append(.send(.move(request(purpose))))
+    }
+
+    private func request(_ purpose: MoveRequest.Purpose) -> MoveRequest {
         var entry = plan.entry
         if case .lettingGo(let owned) = state { entry = owned }
         return MoveRequest(
@@ -350,8 +373,13 @@ public struct SourceMove: Hashable, Sendable {
             end(.moved(durable), &actions)
         case (.lettingGo, .pull(let slice)): actions.append(.demand(slice))
         // It could not take them back yet, or has not learned yet of the latest entry that it has appended.
-        case (.lettingGo, .giveUp), (.lettingGo, .durable):
+        case (.lettingGo, .giveUp):
+            awaitsHolding = true
             actions.append(.wait(Self.recoveryPause))
+        case (.lettingGo, .durable): actions.append(.wait(Self.recoveryPause))
+        // Nothing waits for it, but the moves that wait until all that is on its way has arrived.
+        case (.aborting, .applied(let applied)) where !handsOverAhead && fits(applied):
+            acknowledge(chunks: applied.chunks, bytes: applied.bytes, &actions)
         case (.lettingGo, _), (.aborting, _): break
         case (_, .giveUp(let problem)): giveUp(problem, isTold: true, &actions)
         default:
@@ -364,7 +392,11 @@ public struct SourceMove: Hashable, Sendable {
         _ holding: Holding, _ now: Duration, _ actions: inout [Action]
     ) {
         if case .owns(let entry) = holding { return end(.overtaken(entry), &actions) }
-        if case .asking = state { state = .copying }
+        awaitsHolding = false
+        if case .asking = state {
+            state = .copying
+            actions.append(.wait(nil))
+        }
         switch holding {
         case .part(let part)
         where flow.hasBegun && part.round == round && part.epoch == flow.epoch
@@ -375,7 +407,7 @@ public struct SourceMove: Hashable, Sendable {
             proceed(now, &actions)
         // All of the round before, and nothing of this one.
         case .part(let part)
-        where flow.hasBegun && part.round + 1 == round && part.epoch == flow.baseEpoch
+        where flow.hasBegun && part.round == round - 1 && part.epoch == flow.baseEpoch
             && flow.appliedChunks == 0:
             actions += [.send(.round(announcement)), .resend]
             proceed(now, &actions)

@@ -51,6 +51,8 @@ public struct TargetMove: Hashable, Sendable {
         case adoptExcept(Set<HashRange>)
         /// Make the rows of a slice the store's.
         case adoptSlice(HashRange)
+        /// Do what there is to do for an entry before writes stop.
+        case prepare(OwnerEntry)
         /// Append an entry to the register.
         case append(OwnerEntry)
         /// Let writes begin under an entry that this node has appended, and take a checkpoint.
@@ -102,6 +104,8 @@ public struct TargetMove: Hashable, Sendable {
     public let request: MoveRequest
     /// The name of this node.
     public let node: String
+    /// How long what has come is kept for another connection.
+    private let patience: Duration
 
     private var isConnected = true
     /// The last round that was begun.
@@ -123,17 +127,23 @@ public struct TargetMove: Hashable, Sendable {
     /// How often in succession a chunk was damaged on its way.
     private var damages = 0
 
-    /// How long what has come is kept for another connection.
-    static let patience = Duration.seconds(60)
+    /// How long what has come is kept for another connection, unless told otherwise.
+    public static let patience = Duration.seconds(60)
     /// How often in succession a chunk may be damaged until everything is sent again.
     static let damageLimit = 3
 
     /// Begins a move that a source has asked for, of a partition that this node may take.
     ///
     /// In a recovery this node owns the partition already, under the request's entry or one that it has appended behind it.
-    public init(_ request: MoveRequest, node: String) {
+    ///
+    /// - Parameters:
+    ///   - request: What the source has sent.
+    ///   - node: The name of this node.
+    ///   - patience: How long what has come is kept for another connection.
+    public init(_ request: MoveRequest, node: String, patience: Duration = Self.patience) {
         self.request = request
         self.node = node
+        self.patience = patience
     }
 
     /// Whether a request goes on with this move over another connection.
@@ -211,7 +221,9 @@ public struct TargetMove: Hashable, Sendable {
             // The register says so, too.
             break
         case (_, .giveUp(let problem)): drop(.givenUp(problem), &actions)
-        case (_, .aborted(let entry)): drop(.refused(entry), &actions)
+        // Whose the partition is then, the register says.
+        case (_, .aborted):
+            drop(.givenUp(MigrationProblem(.stopped, "the source has taken it back")), &actions)
         default:
             giveUp(
                 MigrationProblem(.malformed, "\(message.name) does not come now"), &actions)
@@ -257,7 +269,7 @@ public struct TargetMove: Hashable, Sendable {
         isConnected = false
         guard case .receiving = state else { return }
         state = .waiting
-        actions.append(.wait(Self.patience))
+        actions.append(.wait(patience))
     }
 
     private mutating func applied(
@@ -285,7 +297,8 @@ public struct TargetMove: Hashable, Sendable {
         case (.receiving, .recovery), (.waiting, .recovery):
             state = .adopting
             actions += [.wait(nil), .adopt]
-        case (.receiving, .handover), (.waiting, .handover): actions.append(.audit)
+        case (.receiving, .handover), (.waiting, .handover):
+            actions += [.audit, .prepare(next(.commit, behind: request.entry))]
         case (.adopting, _), (.appending, _), (.pulling, _), (.owning, _), (.ended, _): break
         }
     }
@@ -334,11 +347,16 @@ public struct TargetMove: Hashable, Sendable {
     private mutating func append(
         _ change: OwnerEntry.Change, behind entry: OwnerEntry, _ actions: inout [Action]
     ) {
+        let next = next(change, behind: entry)
+        appending = next
+        actions += [.wait(nil), .append(next)]
+    }
+
+    private func next(_ change: OwnerEntry.Change, behind entry: OwnerEntry) -> OwnerEntry {
         guard let next = try? OwnerEntry(change, of: entry, to: node) else {
             preconditionFailure("an entry of the register can be followed by another")
         }
-        appending = next
-        actions += [.wait(nil), .append(next)]
+        return next
     }
 
     private mutating func appended(
@@ -377,7 +395,7 @@ public struct TargetMove: Hashable, Sendable {
         case .waiting:
             drop(
                 .givenUp(
-                    MigrationProblem(.timedOut, "the source did not come back for \(Self.patience)")
+                    MigrationProblem(.timedOut, "the source did not come back for \(patience)")
                 ), &actions)
         case .appending:
             if let appending { actions.append(.append(appending)) }

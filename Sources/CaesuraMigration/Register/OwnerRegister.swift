@@ -139,6 +139,15 @@ public protocol OwnerRegister: Sendable {
     nonisolated(nonsending) func last(of partition: PartitionNumber)
         async throws(OwnerRegisterError) -> OwnerEntry?
 
+    /// Does what there is to do for an entry before it is appended, and changes nothing that anybody reads.
+    ///
+    /// It may come to be appended or not; an append does not need it. Of those of a partition the last counts.
+    ///
+    /// - Throws: `unavailable`.
+    nonisolated(nonsending) func prepare(
+        _ entry: OwnerEntry, for partition: PartitionNumber
+    ) async throws(OwnerRegisterError)
+
     /// Makes an entry the last one, if that before it is.
     ///
     /// - Throws: `unavailable`: the entry may be there all the same, so read. `outOfOrder` when the one before it is not
@@ -147,8 +156,8 @@ public protocol OwnerRegister: Sendable {
         _ entry: OwnerEntry, to partition: PartitionNumber
     ) async throws(OwnerRegisterError) -> OwnerAppending
 
-    /// Does what ``append(_:to:)`` does, as far as that takes time, and changes nothing: for whoever wants to know how long
-    /// an append takes now.
+    /// Does what ``append(_:to:)`` does of an entry that was prepared, as far as that takes time, and changes nothing: for
+    /// whoever wants to know how long an append takes now.
     ///
     /// - Throws: `unavailable`.
     nonisolated(nonsending) func probe() async throws(OwnerRegisterError)
@@ -158,6 +167,13 @@ public protocol OwnerRegister: Sendable {
     /// - Throws: `unavailable`, `damaged`, `unsupported`.
     nonisolated(nonsending) func shape(proposing shape: OwnerShape) async throws(OwnerRegisterError)
         -> OwnerShape
+}
+
+extension OwnerRegister {
+    /// Does nothing, where there is nothing to do before.
+    nonisolated(nonsending) public func prepare(
+        _ entry: OwnerEntry, for partition: PartitionNumber
+    ) async throws(OwnerRegisterError) {}
 }
 
 /// How the nodes of a register divide their rows: which partition a row is in follows from it.

@@ -132,6 +132,12 @@ public struct Handshake: Sendable {
                 "node \(source.node) has 2^\(source.moveBits) partitions that move, and \(target.node) 2^\(target.moveBits); "
                     + "configure both with one number")
         }
+        if hello.window == 0 || hello.bodyLimit < FrameHeader.chunkLimit {
+            return MigrationProblem(
+                .mismatch,
+                "node \(hello.node) takes \(hello.window) bytes at once, of at most \(hello.bodyLimit) in a message: too few for chunks"
+            )
+        }
         if !hasSameHashKey(hello), !target.takesHashKey {
             return MigrationProblem(
                 .mismatch,

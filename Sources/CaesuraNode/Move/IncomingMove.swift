@@ -25,11 +25,12 @@ public final class IncomingMove {
     ///   - part: The rows of the request's partition.
     ///   - store: Where they are to be.
     ///   - audited: The regions whose rows this store keeps under the schema that the source writes.
+    ///   - patience: How long what has come is kept for another connection.
     public init(
         _ request: MoveRequest, node: String, of part: StorePart, into store: Store,
-        auditing audited: Set<String>
+        auditing audited: Set<String>, patience: Duration = TargetMove.patience
     ) {
-        machine = TargetMove(request, node: node)
+        machine = TargetMove(request, node: node, patience: patience)
         self.part = part
         self.store = store
         self.audited = audited
@@ -91,7 +92,8 @@ public final class IncomingMove {
                 case .end:
                     forget()
                     others.append(action)
-                case .send, .append, .serve, .serveExcept, .open, .complete, .reconnect, .wait:
+                case .send, .prepare, .append, .serve, .serveExcept, .open, .complete, .reconnect,
+                    .wait:
                     others.append(action)
                 }
             } catch {
@@ -102,9 +104,15 @@ public final class IncomingMove {
     }
 
     private static func code(of error: any Error) -> MigrationProblem.Code {
-        switch (error as? StoreError)?.code {
-        case .notEmpty: .busy
-        case .schemaMismatch, .unsupportedSchema, .regionConflict: .mismatch
+        switch error {
+        case let error as StoreError:
+            switch error.code {
+            case .notEmpty: .busy
+            case .schemaMismatch, .unsupportedSchema, .regionConflict: .mismatch
+            default: .damaged
+            }
+        // What a later version writes is whole, and comes the same way again.
+        case let error as FormatError where error.code == .unsupported: .unsupported
         default: .damaged
         }
     }

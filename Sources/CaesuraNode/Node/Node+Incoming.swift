@@ -47,13 +47,11 @@ extension Node {
                 .mismatch, "partition \(partition) is none of 2^\(division.bits)")
             return send(.giveUp(problem), number, over: link, &actions)
         }
-        sessions[link]?.incoming[number] = partition
         if let move = incoming[partition] {
             if move.move.machine.isAbout(request) {
                 if move.link != link || move.number != number {
                     feed(.disconnected, partition, now, &actions)
-                    incoming[partition]?.link = link
-                    incoming[partition]?.number = number
+                    place(partition, link, number)
                 }
                 return feed(.received(.move(request)), partition, now, &actions)
             }
@@ -69,11 +67,23 @@ extension Node {
             if isDurable {
                 send(.durable(entry), number, over: link, &actions)
             } else {
+                askers[partition, default: []].removeAll { $0.link == link }
                 askers[partition, default: []].append((link, number))
             }
             return
         }
-        actions.append(.read(partition, ticket(.answer(request, link, number))))
+        // Of several requests the last counts: its source has given the others up.
+        let isFirst =
+            sessions[link]?.requests.updateValue((request, number), forKey: partition) == nil
+        if isFirst { actions.append(.read(partition, ticket(.answer(partition, link)))) }
+    }
+
+    /// Notes where messages about the move of a partition come from.
+    private func place(_ partition: PartitionNumber, _ link: Link, _ number: UInt64) {
+        if let move = incoming[partition] { sessions[move.link]?.incoming[move.number] = nil }
+        incoming[partition]?.link = link
+        incoming[partition]?.number = number
+        sessions[link]?.incoming[number] = partition
     }
 
     private func peer(_ link: Link) -> String? { sessions[link]?.agreement?.peer.node }
@@ -149,8 +159,10 @@ extension Node {
         }
         let move = IncomingMove(
             request, node: configuration.name, of: part, into: store,
-            auditing: sessions[link]?.agreement?.schemas.unchanged ?? [])
+            auditing: sessions[link]?.agreement?.schemas.unchanged ?? [],
+            patience: configuration.patience)
         incoming[request.partition] = Incoming(move: move, link: link, number: number)
+        sessions[link]?.incoming[number] = request.partition
         carryOut(move.begin(), request.partition, now, &actions)
     }
 
@@ -173,6 +185,7 @@ extension Node {
             let attempt = move.move.machine.request.attempt
             switch action {
             case .send(let message): send(message, move.number, over: move.link, &others)
+            case .prepare(let entry): others.append(.prepare(entry, for: partition))
             case .append(let entry):
                 let ticket = ticket(.incoming(partition, attempt: attempt))
                 others.append(.append(entry, to: partition, ticket))
@@ -192,6 +205,7 @@ extension Node {
             case .wait(let time): others.append(.wait(.incoming(partition), time))
             case .end(let outcome):
                 incoming[partition] = nil
+                sessions[move.link]?.incoming[move.number] = nil
                 switch outcome {
                 case .moved: break
                 case .givenUp: others += read(partition)

@@ -46,6 +46,7 @@ extension Node {
         for wish in wishes where wish.partition == partition { refuse(wish, problem, &actions) }
         wishes.removeAll { $0.partition == partition }
         guard let number = outgoingMove(of: partition) else { return actions }
+        postponeUnlessSealed(number, now, &actions)
         feed(.stop(problem), number, now, &actions)
         proceed(now, &actions)
         return actions
@@ -105,7 +106,7 @@ extension Node {
                 attempt: random.next(), budget: wish.budget, policy: wish.policy,
                 window: configuration.window)
             // The other side's agreement decides what is compared, and comes with the connection.
-            let number = begin(plan, isLettingGo: false, now)
+            let number = begin(plan, isLettingGo: false, now, &actions)
             actions.append(.probe(ticket(.probe(number, since: now))))
             feedRegisterTime(number, now, &actions)
         }
@@ -123,23 +124,25 @@ extension Node {
         begin(
             SourceMove.Plan(
                 partition: partition, entry: last, target: last.owner, attempt: random.next(),
-                window: configuration.window), isLettingGo: true, now)
+                window: configuration.window), isLettingGo: true, now, &actions)
         connectMoves(now, &actions)
     }
 
     @discardableResult private func begin(
-        _ plan: SourceMove.Plan, isLettingGo: Bool, _ now: Duration
+        _ plan: SourceMove.Plan, isLettingGo: Bool, _ now: Duration, _ actions: inout [Action]
     ) -> UInt64 {
         guard let part = division.part(plan.partition) else {
             preconditionFailure("a partition of this node")
         }
         lastNumber += 1
+        let number = lastNumber
         let move =
             isLettingGo
             ? OutgoingMove(lettingGo: plan, of: part, in: store)
             : OutgoingMove(plan, of: part, in: store)
-        outgoing[lastNumber] = Outgoing(move: move, began: now)
-        return lastNumber
+        outgoing[number] = Outgoing(move: move, began: now)
+        carryOut(move.begin(), number, now, &actions)
+        return number
     }
 
     /// Gives the moves that have no connection one, or gets one.
@@ -212,9 +215,7 @@ extension Node {
                 noteBlackout(number, now)
                 serve(plan.partition, entry, isDurable: true, &others)
             case .forward(let entry): forward(plan.partition, entry, number, now, &others)
-            // It runs from when writes stop.
-            case .wait(.some) where move.move.machine.state == .sealing && stage.isAsking(number):
-                break
+            // Until its turn comes, it runs for that; from when writes stop, anew.
             case .wait(let time): others.append(.wait(.outgoing(number), time))
             case .end(let outcome): end(number, outcome, now, &others)
             case .beginRound, .demand, .encode, .acknowledge, .resend, .audit, .remove:
@@ -288,10 +289,23 @@ extension Node {
         gates[plan.partition]?.seal { notify(.drained(ticket)) }
     }
 
-    /// Bytes of all moves but one that are on their way.
+    /// Takes a move off the stage that waits for it, if it does: its writes go on, and so does it.
+    @discardableResult func postponeUnlessSealed(
+        _ number: UInt64, _ now: Duration, _ actions: inout [Action]
+    ) -> Bool {
+        guard outgoing[number]?.move.machine.state == .sealing, stage.isAsking(number) else {
+            return false
+        }
+        stage.leave(number)
+        feed(.postponed, number, now, &actions)
+        return true
+    }
+
+    /// Bytes of all moves but one that are on their way over its connection.
     private func bytesInFlight(besides number: UInt64) -> UInt64 {
-        outgoing.reduce(0) { sum, other in
-            other.key == number || other.value.link == nil
+        let link = outgoing[number]?.link
+        return outgoing.reduce(0) { sum, other in
+            other.key == number || other.value.link != link
                 ? sum : sum + other.value.move.machine.unacknowledgedBytes
         }
     }

@@ -7,11 +7,15 @@ extension Node {
     private var hello: Hello {
         Hello(
             node: configuration.name, hashKey0: store.hashKey.k0, hashKey1: store.hashKey.k1,
-            takesHashKey: hasNoRows, moveBits: UInt8(division.bits),
+            takesHashKey: takesHashKey, moveBits: UInt8(division.bits),
             partitionBits: UInt8(store.partitionBits), window: configuration.window)
     }
 
-    /// Whether no row lies where the hash key has put it.
+    /// Whether no row lies, or is about to lie, where the hash key has put it.
+    private var takesHashKey: Bool {
+        configuration.takesHashKey && incoming.isEmpty && hasNoRows
+    }
+
     private var hasNoRows: Bool {
         store.regions.allSatisfy { $0.kind == .cell || store.rowCount(of: $0.name) == 0 }
     }
@@ -121,6 +125,7 @@ extension Node {
     }
 
     private func take(_ key: HashKey) -> Bool {
+        guard takesHashKey else { return false }
         do throws(StoreError) {
             try store.take(key)
         } catch {
@@ -160,6 +165,7 @@ extension Node {
         let ways = incoming.keys.sorted().filter { incoming[$0]?.link == link }
         for partition in ways { feed(.disconnected, partition, now, &actions) }
         for number in moves(over: link) {
+            postponeUnlessSealed(number, now, &actions)
             outgoing[number]?.link = nil
             feed(.disconnected, number, now, &actions)
         }

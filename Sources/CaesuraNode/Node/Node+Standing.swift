@@ -28,11 +28,11 @@ extension Node {
 
     /// Requests to move for which the register is being read.
     package var requestsToMove: [(number: UInt64, link: Link, partition: PartitionNumber)] {
-        purposes.keys.sorted().compactMap { ticket in
-            guard case .answer(let request, let link, let number) = purposes[ticket] else {
-                return nil
+        sessions.keys.sorted().flatMap { link in
+            let requests = sessions[link]?.requests ?? [:]
+            return requests.keys.sorted().compactMap { partition in
+                requests[partition].map { ($0.number, link, partition) }
             }
-            return (number, link, request.partition)
         }
     }
 

@@ -27,6 +27,10 @@ public final class Node {
         public var outgoingLimit = 4
         /// Moves into here at once; the next is told that the node is busy.
         public var incomingLimit = MoveSchedule.incomingLimit
+        /// Whether a node without rows takes over the hash key of one that sends it some; false where something else settles it.
+        public var takesHashKey = true
+        /// How long what has come of a move is kept while its source is not connected.
+        public var patience = TargetMove.patience
         /// Bytes of chunks that may be on the way to here over a connection.
         public var window: UInt64 = 16 << 20
         /// Bytes of chunks a second that leave while writers go on; nil for as many as go.
@@ -110,9 +114,11 @@ public final class Node {
     public enum Action: Sendable {
         /// Read the last entry of a partition.
         case read(PartitionNumber, Ticket)
+        /// Have the register do what there is to do for an entry before it is appended; nothing need be told.
+        case prepare(OwnerEntry, for: PartitionNumber)
         /// Append an entry to the register.
         case append(OwnerEntry, to: PartitionNumber, Ticket)
-        /// Have the register do what it does for an entry, without effect; if it cannot, nothing need be told.
+        /// Have the register do what it does for an entry that was prepared, without effect; if it cannot, nothing need be told.
         case probe(Ticket)
         /// Open a connection to a node.
         case dial(String)
@@ -162,8 +168,8 @@ public final class Node {
     enum Purpose: Hashable {
         /// To find out who owns a partition.
         case settle(PartitionNumber)
-        /// To answer a request to move.
-        case answer(MoveRequest, Link, UInt64)
+        /// To answer who has asked last to move a partition, over a connection.
+        case answer(PartitionNumber, Link)
         /// An entry of this process's start.
         case begin(PartitionNumber)
         /// A checkpoint of what this process has created.
@@ -187,6 +193,8 @@ public final class Node {
         var agreement: Handshake.Agreement?
         /// The moves into here, by the numbers that the peer has given them.
         var incoming: [UInt64: PartitionNumber] = [:]
+        /// The last request for each partition that waits for the register, with its number.
+        var requests: [PartitionNumber: (request: MoveRequest, number: UInt64)] = [:]
         /// How long messages took to come back.
         var roundTrips = RecentTimes()
     }
@@ -344,7 +352,10 @@ public final class Node {
     private func timedOut(_ timer: Timer, _ now: Duration, _ actions: inout [Action]) {
         switch timer {
         case .handshake(let link): shake(link, .timedOut, now, &actions)
-        case .outgoing(let number): feed(.timedOut, number, now, &actions)
+        case .outgoing(let number):
+            if !postponeUnlessSealed(number, now, &actions) {
+                feed(.timedOut, number, now, &actions)
+            }
         case .incoming(let partition): feed(.timedOut, partition, now, &actions)
         case .register(let partition): actions += read(partition)
         case .dial(let name):
@@ -385,8 +396,10 @@ public final class Node {
             } else {
                 actions.append(.wait(.register(partition), Self.pause))
             }
-        case .answer(let request, let link, let number):
-            self.answer(request, link, number, answer, now, &actions)
+        case .answer(let partition, let link):
+            if let (request, number) = sessions[link]?.requests.removeValue(forKey: partition) {
+                self.answer(request, link, number, answer, now, &actions)
+            }
         case .begin, .keep, .outgoing, .incoming, .remove, .probe, nil: break
         }
     }

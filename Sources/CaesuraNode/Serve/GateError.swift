@@ -4,7 +4,7 @@ public import CaesuraMigration
 public enum GateError: Error, Hashable, Sendable, CustomStringConvertible {
     /// This entry counts, as far as this node knows; nil where it knows none. Answer the sender with it.
     case elsewhere(OwnerEntry?)
-    /// The sender knows a later entry than this node. Close the gate and read the register.
+    /// The sender knows a later entry than this node, or has made it up: the node reads the register.
     case overtaken
     /// As many writes wait already as may. The sender may try again later.
     case tooMany

@@ -9,7 +9,7 @@ import Synchronization
 ///     case .done(let result):     // answer
 ///     case .wait:                 // gate.wait { … }, or answer that the sender is to try again
 ///     case .elsewhere(let entry): // answer with the entry
-///     case .overtaken:            // gate.close(nil), and read the register
+///     case .overtaken:            // tell the node, which reads the register: Node.Event.overtaken
 ///     }
 ///
 ///     elsewhere ─ serve ─► serving ─ seal ─► sealed       writes queue
@@ -48,7 +48,8 @@ public final class PartitionGate: Sendable {
         /// Nothing was done: this entry counts, as far as this node knows, and the sender knows an earlier one or
         /// came to the wrong node.
         case elsewhere(OwnerEntry?)
-        /// Nothing was done: the sender knows a later entry than this node. Close the gate and read the register.
+        /// Nothing was done: the sender knows a later entry than this node, or has made it up. Tell the node, which reads the
+        /// register (``Node/Event/overtaken(_:)``), and leave the gate as it is.
         case overtaken
     }
 

@@ -81,8 +81,8 @@ public final class DirectoryAddressBook: AddressBook {
         }
         // Two processes of one name would go on in turn; that they are two is found out elsewhere.
         try DirectoryOwnerRegister.link(
-            file.encoded, as: NodeFile.path(of: last + 1, of: file.node),
-            attempt: .random(in: 0 ... .max), in: directory, of: storage)
+            file.encoded, as: NodeFile.path(of: last + 1, of: file.node), in: directory,
+            of: storage)
         for number in earlier { try? storage.remove(NodeFile.path(of: number, of: file.node)) }
     }
 }

@@ -1,4 +1,5 @@
 public import CaesuraMigration
+import Synchronization
 
 /// An owner register in a directory that the nodes share: `docs/MIGRATION.md` section 3, "In a shared directory".
 ///
@@ -6,6 +7,10 @@ public import CaesuraMigration
 /// machine, NFS version 4 for several.
 public final class DirectoryOwnerRegister: OwnerRegister {
     private let storage: any Storage
+    /// A node that starts reads thousands of partitions, and whoever asks it for them makes it read once more.
+    private let threads = Turnstile(places: 8)
+    /// Files that lie there for entries which may be appended; the last one of each partition.
+    private let prepared = Mutex<[PartitionNumber: OwnerFile]>([:])
 
     /// Opens the register in a directory, which is made if it is not there.
     ///
@@ -24,9 +29,30 @@ public final class DirectoryOwnerRegister: OwnerRegister {
         of partition: PartitionNumber
     ) async throws(OwnerRegisterError) -> OwnerEntry? {
         let storage = storage
-        return try await OwnThread.inRegister { () throws(RepositoryError) in
+        return try await threads.run { () throws(RepositoryError) in
             try Self.last(of: partition, in: storage)?.entry
         }
+    }
+
+    /// Writes the file of an entry: to append it takes one `fsync` then, and not two.
+    nonisolated(nonsending) public func prepare(
+        _ entry: OwnerEntry, for partition: PartitionNumber
+    ) async throws(OwnerRegisterError) {
+        // With the first entry its directory is made.
+        guard entry.number > 1 else { return }
+        let storage = storage
+        let (isThere, old): (Bool, OwnerFile?) = prepared.withLock { prepared in
+            prepared[partition]?.entry == entry
+                ? (true, nil) : (false, prepared.removeValue(forKey: partition))
+        }
+        if isThere { return }
+        let file = try await threads.run { () throws(RepositoryError) in
+            if let old { try? storage.remove(old.temporaryPath(of: partition)) }
+            let file = OwnerFile(entry: entry, attempt: .random(in: 0 ... .max))
+            try Self.write(file.encoded, as: file.temporaryPath(of: partition), in: storage)
+            return file
+        }
+        prepared.withLock { $0[partition] = file }
     }
 
     /// Makes an entry the last one, if that before it is.
@@ -34,32 +60,30 @@ public final class DirectoryOwnerRegister: OwnerRegister {
         _ entry: OwnerEntry, to partition: PartitionNumber
     ) async throws(OwnerRegisterError) -> OwnerAppending {
         let storage = storage
-        let found = try await OwnThread.inRegister {
-            () throws(RepositoryError) -> (OwnerAppending?, UInt64) in
-            let last = try Self.last(of: partition, in: storage)?.entry
-            let number = last?.number ?? 0
-            if let last, entry.number <= number { return (.refused(last), number) }
-            guard entry.number == number + 1 else { return (nil, number) }
-            return (try Self.append(entry, to: partition, in: storage), number)
+        let prepared = prepared.withLock { $0.removeValue(forKey: partition) }
+        let outcome = try await threads.run(isUrgent: true) {
+            () throws(RepositoryError) -> OwnerAppending? in
+            try Self.append(entry, to: partition, prepared, in: storage)
         }
-        guard let appending = found.0 else {
+        guard let outcome else {
             throw OwnerRegisterError(
                 .outOfOrder,
-                "partition \(partition) has \(found.1) entries, and number \(entry.number) is to follow"
+                "partition \(partition) has no entry \(entry.number - 1), and number \(entry.number) is to follow"
             )
         }
-        return appending
+        return outcome
     }
 
-    /// Writes a file as that of an entry, gives it a name that is none of an entry, and removes it.
+    /// Gives a file a name that is none of an entry, durably, and takes it away again: what an append takes that was prepared.
     nonisolated(nonsending) public func probe() async throws(OwnerRegisterError) {
         let storage = storage
-        try await OwnThread.inRegister { () throws(RepositoryError) in
+        try await threads.run { () throws(RepositoryError) in
             let attempt = UInt64.random(in: 0 ... .max)
             let name = "\(OwnerFile.root)/probe-\(attempt)\(Layout.temporarySuffix)"
             defer { try? storage.remove(name) }
-            let bytes = [UInt8](repeating: 0x20, count: 256)
-            try Self.link(bytes, as: name, attempt: attempt, in: OwnerFile.root, of: storage)
+            // Every node has asked for it when it began.
+            try storage.link(ShapeFile.path, as: name)
+            try storage.syncDirectory(OwnerFile.root)
         }
     }
 
@@ -68,7 +92,7 @@ public final class DirectoryOwnerRegister: OwnerRegister {
         async throws(OwnerRegisterError) -> OwnerShape
     {
         let storage = storage
-        return try await OwnThread.inRegister { () throws(RepositoryError) in
+        return try await threads.run { () throws(RepositoryError) in
             try Self.shape(proposing: shape, in: storage)
         }
     }
@@ -78,7 +102,7 @@ public final class DirectoryOwnerRegister: OwnerRegister {
     /// - Throws: `unavailable`, `damaged`, `unsupported`.
     public func shape() async throws(OwnerRegisterError) -> OwnerShape? {
         let storage = storage
-        return try await OwnThread.inRegister { () throws(RepositoryError) in
+        return try await threads.run { () throws(RepositoryError) in
             try Self.settledShape(in: storage)
         }
     }
@@ -107,9 +131,8 @@ public final class DirectoryOwnerRegister: OwnerRegister {
         try storage.syncDirectory("")
         do throws(RepositoryError) {
             try link(
-                ShapeFile(shape: shape).encoded, as: ShapeFile.path,
-                attempt: .random(in: 0 ... .max),
-                in: OwnerFile.root, of: storage)
+                ShapeFile(shape: shape).encoded, as: ShapeFile.path, in: OwnerFile.root, of: storage
+            )
             return shape
         } catch  where error.code == .exists {
             let settled = try ShapeFile(in: storage).shape
@@ -122,19 +145,24 @@ public final class DirectoryOwnerRegister: OwnerRegister {
     ///
     /// - Throws: `exists` when somebody has it.
     static func link(
-        _ bytes: [UInt8], as path: String, attempt: UInt64, in directory: String,
-        of storage: any Storage
+        _ bytes: [UInt8], as path: String, in directory: String, of storage: any Storage
     ) throws(RepositoryError) {
-        let temporary = directory + "/" + String(attempt, radix: 16) + Layout.temporarySuffix
-        let writer = try storage.create(temporary)
-        defer {
-            writer.close()
-            try? storage.remove(temporary)
-        }
-        try unsafe writer.append(bytes.span.bytes)
-        try writer.sync()
+        let attempt = UInt64.random(in: 0 ... .max)
+        let temporary = directory + "/" + OwnerFile.temporaryName(of: attempt)
+        defer { try? storage.remove(temporary) }
+        try write(bytes, as: temporary, in: storage)
         try storage.link(temporary, as: path)
         try storage.syncDirectory(directory)
+    }
+
+    /// Writes a file; its bytes are durable then, and its name is not.
+    private static func write(
+        _ bytes: [UInt8], as path: String, in storage: any Storage
+    ) throws(RepositoryError) {
+        let writer = try storage.create(path)
+        defer { writer.close() }
+        try unsafe writer.append(bytes.span.bytes)
+        try writer.sync()
     }
 
     private static func last(
@@ -154,28 +182,70 @@ public final class DirectoryOwnerRegister: OwnerRegister {
         return file
     }
 
+    /// Appends an entry; nil if the one before it is not there.
+    ///
+    /// That one is durable: whoever knows it has read it, or has it from its owner.
     private static func append(
-        _ entry: OwnerEntry, to partition: PartitionNumber, in storage: any Storage
-    ) throws(RepositoryError) -> OwnerAppending {
+        _ entry: OwnerEntry, to partition: PartitionNumber, _ prepared: OwnerFile?,
+        in storage: any Storage
+    ) throws(RepositoryError) -> OwnerAppending? {
         let directory = OwnerFile.directory(of: partition)
         if entry.number == 1 {
             try storage.makeDirectory(OwnerFile.root)
             try storage.makeDirectory(directory)
             try storage.syncDirectory(OwnerFile.root)
             try storage.syncDirectory("")
+        } else {
+            do throws(RepositoryError) {
+                _ = try OwnerFile(reading: entry.number - 1, of: partition, in: storage)
+            } catch  where error.code == .notFound {
+                return nil
+            }
+        }
+        defer {
+            // Not worth failing for.
+            if let prepared { try? storage.remove(prepared.temporaryPath(of: partition)) }
+        }
+        if let prepared, prepared.entry == entry {
+            do throws(RepositoryError) {
+                return try link(prepared, to: partition, in: storage)
+            } catch  where error.code == .notFound {
+                // Somebody has removed it.
+            }
         }
         let file = OwnerFile(entry: entry, attempt: .random(in: 0 ... .max))
+        let temporary = file.temporaryPath(of: partition)
+        defer { try? storage.remove(temporary) }
+        try write(file.encoded, as: temporary, in: storage)
+        return try link(file, to: partition, in: storage)
+    }
+
+    /// Gives the file of an entry its name.
+    private static func link(
+        _ file: OwnerFile, to partition: PartitionNumber, in storage: any Storage
+    ) throws(RepositoryError) -> OwnerAppending {
+        let (number, directory) = (file.entry.number, OwnerFile.directory(of: partition))
         do throws(RepositoryError) {
-            try link(
-                file.encoded, as: OwnerFile.path(of: entry.number, of: partition),
-                attempt: file.attempt, in: directory, of: storage)
+            try storage.link(
+                file.temporaryPath(of: partition), as: OwnerFile.path(of: number, of: partition))
         } catch  where error.code == .exists {
             guard let last = try last(of: partition, in: storage) else { throw error }
             // Over a network a link may be told to exist because it was made, and the answer was lost.
-            return last.attempt == file.attempt && last.entry == entry
-                ? .appended : .refused(last.entry)
+            return last == file ? .appended : .refused(last.entry)
         }
+        try storage.syncDirectory(directory)
         return .appended
+    }
+}
+
+extension Turnstile {
+    /// Runs `body` on a thread of its own, once there is a place, and waits for it without blocking the caller's.
+    nonisolated(nonsending) fileprivate func run<Value: Sendable>(
+        isUrgent: Bool = false, _ body: @escaping @Sendable () throws(RepositoryError) -> Value
+    ) async throws(OwnerRegisterError) -> Value {
+        await enter(isUrgent: isUrgent)
+        defer { leave() }
+        return try await OwnThread.inRegister(body)
     }
 }
 

@@ -23,6 +23,16 @@ struct OwnerFile: Hashable, Sendable {
         Layout.padded(number, Layout.epochDigits) + ".json"
     }
 
+    /// The name of a file that is not yet an entry's.
+    static func temporaryName(of attempt: UInt64) -> String {
+        String(attempt, radix: 16) + Layout.temporarySuffix
+    }
+
+    /// Where the file lies as long as it is not yet an entry's.
+    func temporaryPath(of partition: PartitionNumber) -> String {
+        Self.directory(of: partition) + "/" + Self.temporaryName(of: attempt)
+    }
+
     /// The number of the entry whose file has a name; nil if it is not the name of one.
     static func number(ofName name: String) -> UInt64? {
         let digits = name.utf8.prefix(Layout.epochDigits)
