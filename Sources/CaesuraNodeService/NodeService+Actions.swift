@@ -100,7 +100,8 @@ extension NodeService {
                 waiter.resume(returning: end)
             }
             tellOperators(of: end)
-        case .serves, .misses, .unreachable: break
+        case .unreachable(let name, _): passBy(name)
+        case .serves, .misses: break
         }
     }
 }

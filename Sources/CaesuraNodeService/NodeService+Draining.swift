@@ -33,7 +33,6 @@ extension NodeService {
                 partition, to: name, budget: budget, policy: configuration.drainPolicy)
             switch end?.outcome {
             case .moved: return
-            case .givenUp(let problem) where problem.code == .timedOut: silent.insert(name)
             // A longer pause is better than that it stays with a process that ends.
             case .givenUp(let problem) where problem.code == .doesNotConverge:
                 budget = min(budget * 4, configuration.drainLimit)
@@ -43,7 +42,18 @@ extension NodeService {
         }
     }
 
-    /// The next successor in turn, of those that answer as long as there are any.
+    /// Takes a successor that is not reached out of the turn, and what waits for it to another one.
+    func passBy(_ name: String) {
+        guard !node.takesPartitions, silent.insert(name).inserted else { return }
+        for move in node.moves where move.target == name {
+            switch move.stage {
+            case .waiting, .connecting: carryOut(node.stop(move.partition, at: now))
+            default: break
+            }
+        }
+    }
+
+    /// The next successor in turn, of those that are reached as long as there are any.
     private func successor(_ next: inout Int) -> String {
         let successors = configuration.successors
         if silent.isSuperset(of: successors) { silent.removeAll() }

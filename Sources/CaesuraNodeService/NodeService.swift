@@ -110,7 +110,7 @@ public actor NodeService: Service {
     var operators: [Node.Link: OperatorSession] = [:]
     /// Who waits for the end of a move.
     var waiting: [PartitionNumber: [CheckedContinuation<MoveEnd, Never>]] = [:]
-    /// Successors that did not answer when they were asked last.
+    /// Successors that were not reached when that was tried last.
     var silent: Set<String> = []
     /// Whether the time is over in which partitions are given away.
     var isDrainOver = false

@@ -52,7 +52,7 @@ struct SourceTableTests {
         asking in round 2 | applied some of 1, applied all of 1, applied all of 3, applied some \
         of 3, applied two of 3, applied too much, the same audit, another audit, owned, owned by \
         a third, durable, durable later, pull, no answer | given up: malformed. send giveUp
-        copying | disconnected | connecting. connect wait 30.0 seconds
+        copying | disconnected | connecting. connect wait 60.0 seconds
         copying | applied some of 1 | acknowledge 0
         copying | applied all of 1 | acknowledge 1 audit begin delta
         copying | gives up | given up: noRoom.

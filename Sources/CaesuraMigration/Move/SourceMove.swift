@@ -217,10 +217,9 @@ public struct SourceMove: Hashable, Sendable {
 
     /// The longest delay that *slow* begins with.
     static let firstDelay = Duration.microseconds(10)
-    /// How long the target may take, from the first try to reach it, to say what it has.
-    static let connectionLimit = Duration.seconds(10)
-    /// How long it may take to come back when the connection was lost: as long as one may be silent.
-    static let returnLimit = Duration.seconds(30)
+    /// How long the target may take to say what it has, from when there was no connection: a peer that is gone without a word is
+    /// noticed after 30 s.
+    static let patience = Duration.seconds(60)
     /// How long the register is left alone when it could not be reached.
     static let registerPause = Duration.milliseconds(100)
     /// How long a target is left alone that could not take back what it owns.
@@ -242,7 +241,7 @@ public struct SourceMove: Hashable, Sendable {
 
     /// What is done first.
     public var firstActions: [Action] {
-        state == .connecting ? [.connect, .wait(Self.connectionLimit)] : [.connect]
+        state == .connecting ? [.connect, .wait(Self.patience)] : [.connect]
     }
 
     // MARK: Events
@@ -320,7 +319,7 @@ public struct SourceMove: Hashable, Sendable {
             actions.append(.connect)
         case .copying:
             state = .connecting
-            actions += [.connect, .wait(Self.returnLimit)]
+            actions += [.connect, .wait(Self.patience)]
         case .sealing, .finishing, .handingOver: abort(problem, &actions)
         case .lettingGo: actions.append(.connect)
         case .connecting, .aborting, .ended: break
