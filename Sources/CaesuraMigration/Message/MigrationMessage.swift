@@ -29,7 +29,7 @@ public enum MigrationMessage: Hashable, Sendable {
     case applied(Applied)
     /// What the target found when it looked at the content of the first round's end.
     case audit(Audit)
-    /// The source has stopped writes, and all was applied: the target may append its entry.
+    /// The source has stopped writes, and this follows the last chunk: the target may append its entry.
     case handover(Handover)
     /// The target owns the partition.
     case owned(OwnerEntry)
@@ -230,7 +230,7 @@ public struct Audit: Hashable, Sendable {
     }
 }
 
-/// The source has stopped writes, and all was applied.
+/// The source has stopped writes, and nothing follows.
 public struct Handover: Hashable, Sendable {
     /// The epoch of the last cut.
     public var epoch: UInt64

@@ -43,10 +43,10 @@ struct SessionService: AsyncParsableCommand {
 
         let node = try await node(of: store, checkpoints, logger)
         let client = HTTPClient(eventLoopGroup: .singletonMultiThreadedEventLoopGroup)
+        let replies = try ReplyTable(in: store)
         let routes = SessionRoutes(
             sessions: sessions,
-            place: SessionPlace(
-                node: node, replies: try ReplyTable(in: store), checkpoints: checkpoints),
+            place: SessionPlace(node: node, replies: replies, checkpoints: checkpoints),
             forwarding: node.map { Forwarding(node: $0, client: client) })
         let server = Application(
             router: routes.router,
@@ -61,7 +61,9 @@ struct SessionService: AsyncParsableCommand {
 
         // The node stops first: it gives its sessions away, while the server goes on and forwards what comes late. Then the
         // server, when its last request is answered; then the last checkpoint is taken.
-        var services: [any Service] = [CheckpointService(checkpoints), server]
+        var services: [any Service] = [
+            CheckpointService(checkpoints), SilentClients(replies: replies), server,
+        ]
         if let node { services.append(node) }
         let result = await Result {
             try await ServiceGroup(
