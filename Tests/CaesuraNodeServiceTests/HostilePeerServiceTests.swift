@@ -46,19 +46,24 @@ struct HostilePeerServiceTests {
 
         /// Whether the other side took them.
         func send(_ bytes: [UInt8]) -> Bool {
-            #if canImport(Darwin)
-                let flags: Int32 = 0
-            #else
-                let flags = Int32(MSG_NOSIGNAL.rawValue)
-            #endif
-            return unsafe bytes.withUnsafeBytes {
-                unsafe Glibc.send(descriptor, $0.baseAddress, $0.count, flags) == bytes.count
+            unsafe bytes.withUnsafeBytes {
+                #if canImport(Darwin)
+                    unsafe Darwin.send(descriptor, $0.baseAddress, $0.count, 0) == bytes.count
+                #elseif canImport(Musl)
+                    unsafe Musl.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+                        == bytes.count
+                #else
+                    unsafe Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+                        == bytes.count
+                #endif
             }
         }
     }
 
     /// Random bytes, alone and behind a first frame; frames whose bodies are as long as may be and never end.
-    private static func sendNoise(to port: UInt16, _ random: inout SplitMix, until isDone: Flag) async -> Int {
+    private static func sendNoise(to port: UInt16, _ random: inout SplitMix, until isDone: Flag)
+        async -> Int
+    {
         var count = 0
         while !isDone.value {
             guard let socket = RawSocket(to: port) else { break }
@@ -132,13 +137,17 @@ struct HostilePeerServiceTests {
                             entry: madeUp))
                 case 2: message = .aborted(madeUp)
                 case 3: message = .chunk([UInt8](repeating: 7, count: 2_000))
-                case 4: message = .round(Round(number: .max, epoch: .max, baseEpoch: 1, baseDigest: 1))
+                case 4:
+                    message = .round(Round(number: .max, epoch: .max, baseEpoch: 1, baseDigest: 1))
                 case 5: message = .handover(Handover(epoch: .max, digest: 0))
-                case 6: message = .applied(Applied(round: .max, chunks: .max, bytes: .max, isComplete: true))
+                case 6:
+                    message = .applied(
+                        Applied(round: .max, chunks: .max, bytes: .max, isComplete: true))
                 default: message = .durable(madeUp)
                 }
                 do {
-                    try await connection.send(message, about: UInt64.random(in: 1...3, using: &random))
+                    try await connection.send(
+                        message, about: UInt64.random(in: 1...3, using: &random))
                 } catch { break }
                 count += 1
             }

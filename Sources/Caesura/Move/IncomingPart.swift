@@ -221,6 +221,13 @@ package final class IncomingPart {
             .malformed, "a \(chunk.header.role) chunk does not come now", at: chunk.offset)
     }
 
+    /// Checks that the rows can become the store's, as far as that does not depend on what comes still.
+    ///
+    /// - Throws: `schemaMismatch` when the store keeps rows of the same regions under other fields.
+    package func checkShapes() throws(StoreError) {
+        try store.core.checkShapes(of: part, from: staging.core)
+    }
+
     /// Makes the rows the store's, as one change: a cut sees all of them or none.
     ///
     /// No row is copied. All cuts of ``staging`` must be closed.
@@ -253,7 +260,7 @@ package final class IncomingPart {
         else { throw StoreError(.inconsistentData, "slices that are not of the part") }
         // What is found to be wrong later can only be mended by sending everything once more.
         try store.core.checkVacancy(of: part)
-        try store.core.checkShapes(from: staging.core)
+        try checkShapes()
         missing = slices
         for range in Self.cover(of: part.range, without: slices) {
             applier.noteRemovals(try store.core.adopt(.rows(range), from: staging.core))

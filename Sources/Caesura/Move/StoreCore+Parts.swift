@@ -91,12 +91,14 @@ extension StoreCore {
         return replaced.count
     }
 
-    /// Checks that rows of tables which have not come yet will lie as this store's do.
+    /// Checks that rows of a part which have not come yet will lie as this store's do.
     ///
     /// - Throws: As ``adopt(_:from:)``.
-    func checkShapes(from other: StoreCore) throws(StoreError) {
-        for table in other.tables where region(named: table.schema.name) != nil {
-            try checkShape(of: table.schema, from: other)
+    func checkShapes(of part: StorePart, from other: StoreCore) throws(StoreError) {
+        let tables = other.tables.filter { !part.partitions(of: $0).isEmpty }
+        let regions = tables.map(\.schema) + (part.hasLogs ? other.logs.map(\.schema) : [])
+        for region in regions where self.region(named: region.name) != nil {
+            try checkShape(of: region, from: other)
         }
     }
 

@@ -137,6 +137,8 @@ public final class IncomingMove {
         guard let incoming, let epoch = incoming.state?.epoch else {
             preconditionFailure("a round has ended")
         }
+        // Found out now, it stops no writes.
+        try incoming.checkShapes()
         audit = (
             try ContentDigest(of: part, at: incoming.staging.cut(), in: audited), epoch
         )

@@ -159,7 +159,7 @@ extension Node {
         }
         let move = IncomingMove(
             request, node: configuration.name, of: part, into: store,
-            auditing: sessions[link]?.agreement?.schemas.unchanged ?? [],
+            auditing: auditedRegions(over: link),
             patience: configuration.patience)
         incoming[request.partition] = Incoming(move: move, link: link, number: number)
         sessions[link]?.incoming[number] = request.partition

@@ -167,7 +167,7 @@ extension Node {
     ) {
         guard let move = outgoing[number] else { return }
         if case .connected = event, let link = move.link, let session = sessions[link] {
-            move.move.audited = session.agreement?.schemas.unchanged ?? []
+            move.move.audited = auditedRegions(over: link)
             move.move.sliceBits = min(
                 store.partitionBits, Int(session.agreement?.peer.partitionBits ?? 0))
             feedRoundTrip(number, now, &actions)

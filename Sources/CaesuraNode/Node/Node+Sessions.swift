@@ -153,6 +153,15 @@ extension Node {
         }
     }
 
+    /// The regions of which both sides come to the same digest if they have the same rows: those that both store under one schema,
+    /// and in chunks of the same ranges.
+    func auditedRegions(over link: Link) -> Set<String> {
+        guard let agreement = sessions[link]?.agreement,
+            Int(agreement.peer.partitionBits) == store.partitionBits
+        else { return [] }
+        return agreement.schemas.unchanged
+    }
+
     // MARK: The end
 
     func closed(_ link: Link, _ now: Duration, _ actions: inout [Action]) {
