@@ -5,6 +5,8 @@ import CaesuraNode
 extension NodeService {
     /// How long a partition stays that a successor has not taken, until another is asked.
     private static let drainPause = Duration.milliseconds(200)
+    /// How long one is left alone that was not reached, if there are others.
+    private static let silence = Duration.seconds(2)
 
     /// Gives all partitions to the successors, as far as that goes within the limit.
     func drain() async {
@@ -42,9 +44,10 @@ extension NodeService {
         }
     }
 
-    /// Takes a successor that is not reached out of the turn, and what waits for it to another one.
+    /// Takes a successor that is not reached out of the turn for a while, and what waits for it to another one.
     func passBy(_ name: String) {
-        guard !node.takesPartitions, silent.insert(name).inserted else { return }
+        guard !node.takesPartitions else { return }
+        silent[name] = now
         for move in node.moves where move.target == name {
             switch move.stage {
             case .waiting, .connecting: carryOut(node.stop(move.partition, at: now))
@@ -53,11 +56,15 @@ extension NodeService {
         }
     }
 
-    /// The next successor in turn, of those that are reached as long as there are any.
+    /// The next successor in turn, of those that were reached of late as long as there are any.
     private func successor(_ next: inout Int) -> String {
         let successors = configuration.successors
-        if silent.isSuperset(of: successors) { silent.removeAll() }
-        repeat { next += 1 } while silent.contains(successors[next % successors.count])
+        for _ in successors {
+            next += 1
+            let name = successors[next % successors.count]
+            guard let time = silent[name], now - time < Self.silence else { return name }
+        }
+        next += 1
         return successors[next % successors.count]
     }
 

@@ -110,8 +110,8 @@ public actor NodeService: Service {
     var operators: [Node.Link: OperatorSession] = [:]
     /// Who waits for the end of a move.
     var waiting: [PartitionNumber: [CheckedContinuation<MoveEnd, Never>]] = [:]
-    /// Successors that were not reached when that was tried last.
-    var silent: Set<String> = []
+    /// Successors that were not reached, and when that was.
+    var silent: [String: Duration] = [:]
     /// Whether the time is over in which partitions are given away.
     var isDrainOver = false
     private var lastLink: UInt64 = 0

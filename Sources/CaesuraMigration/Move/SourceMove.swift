@@ -175,7 +175,7 @@ public struct SourceMove: Hashable, Sendable {
     }
 
     var isConnected = false
-    /// Whether the target has yet to say what it has, or has said that it has nothing and takes nothing now.
+    /// Whether the target has yet to say what it has, or has given up what it had.
     var awaitsHolding = false
     var flow = Flow()
     var audits = Audits()
@@ -310,6 +310,7 @@ public struct SourceMove: Hashable, Sendable {
     mutating func disconnected(_ actions: inout [Action]) {
         guard isConnected else { return }
         isConnected = false
+        awaitsHolding = true
         let problem = MigrationProblem(
             .timedOut, "the connection was lost while writes had stopped")
         switch state {
@@ -379,8 +380,11 @@ public struct SourceMove: Hashable, Sendable {
         // Nothing waits for it, but the moves that wait until all that is on its way has arrived.
         case (.aborting, .applied(let applied)) where !handsOverAhead && fits(applied):
             acknowledge(chunks: applied.chunks, bytes: applied.bytes, &actions)
+        case (.aborting, .giveUp): awaitsHolding = true
         case (.lettingGo, _), (.aborting, _): break
-        case (_, .giveUp(let problem)): giveUp(problem, isTold: true, &actions)
+        case (_, .giveUp(let problem)):
+            awaitsHolding = true
+            giveUp(problem, isTold: true, &actions)
         default:
             giveUp(
                 MigrationProblem(.malformed, "\(message.name) does not come now"), &actions)

@@ -77,6 +77,8 @@ extension Node {
     func isCopying(_ number: UInt64) -> Bool {
         switch outgoing[number]?.move.machine.state {
         case .connecting, .asking, .copying: true
+        // Its writes go on until its turn has come.
+        case .sealing: stage.isAsking(number)
         default: false
         }
     }

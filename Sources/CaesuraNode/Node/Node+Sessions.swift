@@ -125,6 +125,7 @@ extension Node {
     }
 
     private func take(_ key: HashKey) -> Bool {
+        if key == store.hashKey { return true }
         guard takesHashKey else { return false }
         do throws(StoreError) {
             try store.take(key)

@@ -52,7 +52,13 @@ public final class DirectoryOwnerRegister: OwnerRegister {
             try Self.write(file.encoded, as: file.temporaryPath(of: partition), in: storage)
             return file
         }
-        prepared.withLock { $0[partition] = file }
+        // Of two at once one comes later.
+        let other = prepared.withLock { $0.updateValue(file, forKey: partition) }
+        if let other {
+            try await threads.run { () throws(RepositoryError) in
+                try? storage.remove(other.temporaryPath(of: partition))
+            }
+        }
     }
 
     /// Makes an entry the last one, if that before it is.
@@ -77,7 +83,8 @@ public final class DirectoryOwnerRegister: OwnerRegister {
     /// Gives a file a name that is none of an entry, durably, and takes it away again: what an append takes that was prepared.
     nonisolated(nonsending) public func probe() async throws(OwnerRegisterError) {
         let storage = storage
-        try await threads.run { () throws(RepositoryError) in
+        // As an append, it does not wait for reads.
+        try await threads.run(isUrgent: true) { () throws(RepositoryError) in
             let attempt = UInt64.random(in: 0 ... .max)
             let name = "\(OwnerFile.root)/probe-\(attempt)\(Layout.temporarySuffix)"
             defer { try? storage.remove(name) }
@@ -189,6 +196,10 @@ public final class DirectoryOwnerRegister: OwnerRegister {
         _ entry: OwnerEntry, to partition: PartitionNumber, _ prepared: OwnerFile?,
         in storage: any Storage
     ) throws(RepositoryError) -> OwnerAppending? {
+        defer {
+            // Not worth failing for.
+            if let prepared { try? storage.remove(prepared.temporaryPath(of: partition)) }
+        }
         let directory = OwnerFile.directory(of: partition)
         if entry.number == 1 {
             try storage.makeDirectory(OwnerFile.root)
@@ -201,10 +212,6 @@ public final class DirectoryOwnerRegister: OwnerRegister {
             } catch  where error.code == .notFound {
                 return nil
             }
-        }
-        defer {
-            // Not worth failing for.
-            if let prepared { try? storage.remove(prepared.temporaryPath(of: partition)) }
         }
         if let prepared, prepared.entry == entry {
             do throws(RepositoryError) {
