@@ -22,7 +22,7 @@ public import ServiceLifecycle
 ///
 /// It has a thread of its own, which is the event loop of its connections, too: on the cooperative pool, which has a thread a core,
 /// requests would wait for chunks to be encoded, and handovers for requests. The handshakes of whoever connects are done on it,
-/// too: strangers should not reach its port. Gates are used by any.
+/// too, so many a second (``TransportLimits/openingsPerSecond``). Gates are used by any.
 public actor NodeService: Service {
     /// What a node is set up with.
     public struct Configuration: Sendable {

@@ -50,6 +50,7 @@ public final class NodeListener: Sendable {
     ) async throws(TransportError) -> NodeListener {
         let accepted = Handoff<NodeConnection>()
         let places = Places(limits.connectionCount)
+        let pace = OpeningPace(perSecond: limits.openingsPerSecond)
         let shared = MultiThreadedEventLoopGroup.singleton
         let bound = ServerBootstrap(group: shared, childGroup: loop?.group ?? shared)
             .serverChannelOption(.backlog, value: 128)
@@ -73,6 +74,12 @@ public final class NodeListener: Sendable {
                     }
                     try channel.addHandlers(
                         .listener, security, limits, loop, address: address, opening)
+                    guard let delay = pace.delay(at: channel.eventLoop.now) else { return }
+                    // Until then nothing of it is read.
+                    try channel.syncOptions?.setOption(.autoRead, value: false)
+                    channel.eventLoop.scheduleTask(in: delay) {
+                        channel.setOption(.autoRead, value: true)
+                    }
                 }
             }
             .bind(host: host, port: port)

@@ -20,6 +20,11 @@ public struct TransportLimits: Sendable {
     /// Bytes of them at which those who wait go on.
     public var sendLowWatermark = 1 << 20
 
+    /// Connections that begin to open at a listener in a second, once 16 have at once; others wait their turn.
+    ///
+    /// As a handshake takes 0.25 ms and more of the listener's loop, strangers keep it busy for so long at most.
+    public var openingsPerSecond = 50
+
     /// Connections that a listener has at once; whoever comes then is refused.
     ///
     /// As many more may be opening, or closing, at once; others are closed without a word.
