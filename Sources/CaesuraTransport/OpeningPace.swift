@@ -3,8 +3,8 @@ import Synchronization
 
 /// When connections to a listener may begin to open: so many a second, and some at once.
 ///
-/// A handshake takes its loop a quarter of a millisecond or more, and that is also a node's thread: strangers who come again and
-/// again would delay handovers.
+/// Handshakes are done on the loop of the connections, which may be a node's thread: strangers who come again and again would delay
+/// handovers.
 final class OpeningPace: Sendable {
     private let interval: TimeAmount
     /// When all that have come will have begun.

@@ -22,7 +22,7 @@ public struct TransportLimits: Sendable {
 
     /// Connections that begin to open at a listener in a second, once 16 have at once; others wait their turn.
     ///
-    /// As a handshake takes 0.25 ms and more of the listener's loop, strangers keep it busy for so long at most.
+    /// So strangers who shake hands again and again leave the listener's loop time for others.
     public var openingsPerSecond = 50
 
     /// Connections that a listener has at once; whoever comes then is refused.

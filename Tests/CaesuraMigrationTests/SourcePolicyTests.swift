@@ -52,6 +52,16 @@ struct SourcePolicyTests {
             move.handle(.audited(audit), at: now) + move.handle(.received(.audit(audit)), at: now)
         }
 
+        /// Why it was given up.
+        var problem: MigrationProblem {
+            get throws {
+                guard case .ended(.givenUp(let problem)) = move.state else {
+                    throw MigrationProblem(.malformed, "it was not given up: \(move.state)")
+                }
+                return problem
+            }
+        }
+
         /// Rounds that each are as long as the one before, until something else is done than another one.
         mutating func stick() -> [SourceMove.Action] {
             for _ in 0..<10 {
@@ -68,10 +78,7 @@ struct SourcePolicyTests {
         var play = try Play(.fail)
         play.agree()
         let actions = play.stick()
-        guard case .ended(.givenUp(let problem)) = play.move.state else {
-            Issue.record("\(play.move.state) after \(actions)")
-            return
-        }
+        let problem = try play.problem
         #expect(problem.code == .doesNotConverge)
         // 1 MB in 10 ms, from cut to cut and to apply.
         #expect(problem.message.contains("writers change 100000000 bytes a second"))
@@ -89,10 +96,7 @@ struct SourcePolicyTests {
             #expect(play.stick() == [.slow(SourceMove.firstDelay * factor), .beginRound(.delta)])
         }
         let actions = play.stick()
-        guard case .ended(.givenUp(let problem)) = play.move.state else {
-            Issue.record("\(play.move.state) after \(actions)")
-            return
-        }
+        let problem = try play.problem
         #expect(problem.code == .doesNotConverge)
         // Nobody is delayed any more.
         #expect(actions.contains(.slow(.zero)))
@@ -126,10 +130,7 @@ struct SourcePolicyTests {
         var play = try Play(.postcopy, partition: .unkeyed)
         play.agree()
         _ = play.stick()
-        guard case .ended(.givenUp(let problem)) = play.move.state else {
-            Issue.record("\(play.move.state)")
-            return
-        }
+        let problem = try play.problem
         #expect(problem.code == .doesNotConverge)
         #expect(problem.message.hasPrefix("logs and cells cannot follow their owner"))
     }
@@ -141,10 +142,7 @@ struct SourcePolicyTests {
         var play = try Play(policy, registerTime: .milliseconds(2))
         play.agree()
         _ = play.stick()
-        guard case .ended(.givenUp(let problem)) = play.move.state else {
-            Issue.record("\(play.move.state)")
-            return
-        }
+        let problem = try play.problem
         #expect(problem.code == .doesNotConverge)
         #expect(problem.message.hasPrefix("the register takes 0.002 seconds"))
     }
@@ -200,10 +198,7 @@ struct SourcePolicyTests {
             for event in ownIsFirst ? events : events.reversed() {
                 actions = play.move.handle(event, at: .seconds(1))
             }
-            guard case .ended(.givenUp(let problem)) = play.move.state else {
-                Issue.record("\(play.move.state)")
-                return
-            }
+            let problem = try play.problem
             #expect(problem.code == .damaged)
             #expect(problem.message.contains("2 of them, and 3 here"))
             #expect(actions.contains(.send(.giveUp(problem))))

@@ -4,6 +4,7 @@ import CaesuraNode
 import CaesuraNodeService
 import Logging
 import ServiceLifecycle
+import Synchronization
 import Testing
 
 /// What becomes of a node's partitions when its process ends.
@@ -80,19 +81,16 @@ struct DrainTests {
             $0.drainBudget = .seconds(1)
             $0.drainLimit = Self.patience
         }
-        let b = try await world.member("b")
-        let (first, second) = (group(a), group(b))
-        async let runs: Void = first.run()
-        async let others: Void = second.run()
-        for member in [a, b] { await member.isSettled() }
-        await a.servesAll()
-        for key in 0..<Self.rowCount { a.accounts[key] = Account(count: 1, note: "") }
-        await first.triggerGracefulShutdown()
-        try? await runs
-        #expect(a.accounts.count == 0)
-        #expect(try b.sum == Self.rowCount)
-        await second.triggerGracefulShutdown()
-        try? await others
+        try await expectDrained(a, into: world.member("b"))
+        let ends = world.ends.withLock { $0.filter { $0.target == "nowhere" } }
+        #expect(!ends.isEmpty)
+        // Nobody has waited until their time was over.
+        for end in ends {
+            guard case .givenUp(let problem) = end.outcome, problem.code == .stopped else {
+                Issue.record("\(end)")
+                continue
+            }
+        }
     }
 
     @Test func `a budget that is too small for any handover keeps no partition back`() async throws
@@ -103,7 +101,11 @@ struct DrainTests {
             $0.drainBudget = .microseconds(1)
             $0.drainLimit = Self.patience
         }
-        let b = try await world.member("b")
+        try await expectDrained(a, into: world.member("b"))
+    }
+
+    /// Fills a node, lets it shut down, and expects all at its successor.
+    private func expectDrained(_ a: Member, into b: Member) async throws {
         let (first, second) = (group(a), group(b))
         async let runs: Void = first.run()
         async let others: Void = second.run()

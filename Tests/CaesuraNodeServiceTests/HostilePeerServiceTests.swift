@@ -71,20 +71,18 @@ struct HostilePeerServiceTests {
                 UInt8.random(in: 0...255, using: &random)
             }
             let (header, body) = MigrationMessage.ping(7).frame(about: 0)
-            var (claim, rest) = MigrationMessage.chunk([UInt8](repeating: 1, count: 60_000))
+            let (claim, rest) = MigrationMessage.chunk([UInt8](repeating: 1, count: 60_000))
                 .frame(about: 3)
             switch count % 3 {
             case 0: _ = socket.send(noise)
             case 1: _ = socket.send(header + body + noise)
             default:
                 _ = socket.send(header + body + claim)
-                rest = Array(rest.prefix(20))
-                for byte in rest {
+                for byte in rest.prefix(20) {
                     if !socket.send([byte]) { break }
                     try? await Task.sleep(for: .milliseconds(1))
                 }
             }
-            claim = []
             count += 1
             try? await Task.sleep(for: .milliseconds(2))
         }

@@ -71,6 +71,8 @@ final class World: Sendable {
     let register = LocalOwnerRegister()
     let addresses = LocalAddressBook()
     let failures = Mutex<[TransportError]>([])
+    /// How moves have ended.
+    let ends = Mutex<[MoveEnd]>([])
     private let members = Mutex<[Member]>([])
 
     /// Sets a node up.
@@ -92,6 +94,7 @@ final class World: Sendable {
             if case .connectionFailed(let error) = event, error.code != .closed {
                 failures.withLock { $0.append(error) }
             }
+            if case .reported(.ended(let end)) = event { ends.withLock { $0.append(end) } }
         }
         let member = Member(
             name: name, store: store, accounts: accounts,

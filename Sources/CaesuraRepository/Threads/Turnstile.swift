@@ -7,8 +7,10 @@ final class Turnstile: Sendable {
         var urgent: ArraySlice<CheckedContinuation<Void, Never>> = []
         var others: ArraySlice<CheckedContinuation<Void, Never>> = []
 
-        mutating func next() -> CheckedContinuation<Void, Never>? {
-            urgent.popFirst() ?? others.popFirst()
+        mutating func takePlace() -> Bool {
+            guard places > 0 else { return false }
+            places -= 1
+            return true
         }
     }
 
@@ -19,13 +21,10 @@ final class Turnstile: Sendable {
 
     /// Returns when there is a place, which is the caller's until ``leave()``.
     nonisolated(nonsending) func enter(isUrgent: Bool) async {
-        if takesPlace() { return }
+        if state.withLock({ $0.takePlace() }) { return }
         await withCheckedContinuation { continuation in
             let isFree = state.withLock { state in
-                if state.places > 0 {
-                    state.places -= 1
-                    return true
-                }
+                if state.takePlace() { return true }
                 if isUrgent {
                     state.urgent.append(continuation)
                 } else {
@@ -37,21 +36,13 @@ final class Turnstile: Sendable {
         }
     }
 
-    private func takesPlace() -> Bool {
-        state.withLock { state in
-            guard state.places > 0 else { return false }
-            state.places -= 1
-            return true
-        }
-    }
-
-    /// How many wait.
+    /// How many wait; for tests.
     var waitingCount: Int { state.withLock { $0.urgent.count + $0.others.count } }
 
     /// Gives the place to who is next.
     func leave() {
         let next = state.withLock { state in
-            let next = state.next()
+            let next = state.urgent.popFirst() ?? state.others.popFirst()
             if next == nil { state.places += 1 }
             return next
         }
