@@ -10,14 +10,16 @@ extension NodeService {
 
     func carryOut(_ action: Node.Action) {
         switch action {
-        case .read(let partition, let ticket): read(partition, ticket)
-        case .prepare(let entry, let partition): prepare(entry, for: partition)
-        case .append(let entry, let partition, let ticket): append(entry, to: partition, ticket)
-        case .probe(let ticket): probe(ticket)
-        case .dial(let name): dial(name)
+        case .read(let partition, let ticket): begin { await $0.read(partition, ticket) }
+        case .prepare(let entry, let partition):
+            begin { await $0.prepare(entry, for: partition) }
+        case .append(let entry, let partition, let ticket):
+            begin { await $0.append(entry, to: partition, ticket) }
+        case .probe(let ticket): begin { await $0.probe(ticket) }
+        case .dial(let name): begin { await $0.dial(name) }
         case .send(let link, let move, let message): send(message, about: move, to: link)
         case .close(let link): close(link)
-        case .makeDurable(let ticket): Task { await makeDurable(ticket) }
+        case .makeDurable(let ticket): begin { await $0.makeDurable(ticket) }
         case .wait(let timer, let time): wait(for: timer, time)
         case .report(let report): tell(report)
         }
@@ -25,53 +27,45 @@ extension NodeService {
 
     func observe(_ event: Event) { configuration.observer?(event) }
 
-    private func read(_ partition: PartitionNumber, _ ticket: Node.Ticket) {
-        Task {
-            let answer: OwnerEntry??
-            do throws(OwnerRegisterError) {
-                answer = .some(try await register.last(of: partition))
-            } catch {
-                observe(.registerFailed(error))
-                answer = nil
-            }
-            handle(.read(ticket, answer))
+    private func read(_ partition: PartitionNumber, _ ticket: Node.Ticket) async {
+        let answer: OwnerEntry??
+        do throws(OwnerRegisterError) {
+            answer = .some(try await register.last(of: partition))
+        } catch {
+            observe(.registerFailed(error))
+            answer = nil
         }
+        handle(.read(ticket, answer))
     }
 
-    private func prepare(_ entry: OwnerEntry, for partition: PartitionNumber) {
-        Task {
-            do throws(OwnerRegisterError) {
-                try await register.prepare(entry, for: partition)
-            } catch {
-                // It is appended all the same.
-                observe(.registerFailed(error))
-            }
+    private func prepare(_ entry: OwnerEntry, for partition: PartitionNumber) async {
+        do throws(OwnerRegisterError) {
+            try await register.prepare(entry, for: partition)
+        } catch {
+            // It is appended all the same.
+            observe(.registerFailed(error))
         }
     }
 
     private func append(
         _ entry: OwnerEntry, to partition: PartitionNumber, _ ticket: Node.Ticket
-    ) {
-        Task {
-            let outcome: OwnerAppending?
-            do throws(OwnerRegisterError) {
-                outcome = try await register.append(entry, to: partition)
-            } catch {
-                observe(.registerFailed(error))
-                outcome = nil
-            }
-            handle(.appended(ticket, outcome))
+    ) async {
+        let outcome: OwnerAppending?
+        do throws(OwnerRegisterError) {
+            outcome = try await register.append(entry, to: partition)
+        } catch {
+            observe(.registerFailed(error))
+            outcome = nil
         }
+        handle(.appended(ticket, outcome))
     }
 
-    private func probe(_ ticket: Node.Ticket) {
-        Task {
-            do throws(OwnerRegisterError) {
-                try await register.probe()
-                handle(.probed(ticket))
-            } catch {
-                observe(.registerFailed(error))
-            }
+    private func probe(_ ticket: Node.Ticket) async {
+        do throws(OwnerRegisterError) {
+            try await register.probe()
+            handle(.probed(ticket))
+        } catch {
+            observe(.registerFailed(error))
         }
     }
 

@@ -31,7 +31,7 @@ extension NodeService {
             let link = nextLink()
             connections[link] = connection
             handle(.accepted(link, names: names(of: connection)))
-            Task { await read(from: connection, link) }
+            begin { await $0.read(from: connection, link) }
         }
     }
 
@@ -48,26 +48,24 @@ extension NodeService {
         names(of: connection).map { !$0.isDisjoint(with: configuration.operators) } ?? true
     }
 
-    func dial(_ name: String) {
-        Task {
-            do {
-                guard let address = try await addresses.addresses(of: name)?.node else {
-                    let problem = MigrationProblem(
-                        .timedOut, "nobody has said where node \(name) is")
-                    return handle(.notDialled(name, problem))
-                }
-                let connection = try await NodeConnection.dial(
-                    name, at: address.host, port: Int(address.port),
-                    security: configuration.security, limits: configuration.transport,
-                    on: loop)
-                guard phase == .running else { return connection.abort() }
-                let link = nextLink()
-                connections[link] = connection
-                handle(.dialled(name, link))
-                await read(from: connection, link)
-            } catch {
-                handle(.notDialled(name, problem(of: error)))
+    func dial(_ name: String) async {
+        do {
+            guard let address = try await addresses.addresses(of: name)?.node else {
+                let problem = MigrationProblem(
+                    .timedOut, "nobody has said where node \(name) is")
+                return handle(.notDialled(name, problem))
             }
+            let connection = try await NodeConnection.dial(
+                name, at: address.host, port: Int(address.port),
+                security: configuration.security, limits: configuration.transport,
+                on: loop)
+            guard phase == .running else { return connection.abort() }
+            let link = nextLink()
+            connections[link] = connection
+            handle(.dialled(name, link))
+            await read(from: connection, link)
+        } catch {
+            handle(.notDialled(name, problem(of: error)))
         }
     }
 
@@ -131,6 +129,6 @@ extension NodeService {
     func close(_ link: Node.Link) {
         flush()
         guard let connection = connections.removeValue(forKey: link) else { return }
-        Task { await connection.close() }
+        begin { _ in await connection.close() }
     }
 }

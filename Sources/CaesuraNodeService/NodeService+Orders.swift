@@ -52,7 +52,7 @@ extension NodeService {
         operators[link]?.partitions = Set(named)
         for partition in named { begin(order, partition, link) }
         if named.isEmpty { answer(.done(nil), connection) }
-        Task { await tellProgress(link) }
+        begin { await $0.tellProgress(link) }
     }
 
     private func begin(_ order: MoveOrder, _ partition: PartitionNumber, _ link: Node.Link) {

@@ -20,9 +20,9 @@ public import ServiceLifecycle
 /// services of a group name it last: when the group shuts down, it gives its partitions to its successors first, while those
 /// before it go on answering, and forward what comes late.
 ///
-/// It has a thread of its own, which is the event loop of its connections, too: on the cooperative pool, which has a thread a core,
-/// requests would wait for chunks to be encoded, and handovers for requests. The handshakes of whoever connects are done on it,
-/// too, so many a second (``TransportLimits/openingsPerSecond``). Gates are used by any.
+/// It has a thread of its own, which is the event loop of its connections, too, and needs none of the cooperative pool: on that, which
+/// has a thread a core, requests would wait for chunks to be encoded, and handovers for requests. The handshakes of whoever connects
+/// are done on its thread, too, so many a second (``TransportLimits/openingsPerSecond``). Gates are used by any.
 public actor NodeService: Service {
     /// What a node is set up with.
     public struct Configuration: Sendable {
@@ -119,7 +119,7 @@ public actor NodeService: Service {
     /// What is to be sent with the next ``flush()``, in its order.
     private var unsent: [Node.Link: [NodeConnection.Element]] = [:]
     private var deadlines = Deadlines()
-    private var alarm: (time: Duration, task: Task<Void, Never>)?
+    private var alarm: (time: Duration, cancel: @Sendable () -> Void)?
 
     /// Sets a node up over a store, which has the newest checkpoint of its repository.
     ///
@@ -170,7 +170,7 @@ public actor NodeService: Service {
     /// The node's own thread.
     public nonisolated var unownedExecutor: UnownedSerialExecutor {
         // SAFETY: the actor holds the loop as long as it is there.
-        unsafe loop.executor
+        unsafe loop.asUnownedSerialExecutor()
     }
 
     // MARK: Running
@@ -186,8 +186,8 @@ public actor NodeService: Service {
         phase = .running
         carryOut(node.start(at: now))
         await withTaskGroup { group in
-            group.addTask { await self.accept(from: listener) }
-            group.addTask { await self.takeNotices() }
+            group.addTask(executorPreference: loop) { await self.accept(from: listener) }
+            group.addTask(executorPreference: loop) { await self.takeNotices() }
             do {
                 try await gracefulShutdown()
                 await drain()
@@ -208,13 +208,18 @@ public actor NodeService: Service {
         for status in node.moves { carryOut(node.stop(status.partition, at: now)) }
         phase = .ended
         flush()
-        alarm?.task.cancel()
+        alarm?.cancel()
         endWaiting("node \(configuration.node.name) has ended")
         let ending = connections.values + operators.values.map(\.connection)
         (connections, operators) = ([:], [:])
         await withTaskGroup { group in
             for connection in ending { group.addTask { await connection.close() } }
         }
+    }
+
+    /// Begins something that waits now and then, on the node's thread.
+    nonisolated func begin(_ body: @escaping @Sendable (isolated NodeService) async -> Void) {
+        Task(executorPreference: loop) { await body(self) }
     }
 
     // MARK: Events
@@ -273,19 +278,8 @@ public actor NodeService: Service {
         guard phase == .running, let time = deadlines.earliest else { return }
         // One that rings too early is set again then.
         if let alarm, alarm.time <= time { return }
-        alarm?.task.cancel()
-        let end = origin + time
-        alarm = (
-            time,
-            Task {
-                do {
-                    try await Task.sleep(until: end, clock: .continuous)
-                } catch {
-                    return
-                }
-                ring()
-            }
-        )
+        alarm?.cancel()
+        alarm = (time, loop.schedule(in: time - now) { self.assumeIsolated { $0.ring() } })
     }
 
     private func ring() {

@@ -19,7 +19,7 @@ extension NodeConnection {
     ) async throws(TransportError) -> NodeConnection {
         let opened = Handoff<NodeConnection>()
         let address = "\(node) at \(host):\(port)"
-        ClientBootstrap(group: loop?.group ?? MultiThreadedEventLoopGroup.singleton)
+        let bootstrap = ClientBootstrap(group: loop?.group ?? MultiThreadedEventLoopGroup.singleton)
             .connectTimeout(TimeAmount(limits.openingTime))
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
@@ -33,11 +33,17 @@ extension NodeConnection {
                         .dialler(of: node), security, limits, loop, address: address, opening)
                 }
             }
-            .connect(host: host, port: port)
-            .whenFailure { error in
-                let (code, message) = explanation(of: error, isOpening: true)
-                opened.finish(TransportError(code, "\(address) \(message)"))
+        // To look a name up takes a thread of Dispatch, which may be busy; an address is no name.
+        let connected =
+            if let literal = try? SocketAddress(ipAddress: host, port: port) {
+                bootstrap.connect(to: literal)
+            } else {
+                bootstrap.connect(host: host, port: port)
             }
+        connected.whenFailure { error in
+            let (code, message) = explanation(of: error, isOpening: true)
+            opened.finish(TransportError(code, "\(address) \(message)"))
+        }
         switch await opened.next() {
         case .element(let connection): return connection
         case .end(let error?): throw error

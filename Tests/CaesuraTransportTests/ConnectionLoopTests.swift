@@ -14,7 +14,7 @@ struct ConnectionLoopTests {
 
         nonisolated var unownedExecutor: UnownedSerialExecutor {
             // SAFETY: the actor holds the loop as long as it is there.
-            unsafe loop.executor
+            unsafe loop.asUnownedSerialExecutor()
         }
 
         init(on loop: ConnectionLoop) { self.loop = loop }

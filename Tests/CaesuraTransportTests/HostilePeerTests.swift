@@ -147,7 +147,8 @@ struct HostilePeerTests {
         try await listener.raw { inbound, outbound, _ in
             try await outbound.write(
                 ByteBuffer(bytes: [0x16, 3, 1, 0x40, 0, 1, 0, 0x3F, 0xFC, 3, 3]))
-            _ = try await bytes(of: inbound)
+            // What it has not read makes its end a reset, if that comes first.
+            _ = try? await bytes(of: inbound)
         }
         #expect(await listener.failure()?.code == .timedOut)
     }
