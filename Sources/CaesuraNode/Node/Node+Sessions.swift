@@ -110,7 +110,10 @@ extension Node {
         case .refused(let problem):
             if let name = session.dialled {
                 actions.append(.report(.unreachable(name, problem)))
-                give(up: name, problem, now, &actions)
+                // Who is busy, or was, may not be in a while: a move has its own time for that.
+                if problem.code != .timedOut, problem.code != .busy {
+                    give(up: name, problem, now, &actions)
+                }
             }
             actions.append(.close(link))
             closed(link, now, &actions)
