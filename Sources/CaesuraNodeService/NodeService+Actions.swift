@@ -78,7 +78,7 @@ extension NodeService {
                 observe(.notDurable(error))
                 // There are no more checkpoints.
                 if error.code == .cancelled { return }
-                try? await Task.sleep(for: Self.durablePause)
+                await loop.sleep(for: Self.durablePause)
             }
         }
     }

@@ -1,5 +1,6 @@
 import CaesuraMigration
 import CaesuraNode
+import CaesuraTransport
 
 /// Giving partitions away when the process is about to end.
 extension NodeService {
@@ -13,16 +14,13 @@ extension NodeService {
         node.takesPartitions = false
         guard !configuration.successors.isEmpty else { return }
         let limit = configuration.drainLimit
-        let timer = Task {
-            try await Task.sleep(for: limit)
-            giveUpDraining()
-        }
+        let cancel = loop.schedule(in: limit) { self.assumeIsolated { $0.giveUpDraining() } }
         await withTaskGroup { group in
             for (index, partition) in division.partitions.enumerated() {
                 group.addTask { await self.giveAway(partition, beginningBehind: index) }
             }
         }
-        timer.cancel()
+        cancel()
     }
 
     /// Gives a partition to the first successor that takes it, with a larger budget each time that one is too small.
@@ -40,7 +38,7 @@ extension NodeService {
                 budget = min(budget * 4, configuration.drainLimit)
             default: break
             }
-            try? await Task.sleep(for: Self.drainPause)
+            await loop.sleep(for: Self.drainPause)
         }
     }
 

@@ -81,7 +81,7 @@ extension NodeService {
             } catch {
                 return
             }
-            try? await Task.sleep(for: Self.progressPause)
+            await loop.sleep(for: Self.progressPause)
         }
     }
 

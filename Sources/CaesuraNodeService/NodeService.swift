@@ -182,12 +182,16 @@ public actor NodeService: Service {
     /// - Throws: A `TransportError` if it cannot listen, an `OwnerRegisterError` if it cannot say where.
     public func run() async throws {
         precondition(phase == .new, "run() is called once")
+        try await withTaskExecutorPreference(loop) { try await self.serve() }
+    }
+
+    private func serve() async throws {
         let listener = try await listen()
         phase = .running
         carryOut(node.start(at: now))
         await withTaskGroup { group in
-            group.addTask(executorPreference: loop) { await self.accept(from: listener) }
-            group.addTask(executorPreference: loop) { await self.takeNotices() }
+            group.addTask { await self.accept(from: listener) }
+            group.addTask { await self.takeNotices() }
             do {
                 try await gracefulShutdown()
                 await drain()

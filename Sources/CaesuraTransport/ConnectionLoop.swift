@@ -50,6 +50,13 @@ public final class ConnectionLoop: SerialExecutor, TaskExecutor {
         return { scheduled.cancel() }
     }
 
+    /// Waits without the cooperative pool, by way of which `Task.sleep` goes on; cancelling the task ends no wait.
+    package func sleep(for time: Duration) async {
+        await withCheckedContinuation { continuation in
+            loop.scheduleTask(in: TimeAmount(time)) { continuation.resume() }
+        }
+    }
+
     /// Calls `body` on the thread a little later, so that what has come meanwhile is read before, unless other jobs keep the thread.
     ///
     /// The loop reads nothing as long as jobs are enqueued, so who enqueues itself again and again would keep input away.

@@ -2,6 +2,7 @@ import Caesura
 import CaesuraMigration
 import CaesuraNode
 import CaesuraNodeService
+import CaesuraRepository
 import Foundation
 import Synchronization
 import Testing
@@ -9,54 +10,95 @@ import Testing
 /// Nodes beside code that keeps all threads of the cooperative pool.
 @Suite(.timeLimit(.minutes(60)))
 struct BusyPoolTests {
-    /// How many of the pool's threads are kept, and whether the moves have begun.
-    private final class Pool: Sendable {
-        let kept = Atomic(0)
-        let began = Atomic(false)
+    /// Tasks that keep the pool's threads of each priority from when all have begun.
+    private final class Keepers: Sendable {
+        private let waiting: Atomic<Int>
+        private let isOver = Atomic(false)
+
+        init(_ count: Int) { waiting = Atomic(count) }
+
+        var areOver: Bool { isOver.load(ordering: .relaxed) }
+
+        /// Returns when the last has begun; one of them is told that it is that.
+        func gather() -> Bool {
+            let isLast = waiting.subtract(1, ordering: .sequentiallyConsistent).newValue == 0
+            while waiting.load(ordering: .sequentiallyConsistent) > 0 {}
+            return isLast
+        }
+
+        /// Returns when somebody has found that `isDone`.
+        func stay(until isDone: () -> Bool) {
+            while !areOver {
+                if isDone() { isOver.store(true, ordering: .relaxed) }
+                // A thread that sleeps is replaced by another.
+                let next = ContinuousClock.now + .milliseconds(1)
+                while ContinuousClock.now < next {}
+            }
+        }
     }
 
-    @Test func `partitions move though no thread of the pool is free`() async throws {
-        let world = World()
-        let a = try await world.member("a", createsPartitions: true)
-        let b = try await world.member("b")
-        try await world.run {
-            await a.servesAll()
-            for key in 0..<2_000 as Range<UInt64> { a.accounts[key] = Account(count: 0, note: "") }
-            let partitions = a.service.division.partitions
-            let threads = ProcessInfo.processInfo.activeProcessorCount
-            let pool = Pool()
-            let deadline = ContinuousClock.now + .seconds(60)
-            await withTaskGroup { group in
-                for _ in 0..<threads {
-                    group.addTask {
-                        pool.kept.add(1, ordering: .sequentiallyConsistent)
-                        while pool.kept.load(ordering: .sequentiallyConsistent) < threads {}
-                        // From here on the pool has no thread.
-                        if !pool.began.exchange(true, ordering: .sequentiallyConsistent) {
-                            for partition in partitions {
-                                // What comes behind the move needs the pool, and is waited for by nobody.
-                                Task.immediate {
-                                    try await a.service.move(
-                                        partition, to: "b", budget: .seconds(60))
-                                }
+    /// Moves all partitions to node b while no thread of the pool is free.
+    ///
+    /// - Returns: How the moves have ended that did within a minute.
+    private static func move(_ member: Member, in world: World) async -> [MoveEnd] {
+        let partitions = member.service.division.partitions
+        let priorities = [TaskPriority.high, .medium, .low]
+        let threads = ProcessInfo.processInfo.activeProcessorCount
+        let keepers = Keepers(threads * priorities.count)
+        for priority in priorities {
+            for _ in 0..<threads {
+                // Not of a group: what is waited for gets the priority of who waits.
+                Task.detached(priority: priority) {
+                    if keepers.gather() {
+                        for partition in partitions {
+                            // Nobody waits for it to return, which takes a thread of the pool.
+                            Task.immediate {
+                                try await member.service.move(
+                                    partition, to: "b", budget: .seconds(60))
                             }
                         }
-                        while world.ends.withLock({ $0.count }) < partitions.count,
-                            ContinuousClock.now < deadline
-                        {}
+                    }
+                    let deadline = ContinuousClock.now + .seconds(60)
+                    keepers.stay {
+                        world.ends.withLock { $0.count } == partitions.count
+                            || ContinuousClock.now > deadline
                     }
                 }
             }
-            let ends = world.ends.withLock { $0 }
-            #expect(ends.count == partitions.count)
-            for end in ends {
-                guard case .moved = end.outcome else {
-                    Issue.record("\(end)")
-                    continue
-                }
-            }
-            #expect(b.accounts.count == 2_000)
         }
-        #expect(world.failures.withLock { $0 } == [])
+        while !keepers.areOver { await Task.yield() }
+        return world.ends.withLock { $0 }
+    }
+
+    @Test func `partitions move though no thread of the pool is free`() async {
+        // A process of its own has a pool of its own.
+        await #expect(processExitsWith: .success) {
+            let directory = FileManager.default.temporaryDirectory.appending(
+                path: "caesura-test-\(UUID().uuidString)")
+            defer { try? FileManager.default.removeItem(at: directory) }
+            let world = World(
+                try await DirectoryOwnerRegister(directory.path),
+                try await DirectoryAddressBook(directory.path))
+            // So little a second that timers are waited for.
+            let a = try await world.member("a", createsPartitions: true) {
+                $0.node.bytesPerSecond = 1 << 20
+            }
+            let b = try await world.member("b")
+            try await world.run {
+                await a.servesAll()
+                for key in 0..<2_000 as Range<UInt64> {
+                    a.accounts[key] = Account(count: 0, note: "row \(key)")
+                }
+                for end in await Self.move(a, in: world) {
+                    guard case .moved = end.outcome else {
+                        Issue.record("\(end)")
+                        continue
+                    }
+                }
+                #expect(a.accounts.count == 0)
+                #expect(b.accounts.count == 2_000)
+            }
+            #expect(world.failures.withLock { $0 } == [])
+        }
     }
 }

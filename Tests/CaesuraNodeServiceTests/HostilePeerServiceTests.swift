@@ -92,7 +92,7 @@ struct HostilePeerServiceTests {
     /// Greets as a node, and then says what no node says: moves of others' partitions, ends of moves that nobody began, entries
     /// that are made up, chunks of nothing.
     private static func lie(
-        to name: String, at port: UInt16, _ register: LocalOwnerRegister, _ schemas: SchemaOffer,
+        to name: String, at port: UInt16, _ register: any OwnerRegister, _ schemas: SchemaOffer,
         _ random: inout SplitMix, until isDone: Flag
     ) async throws -> Int {
         var count = 0

@@ -68,12 +68,20 @@ struct Member: Sendable {
 
 /// Nodes that share a register and an address book, and clients that look for the owner of a row.
 final class World: Sendable {
-    let register = LocalOwnerRegister()
-    let addresses = LocalAddressBook()
+    let register: any OwnerRegister
+    let addresses: any AddressBook
     let failures = Mutex<[TransportError]>([])
     /// How moves have ended.
     let ends = Mutex<[MoveEnd]>([])
     private let members = Mutex<[Member]>([])
+
+    init(
+        _ register: any OwnerRegister = LocalOwnerRegister(),
+        _ addresses: any AddressBook = LocalAddressBook()
+    ) {
+        self.register = register
+        self.addresses = addresses
+    }
 
     /// Sets a node up.
     func member(

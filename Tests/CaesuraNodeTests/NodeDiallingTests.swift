@@ -47,8 +47,10 @@ struct NodeDiallingTests {
         actions.compactMap { if case .report(.ended(let end)) = $0 { end } else { nil } }
     }
 
-    private static func refusal(_ code: MigrationProblem.Code) -> Node.Event {
-        .received(links[0], move: 0, .refusal(MigrationProblem(code, "")))
+    private static func refusal(
+        _ code: MigrationProblem.Code, _ message: String = ""
+    ) -> Node.Event {
+        .received(links[0], move: 0, .refusal(MigrationProblem(code, message)))
     }
 
     @Test(arguments: [
@@ -62,6 +64,12 @@ struct NodeDiallingTests {
         #expect(refused.contains { if case .close(Self.links[0]) = $0 { true } else { false } })
         #expect(
             refused.contains { if case .report(.unreachable("b", _)) = $0 { true } else { false } })
+        // Not at once, and not never.
+        #expect(Self.dials(refused).isEmpty)
+        #expect(
+            refused.contains {
+                if case .wait(.dial("b"), .milliseconds(100)?) = $0 { true } else { false }
+            })
         #expect(Self.dials(node.handle(.timedOut(.dial("b")), at: .seconds(11))) == ["b"])
         // The next connection greets.
         let greeting = node.handle(.dialled("b", Self.links[1]), at: .seconds(11))
@@ -82,5 +90,23 @@ struct NodeDiallingTests {
         let refused = node.handle(Self.refusal(code), at: .seconds(1))
         #expect(Self.ends(refused).map(\.outcome) == [.givenUp(MigrationProblem(code, ""))])
         #expect(node.moves.isEmpty)
+    }
+
+    @Test func `who does not reach a node in a minute says why`() throws {
+        let node = try Self.dialling()
+        let timer = try #require(node.outgoing.keys.first.map { Node.Timer.outgoing($0) })
+        _ = node.handle(.dialled("b", Self.links[0]), at: .zero)
+        _ = node.handle(Self.refusal(.busy, "no room"), at: .seconds(1))
+        _ = node.handle(.timedOut(.dial("b")), at: .seconds(2))
+        let problem = MigrationProblem(.timedOut, "nobody listens")
+        _ = node.handle(.notDialled("b", problem), at: .seconds(3))
+        let ended = node.handle(.timedOut(timer), at: .seconds(60))
+        #expect(
+            Self.ends(ended).map(\.outcome) == [
+                .givenUp(MigrationProblem(.timedOut, "node b is not reached: nobody listens"))
+            ])
+        // It is forgotten with the last timer.
+        _ = node.handle(.timedOut(.dial("b")), at: .seconds(61))
+        #expect(node.unreached.isEmpty)
     }
 }

@@ -286,7 +286,7 @@ public struct MigrationProblem: Error, Hashable, Sendable, CustomStringConvertib
         case unsupported = 2
         /// Hash keys, numbers of partitions, or schemas do not go together.
         case mismatch = 3
-        /// Too many moves at once, or the target has rows in place of those that are to come.
+        /// Too many moves or connections at once, or the target has rows in place of those that are to come.
         case busy = 4
         /// Another entry of the register is the last one.
         case notOwner = 5

@@ -1,16 +1,20 @@
 /// Where nodes are reached, by their names: `docs/MIGRATION.md` section 3, "Addresses".
 ///
 /// Nothing depends on it being right: a node that answers at an address says who it is, and shows a certificate.
+///
+/// A node calls it on its own thread, as an ``OwnerRegister``: what takes time must suspend, and not block.
 public protocol AddressBook: Sendable {
     /// Where a node is; nil if nobody has said.
     ///
     /// - Throws: `unavailable`, `damaged`, `unsupported`.
-    func addresses(of node: String) async throws(OwnerRegisterError) -> NodeAddresses?
+    nonisolated(nonsending) func addresses(of node: String) async throws(OwnerRegisterError)
+        -> NodeAddresses?
 
     /// Says where a node is, in place of what was said before.
     ///
     /// - Throws: `unavailable`: it may be said all the same.
-    func publish(_ addresses: NodeAddresses, of node: String) async throws(OwnerRegisterError)
+    nonisolated(nonsending) func publish(_ addresses: NodeAddresses, of node: String)
+        async throws(OwnerRegisterError)
 }
 
 /// Where a node is.

@@ -8,12 +8,14 @@ public final class LocalAddressBook: AddressBook {
     public init(_ entries: [String: NodeAddresses] = [:]) { self.entries = Mutex(entries) }
 
     /// Where a node is.
-    public func addresses(of node: String) async throws(OwnerRegisterError) -> NodeAddresses? {
+    nonisolated(nonsending) public func addresses(
+        of node: String
+    ) async throws(OwnerRegisterError) -> NodeAddresses? {
         entries.withLock { $0[node] }
     }
 
     /// Says where a node is.
-    public func publish(
+    nonisolated(nonsending) public func publish(
         _ addresses: NodeAddresses, of node: String
     ) async throws(OwnerRegisterError) {
         entries.withLock { $0[node] = addresses }

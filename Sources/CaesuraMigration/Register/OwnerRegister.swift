@@ -128,7 +128,9 @@ public enum OwnerAppending: Hashable, Sendable {
 ///
 /// Calls may come from any number of tasks and nodes at once.
 ///
-/// A node calls it on its own thread, and goes on with that while it waits: what takes time must suspend, and not block.
+/// A node calls it on its own thread, and goes on with that while it waits: what takes time must suspend, and not block. Its tasks
+/// prefer that thread, so actors without an executor and `@concurrent` functions run there, too: long work belongs on a thread of its
+/// own, or in a `Task.detached`.
 public protocol OwnerRegister: Sendable {
     /// The last entry of a partition; nil if it has none.
     ///

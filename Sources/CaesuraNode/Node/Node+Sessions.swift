@@ -42,7 +42,17 @@ extension Node {
 
     func notDialled(_ name: String, _ problem: MigrationProblem, _ actions: inout [Action]) {
         guard dialling.contains(name) else { return }
+        unreached[name] = problem
         actions += [.report(.unreachable(name, problem)), .wait(.dial(name), Self.pause)]
+    }
+
+    /// Why a move that waits for a connection has none, if that is known.
+    func problem(reaching number: UInt64) -> MigrationProblem? {
+        guard let machine = outgoing[number]?.move.machine, machine.state == .connecting,
+            let problem = unreached[machine.plan.target]
+        else { return nil }
+        return MigrationProblem(
+            .timedOut, "node \(machine.plan.target) is not reached: \(problem.message)")
     }
 
     func accepted(_ link: Link, _ names: Set<String>?, _ actions: inout [Action]) {
@@ -97,6 +107,7 @@ extension Node {
             session.agreement = agreement
             sessions[link] = session
             if wasAgreed { return }
+            if let name = session.dialled { unreached[name] = nil }
             actions.append(.wait(.handshake(link), nil))
             if let key = agreement.hashKey, !take(key) {
                 let problem = MigrationProblem(
@@ -110,8 +121,11 @@ extension Node {
         case .refused(let problem):
             if let name = session.dialled {
                 actions.append(.report(.unreachable(name, problem)))
-                // Who is busy, or was, may not be in a while: a move has its own time for that.
-                if problem.code != .timedOut, problem.code != .busy {
+                let mayPass = problem.code == .timedOut || problem.code == .busy
+                if mayPass, !wasAgreed {
+                    // A move has its own time for a node that it does not reach.
+                    unreached[name] = problem
+                } else {
                     give(up: name, problem, now, &actions)
                 }
             }

@@ -250,6 +250,8 @@ public final class Node {
     /// The connections to nodes that were dialled.
     var links: [String: Link] = [:]
     var dialling: Set<String> = []
+    /// Why nodes were not reached the last time.
+    var unreached: [String: MigrationProblem] = [:]
     var outgoing: [UInt64: Outgoing] = [:]
     var incoming: [PartitionNumber: Incoming] = [:]
     /// Rows that have gone, whose memory is given back when there is time.
@@ -354,13 +356,14 @@ public final class Node {
         case .handshake(let link): shake(link, .timedOut, now, &actions)
         case .outgoing(let number):
             if !postponeUnlessSealed(number, now, &actions) {
-                feed(.timedOut, number, now, &actions)
+                feed(
+                    problem(reaching: number).map { .stop($0) } ?? .timedOut, number, now, &actions)
             }
         case .incoming(let partition): feed(.timedOut, partition, now, &actions)
         case .register(let partition): actions += read(partition)
         case .dial(let name):
             dialling.remove(name)
-            if isNeeded(name) { dial(name, &actions) }
+            if isNeeded(name) { dial(name, &actions) } else { unreached[name] = nil }
         case .pace: break
         }
     }

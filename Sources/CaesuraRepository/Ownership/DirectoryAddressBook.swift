@@ -18,7 +18,9 @@ public final class DirectoryAddressBook: AddressBook {
     init(storage: any Storage) { self.storage = storage }
 
     /// Where a node is; nil if nobody has said.
-    public func addresses(of node: String) async throws(OwnerRegisterError) -> NodeAddresses? {
+    nonisolated(nonsending) public func addresses(
+        of node: String
+    ) async throws(OwnerRegisterError) -> NodeAddresses? {
         let storage = storage
         return try await OwnThread.inRegister { () throws(RepositoryError) in
             try Self.addresses(of: node, in: storage)
@@ -26,7 +28,7 @@ public final class DirectoryAddressBook: AddressBook {
     }
 
     /// Says where a node is, in place of what was said before.
-    public func publish(
+    nonisolated(nonsending) public func publish(
         _ addresses: NodeAddresses, of node: String
     ) async throws(OwnerRegisterError) {
         let storage = storage
