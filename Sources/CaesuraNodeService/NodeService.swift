@@ -22,7 +22,8 @@ public import ServiceLifecycle
 ///
 /// It has a thread of its own, which is the event loop of its connections, too, and needs none of the cooperative pool: on that, which
 /// has a thread a core, requests would wait for chunks to be encoded, and handovers for requests. The handshakes of whoever connects
-/// are done on its thread, too, so many a second (``TransportLimits/openingsPerSecond``). Gates are used by any.
+/// are done on its thread, too, so many a second (``TransportLimits/openingsPerSecond``). Only to look a host up by its name takes a
+/// thread of Dispatch, which the pool may keep busy. Gates are used by any.
 public actor NodeService: Service {
     /// What a node is set up with.
     public struct Configuration: Sendable {
